@@ -1,0 +1,25 @@
+"""What every command line does alike: exit codes, and errors without a traceback."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from tdmr_ray.errors import InputError
+
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+
+
+def run_command(command: Callable[..., Any]) -> None:
+    """Run a typer command: exit 2 with one message for the user's errors, 130 for Ctrl-C."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    try:
+        app()
+    except InputError as error:
+        Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(WRONG_INPUT)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,1 @@
+"""Images, splits and seeded views. Knows nothing about networks."""

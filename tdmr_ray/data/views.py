@@ -1,0 +1,148 @@
+"""Seeded augmentation: view k of image i is always the same picture, in whatever batch it is asked for.
+
+Because of that a teacher's answers can be stored and a target can be trained on exactly the views the teacher saw.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+_NUM_DRAWS = 16
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+class ViewConfig(BaseModel):
+    """How far a view may be from its image; 0 everywhere gives the image itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rotation_deg: float = Field(default=15.0, ge=0, le=180)
+    scale: float = Field(default=0.2, ge=0, lt=1)
+    """Sizes from 1 - scale to 1 + scale, each axis for itself by a third of it."""
+    shear: float = Field(default=0.2, ge=0, lt=1)
+    shift: float = Field(default=0.1, ge=0, lt=1)
+    """Fraction of the image's side."""
+    contrast: float = Field(default=0.3, ge=0, lt=1)
+    brightness: float = Field(default=0.1, ge=0, lt=1)
+    mix: float = Field(default=0.0, ge=0, le=1)
+    """Fraction of views that mix two images, half of them by mixup, half by cutmix."""
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """A batch of views.
+
+    Attributes:
+        images: Float in 0..1, [B, 3, H, W].
+        partner: Row of the image mixed in, [B]; the image itself where nothing is mixed.
+        ratio: Share of the image's own content, in 0..1, [B]; 1 where nothing is mixed.
+    """
+
+    images: Tensor
+    partner: Tensor
+    ratio: Tensor
+
+
+class Views:
+    """All views of some images.
+
+    Args:
+        images: uint8, [N, 3, H, W].
+        config: Strength of the augmentation.
+        seed: With row and view number it fixes each view.
+        mirror: Whether half of the views are mirrored.
+    """
+
+    def __init__(self, images: Tensor, config: ViewConfig, *, seed: int, mirror: bool) -> None:
+        self.images = images
+        self.config = config
+        self.seed = seed
+        self.mirror = mirror
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, rows: Tensor, view: int | Tensor) -> ViewBatch:
+        """Views number `view` of images `rows` ([B], int64)."""
+        numbers = torch.as_tensor(view, dtype=torch.int64).expand(len(rows))
+        draws = torch.from_numpy(uniform_draws(self.seed, rows.numpy(), numbers.numpy()))
+        own = self._augment(rows, draws)
+        if self.config.mix == 0:
+            return ViewBatch(own, rows, torch.ones(len(rows)))
+        return self._mix(own, rows, numbers, draws)
+
+    def _augment(self, rows: Tensor, draws: Tensor) -> Tensor:
+        config = self.config
+        images = self.images[rows].float().div_(255.0)
+        spread = draws * 2 - 1
+        theta = _affine_matrices(spread, config)
+        if self.mirror:
+            theta[:, :, 0] *= torch.where(draws[:, 8] < 0.5, -1.0, 1.0)[:, None]
+        grid = affine_grid(theta, list(images.shape), align_corners=False)
+        moved = grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        gain = (1 + config.contrast * spread[:, 6])[:, None, None, None]
+        lift = (config.brightness * spread[:, 7])[:, None, None, None]
+        return ((moved - 0.5) * gain + 0.5 + lift).clamp_(0, 1)
+
+    def _mix(self, own: Tensor, rows: Tensor, numbers: Tensor, draws: Tensor) -> ViewBatch:
+        mixed = draws[:, 9] < self.config.mix
+        partner = torch.where(mixed, (draws[:, 10] * len(self)).long(), rows)
+        ratio = torch.where(mixed, draws[:, 11].float(), torch.ones(len(rows)))
+        other_draws = torch.from_numpy(uniform_draws(self.seed, partner.numpy(), numbers.numpy()))
+        other = self._augment(partner, other_draws)
+        box, box_ratio = _cut_boxes(ratio, draws[:, 12:14], own.shape[-1])
+        by_cut = draws[:, 14] < 0.5
+        keep = torch.where(by_cut[:, None, None], box, ratio[:, None, None]).unsqueeze(1)
+        return ViewBatch(own * keep + other * (1 - keep), partner, torch.where(by_cut, box_ratio, ratio))
+
+
+def _affine_matrices(spread: Tensor, config: ViewConfig) -> Tensor:
+    """[B, 2, 3] matrices for `affine_grid` from draws in -1..1, [B, >= 6]."""
+    angle = spread[:, 0] * (config.rotation_deg * np.pi / 180)
+    size = 1 / (1 + config.scale * spread[:, 1])
+    aspect = 1 + config.scale / 3 * spread[:, 2]
+    cos, sin = angle.cos(), angle.sin()
+    shear = config.shear * spread[:, 3]
+    shift = 2 * config.shift * spread[:, 4:6]
+    top = torch.stack([cos * size * aspect, (shear * cos - sin) * size, shift[:, 0]], dim=1)
+    bottom = torch.stack([sin * size, (shear * sin + cos) * size / aspect, shift[:, 1]], dim=1)
+    return torch.stack([top, bottom], dim=1).float()
+
+
+def _cut_boxes(ratio: Tensor, centre: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Masks [B, H, W], 0 in the box that the partner fills, and the share of 1s in each, [B]."""
+    half = (1 - ratio).clamp(min=0).sqrt()[:, None] * side / 2
+    middle = centre.float() * side
+    low, high = (middle - half).round().clamp(0, side), (middle + half).round().clamp(0, side)
+    place = torch.arange(side)
+    inside = (place >= low[:, :, None]) & (place < high[:, :, None])
+    mask = 1 - (inside[:, 0, :, None] & inside[:, 1, None, :]).float()
+    return mask, mask.mean(dim=(1, 2))
+
+
+def uniform_draws(seed: int, rows: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Numbers in [0, 1) that depend on seed, row and view alone, [B, 16].
+
+    A counter-based generator: SplitMix64's output function over a key of the three.
+
+    Source: Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators".
+    """
+    with np.errstate(over="ignore"):
+        key = _scramble(np.uint64(seed) + _GOLDEN)
+        key = _scramble(rows.astype(np.uint64) * _GOLDEN + key)
+        key = _scramble(views.astype(np.uint64) * _GOLDEN + key)
+        counter = np.arange(1, _NUM_DRAWS + 1, dtype=np.uint64) * _GOLDEN
+        bits = _scramble(key[:, None] + counter[None, :])
+    return ((bits >> np.uint64(40)).astype(np.float32) / np.float32(2**24)).astype(np.float32)
+
+
+def _scramble(state: Any) -> Any:
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

@@ -1,0 +1,81 @@
+"""Progressive distillation: which loss terms count in which stage."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TermWeights:
+    """Weights of the three terms of the distillation loss."""
+
+    alignment: float
+    logits: float
+    labels: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of epochs with fixed weights.
+
+    Attributes:
+        index: 0 for the first.
+        first_epoch: Counted over the whole distillation.
+        num_epochs: >= 1.
+        weights: What counts.
+        detach_head: The head learns the logits without moving the features; so that a first stage, which only aligns
+            features, can be measured (and pruned) like any other.
+    """
+
+    index: int
+    first_epoch: int
+    num_epochs: int
+    weights: TermWeights
+    detach_head: bool
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch of the stage."""
+        return self.first_epoch + self.num_epochs - 1
+
+
+def plan_stages(num_stages: int, num_epochs: int, weights: TermWeights) -> tuple[Stage, ...]:
+    """Divide a fixed number of epochs into stages of (nearly) equal length.
+
+    One stage: all terms together, with `weights`. More: the first aligns features; from the second to the last the
+    share p of the labels grows in equal steps to 1, while that of the logits falls to 1/2 and that of the alignment
+    to 0, each times its weight. Logits never vanish: images without labels have no other term.
+
+    Args:
+        num_stages: >= 1.
+        num_epochs: >= num_stages; the total, whatever the number of stages.
+        weights: Base weights.
+
+    Raises:
+        ValueError: If there are fewer epochs than stages.
+    """
+    if not 1 <= num_stages <= num_epochs:
+        raise ValueError(f"1 <= num_stages <= num_epochs must hold, but got ({num_stages=}, {num_epochs=})")
+    edges = [round(index * num_epochs / num_stages) for index in range(num_stages + 1)]
+    return tuple(
+        Stage(
+            index=index,
+            first_epoch=edges[index],
+            num_epochs=edges[index + 1] - edges[index],
+            weights=_stage_weights(index, num_stages, weights),
+            detach_head=num_stages > 1 and index == 0,
+        )
+        for index in range(num_stages)
+    )
+
+
+def _stage_weights(index: int, num_stages: int, base: TermWeights) -> TermWeights:
+    if num_stages == 1:
+        return base
+    if index == 0:
+        return TermWeights(base.alignment, base.logits, 0.0)
+    share = index / (num_stages - 1)
+    return TermWeights(base.alignment * (1 - share), base.logits * (1 - share / 2), base.labels * share)
+
+
+def stage_at(stages: tuple[Stage, ...], epoch: int) -> Stage:
+    """The stage that an epoch belongs to."""
+    return next(stage for stage in stages if stage.first_epoch <= epoch <= stage.last_epoch)

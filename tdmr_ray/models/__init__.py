@@ -1,0 +1,17 @@
+"""timm behind two functions: `load_foundation` and `load_target`."""
+
+from tdmr_ray.models.foundation import Foundation, load_foundation
+from tdmr_ray.models.names import check_foundation, check_target
+from tdmr_ray.models.spec import InputSpec
+from tdmr_ray.models.target import Target, TargetOutput, load_target
+
+__all__ = [
+    "Foundation",
+    "InputSpec",
+    "Target",
+    "TargetOutput",
+    "check_foundation",
+    "check_target",
+    "load_foundation",
+    "load_target",
+]

@@ -1,0 +1,53 @@
+"""What a target costs where it is shipped."""
+
+from dataclasses import asdict, dataclass
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tdmr_ray.models.target import load_target
+
+
+@dataclass(frozen=True)
+class TargetCost:
+    """Size and speed of a target.
+
+    Attributes:
+        params: Number of weights.
+        macs: Multiply-accumulates for one image.
+        latency_ms: Median for one image on this machine's CPU, one thread, after warming up.
+    """
+
+    params: int
+    macs: int
+    latency_ms: float
+
+    def as_dict(self) -> dict[str, float]:
+        """By name."""
+        return asdict(self)
+
+
+@torch.inference_mode()
+def measure_target(name: str, *, num_classes: int, image_px: int, repeats: int = 50) -> TargetCost:
+    """Build a target and measure it; weights do not matter, so they are random."""
+    with torch.random.fork_rng(devices=[]):
+        target = load_target(name, num_classes=num_classes, image_px=image_px).eval()
+    image = torch.rand(1, 3, image_px, image_px).to(memory_format=torch.channels_last)
+    with FlopCounterMode(display=False) as counter:
+        target(image)
+    params = sum(parameter.numel() for parameter in target.parameters())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        times = [_seconds(target, image) for _ in range(repeats)][repeats // 5 :]
+    finally:
+        torch.set_num_threads(threads)
+    return TargetCost(params, int(counter.get_total_flops()) // 2, 1000 * median(times))
+
+
+def _seconds(target: torch.nn.Module, image: torch.Tensor) -> float:
+    started = perf_counter()
+    target(image)
+    return perf_counter() - started

@@ -1,0 +1,55 @@
+"""Which model names exist; asked before anything heavy is loaded."""
+
+from dataclasses import dataclass
+
+import timm
+
+from tdmr_ray.errors import near_match
+from tdmr_ray.models.embedded import EMBEDDED, IMAGE_SIZE_PX, load_card
+
+
+def check_foundation(name: str) -> list[str]:
+    """Problems with a foundation's name; empty when it is built in or timm has weights for it."""
+    if name in EMBEDDED:
+        return []
+    if not timm.is_model(name):
+        options = [*EMBEDDED, *timm.list_models(pretrained=True)]
+        return [f"pairs.foundations: must be a built-in or timm name, got '{name}'{near_match(name, options)}"]
+    if not timm.is_model_pretrained(name):
+        return [f"pairs.foundations: timm has no pretrained weights for '{name}'; a foundation needs weights"]
+    return []
+
+
+def check_target(name: str) -> list[str]:
+    """Problems with a target's name; empty when timm can build it."""
+    if timm.is_model(name):
+        return []
+    return [f"pairs.targets: must be a timm name, got '{name}'{near_match(name, timm.list_models())}"]
+
+
+@dataclass(frozen=True)
+class FoundationFacts:
+    """What can be known of a foundation without its weights.
+
+    Attributes:
+        image_px: Side of the images it takes.
+        num_source_classes: 0 for an image tower without a classifier.
+    """
+
+    image_px: int
+    num_source_classes: int
+
+
+def foundation_facts(name: str) -> FoundationFacts:
+    """Read a known foundation's facts from its card or from timm's table."""
+    if name in EMBEDDED:
+        card = load_card(name)
+        return FoundationFacts(IMAGE_SIZE_PX, len(card["classes"]))
+    config = timm.get_pretrained_cfg(name)
+    assert config is not None, "the name was checked"
+    return FoundationFacts(int(config.input_size[-1]), int(config.num_classes))
+
+
+def has_weights(name: str) -> bool:
+    """Whether timm has pretrained weights for a known name."""
+    return bool(timm.is_model_pretrained(name))

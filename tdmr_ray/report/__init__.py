@@ -1,0 +1,1 @@
+"""Leaderboards from records alone. Knows nothing about torch or Ray."""

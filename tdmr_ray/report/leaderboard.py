@@ -1,0 +1,165 @@
+"""From records to rows: which pair to ship, how sure that is, and what it cost."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tdmr_ray.records import TDMR, TrialRecord, complete
+from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a finalist is held against.
+
+    Attributes:
+        test: Its accuracy on test.
+        gain: The finalist's minus its, paired by seed.
+    """
+
+    test: Estimate
+    gain: Estimate | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One finalist, or the best of a pair's search where nothing is confirmed.
+
+    Attributes:
+        val: Accuracy on val; of the search's single run if `confirmed` is False.
+        test: Accuracy on test; None if not confirmed.
+        teacher_val: The teacher's accuracy on val.
+        controls: By name.
+        values: The searched parameters.
+        num_trials: Of the pair's search, by state.
+        search_seconds: Sum over the pair's trials.
+        cost: `params`, `macs`, `latency_ms` of the target, as far as measured.
+    """
+
+    foundation: str
+    target: str
+    confirmed: bool
+    val: Estimate
+    test: Estimate | None
+    teacher_val: float | None
+    controls: dict[str, Control] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    num_trials: dict[str, int] = field(default_factory=dict)
+    search_seconds: float = 0.0
+    cost: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def below_scratch(self) -> bool:
+        """Whether the finalist is worse on test than the target trained without a teacher."""
+        scratch = self.controls.get("scratch")
+        return self.test is not None and scratch is not None and self.test.mean < scratch.test.mean
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Rows, best on val first, and what the whole search did."""
+
+    rows: tuple[Row, ...]
+    controls: tuple[str, ...]
+    num_records: dict[str, int]
+    failures: tuple[TrialRecord, ...]
+    seconds: float
+    cpu_hours: float
+    gpu_hours: float
+    num_teachers: int
+    num_teachers_reused: int
+
+
+def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mapping[str, float]]) -> Leaderboard:
+    """Rank the pairs of one search; test decides nothing.
+
+    Args:
+        records: All of it.
+        costs: For each target name its `params`, `macs` and `latency_ms`.
+    """
+    records = list(records)
+    pairs = dict.fromkeys(record.pair.name for record in records if record.role == TDMR)
+    rows = [row for name in pairs for row in _pair_rows(name, records, costs)]
+    rows.sort(key=lambda row: (row.confirmed, row.val.mean), reverse=True)
+    controls = dict.fromkeys(name for row in rows for name in row.controls)
+    return Leaderboard(
+        rows=tuple(rows),
+        controls=tuple(controls),
+        num_records=count_states(records),
+        failures=tuple(record for record in records if record.state == "failed"),
+        seconds=sum(record.seconds for record in records),
+        cpu_hours=sum(record.cpu_hours for record in records),
+        gpu_hours=sum(record.gpu_hours for record in records),
+        num_teachers=len({record.teacher for record in records if record.teacher}),
+        num_teachers_reused=sum(record.teacher_reused for record in records),
+    )
+
+
+def count_states(records: Iterable[TrialRecord]) -> dict[str, int]:
+    """How many trials ended how."""
+    counts = {"complete": 0, "pruned": 0, "failed": 0}
+    for record in records:
+        counts[record.state] += 1
+    return counts
+
+
+def _pair_rows(
+    name: str, records: list[TrialRecord], costs: Mapping[str, Mapping[str, float]]
+) -> list[Row]:
+    own = [record for record in records if record.pair.name == name and record.role == TDMR]
+    searched = [record for record in own if record.phase == "search"]
+    groups: dict[str, list[TrialRecord]] = {}
+    for record in complete(own, phase="confirm"):
+        groups.setdefault(_without_seed(record), []).append(record)
+    if not groups:
+        finished = complete(own, phase="search")
+        best = max(finished, key=lambda record: record.metrics["val/top1"], default=None)
+        groups = {} if best is None else {"": [best]}
+    return [_row(group, searched, records, costs) for group in groups.values()]
+
+
+def _without_seed(record: TrialRecord) -> str:
+    return str({**record.config, "seed": None})
+
+
+def _row(
+    group: list[TrialRecord],
+    searched: list[TrialRecord],
+    records: list[TrialRecord],
+    costs: Mapping[str, Mapping[str, float]],
+) -> Row:
+    first = group[0]
+    confirmed = first.phase == "confirm"
+    test = {record.seed: record.metrics["test/top1"] for record in group if "test/top1" in record.metrics}
+    teachers = [record.metrics["val/teacher_top1"] for record in group if "val/teacher_top1" in record.metrics]
+    return Row(
+        foundation=first.pair.foundation,
+        target=first.pair.target,
+        confirmed=confirmed,
+        val=estimate([record.metrics["val/top1"] for record in group]),
+        test=estimate(list(test.values())) if test else None,
+        teacher_val=estimate(teachers).mean if teachers else None,
+        controls=_controls(first, test, records) if confirmed else {},
+        values=first.values,
+        num_trials=count_states(searched),
+        search_seconds=sum(record.seconds for record in searched),
+        cost=dict(costs.get(first.pair.target, {})),
+    )
+
+
+def _controls(finalist: TrialRecord, test: Mapping[int, float], records: list[TrialRecord]) -> dict[str, Control]:
+    """The controls of a finalist; those that pairs share name only the foundation or only the target."""
+    by_role: dict[str, dict[int, float]] = {}
+    for record in records:
+        if record.role == TDMR or record.state != "complete":
+            continue
+        mine = record.pair.foundation in ("", finalist.pair.foundation) and record.pair.target in (
+            "",
+            finalist.pair.target,
+        )
+        if mine:
+            by_role.setdefault(record.role, {})[record.seed] = record.metrics["test/top1"]
+    return {
+        role: Control(estimate(list(figures.values())), paired_difference(test, figures))
+        for role, figures in by_role.items()
+    }

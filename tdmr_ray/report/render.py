@@ -1,0 +1,180 @@
+"""Leaderboards as Markdown, CSV, JSON and one plain HTML page."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from tdmr_ray.report.leaderboard import Leaderboard, Row
+from tdmr_ray.report.statistics import Estimate
+
+MISSING = "-"
+
+
+def percent(value: float | None) -> str:
+    """0.9543 to '95.4'."""
+    return MISSING if value is None else f"{100 * value:.1f}"
+
+
+def spread(figure: Estimate | None) -> str:
+    """'95.4 ± 0.3' in percent: mean and standard deviation between seeds."""
+    if figure is None:
+        return MISSING
+    return percent(figure.mean) + ("" if figure.sd is None else f" ± {100 * figure.sd:.1f}")
+
+
+def points(gain: Estimate | None) -> str:
+    """'+3.4 [+1.2, +5.6]': a difference in percentage points with its 95 % interval."""
+    if gain is None:
+        return MISSING
+    if gain.low is None or gain.high is None:
+        return f"{100 * gain.mean:+.1f}"
+    return f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+
+
+def amount(value: float | None) -> str:
+    """578474 to '578 k'."""
+    if value is None:
+        return MISSING
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def table(board: Leaderboard) -> pd.DataFrame:
+    """The leaderboard as people read it, one line a row."""
+    return pd.DataFrame([_cells(rank, row, board.controls) for rank, row in enumerate(board.rows, start=1)])
+
+
+def _cells(rank: int, row: Row, controls: tuple[str, ...]) -> dict[str, str]:
+    cells = {
+        "rank": str(rank),
+        "foundation": row.foundation,
+        "target": row.target,
+        "val %": spread(row.val) if row.confirmed else f"{percent(row.val.mean)} (search only)",
+        "test %": spread(row.test),
+        "seeds": str(row.val.n) if row.confirmed else MISSING,
+    }
+    for name in controls:
+        control = row.controls.get(name)
+        cells[f"{name} test %"] = spread(control.test) if control else MISSING
+    if "scratch" in controls:
+        cells["points over scratch [95 %]"] = points(row.controls["scratch"].gain if "scratch" in row.controls else None)
+    latency = row.cost.get("latency_ms")
+    cells |= {
+        "params": amount(row.cost.get("params")),
+        "MACs": amount(row.cost.get("macs")),
+        "latency ms": MISSING if latency is None else f"{latency:.2f}",
+        "trials": "/".join(str(row.num_trials.get(state, 0)) for state in ("complete", "pruned", "failed")),
+        "search s": f"{row.search_seconds:.0f}",
+    }
+    return cells
+
+
+def sentence(board: Leaderboard) -> str:
+    """What to ship, in one sentence, and how far that can be trusted."""
+    if not board.rows:
+        return "No trial finished, so there is nothing to ship."
+    best = board.rows[0]
+    if not best.confirmed or best.test is None:
+        return (
+            f"Best in the search: {best.foundation} -> {best.target} with {percent(best.val.mean)} % on val. "
+            "It is not confirmed on test."
+        )
+    text = (
+        f"Best on val: {best.foundation} -> {best.target}, {spread(best.test)} % on test "
+        f"(mean and standard deviation of {best.test.n} seeds)"
+    )
+    scratch = best.controls.get("scratch")
+    if scratch and scratch.gain:
+        text += f", {points(scratch.gain)} points against the same target without a teacher"
+    if best.below_scratch:
+        text += ". For this task the teacher did not help: ship the target trained from scratch"
+    return text + "."
+
+
+NOTES = (
+    "Rows are ranked by val; test was read once for each finalist and seed, after the search. "
+    "± is the standard deviation between seeds; [ ] is a 95 % t interval of the difference paired by seed. "
+    "Trials: finished / stopped early / failed. Latency: one image, one CPU thread, median, on the machine of the search."
+)
+
+
+def render_markdown(board: Leaderboard) -> str:
+    """For pull requests and terminals."""
+    frame = table(board)
+    lines = [f"# Leaderboard\n\n{sentence(board)}\n"]
+    if len(frame):
+        lines.append("| " + " | ".join(frame.columns) + " |")
+        lines.append("|" + "|".join(" --- " for _ in frame.columns) + "|")
+        lines += ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in frame.to_numpy()]
+    lines.append(f"\n{NOTES}\n")
+    lines.append(f"{summary(board)}\n")
+    if board.failures:
+        lines.append("## Failed trials\n")
+        lines += [f"- {record.pair.name} `{record.id}`: {record.error}" for record in board.failures]
+    return "\n".join(lines) + "\n"
+
+
+def summary(board: Leaderboard) -> str:
+    """What the whole search did and took."""
+    counts = board.num_records
+    return (
+        f"{sum(counts.values())} trials: {counts['complete']} finished, {counts['pruned']} stopped early, "
+        f"{counts['failed']} failed. {board.cpu_hours:.2f} CPU-hours, {board.gpu_hours:.2f} GPU-hours. "
+        f"{board.num_teachers} teachers were made or found, and used again {board.num_teachers_reused} times."
+    )
+
+
+def as_json(board: Leaderboard) -> dict[str, Any]:
+    """All figures, unrounded."""
+    return {
+        "sentence": sentence(board),
+        "notes": NOTES,
+        "rows": [asdict(row) for row in board.rows],
+        "trials": board.num_records,
+        "seconds": board.seconds,
+        "cpu_hours": board.cpu_hours,
+        "gpu_hours": board.gpu_hours,
+        "failures": [{"id": record.id, "error": record.error} for record in board.failures],
+    }
+
+
+def flat_table(board: Leaderboard) -> pd.DataFrame:
+    """Unrounded figures, one line a row, for spreadsheets."""
+    return pd.json_normalize([asdict(row) for row in board.rows])
+
+
+def render_html(board: Leaderboard, *, title: str) -> str:
+    """One page without any request to elsewhere; values are escaped."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files("tdmr_ray.report").joinpath("page.html.j2").read_text(encoding="utf-8"))
+    frame = table(board)
+    return template.render(
+        title=title,
+        sentence=sentence(board),
+        columns=list(frame.columns),
+        cells=frame.to_numpy().tolist(),
+        rows=board.rows,
+        controls=board.controls,
+        notes=NOTES,
+        summary=summary(board),
+        failures=board.failures,
+        percent=percent,
+    )
+
+
+def write_reports(board: Leaderboard, folder: Path, *, title: str) -> Mapping[str, Path]:
+    """Write `leaderboard.md .csv .json .html`; the paths by their endings."""
+    paths = {ending: folder / f"leaderboard.{ending}" for ending in ("md", "csv", "json", "html")}
+    paths["md"].write_text(render_markdown(board), encoding="utf-8")
+    flat_table(board).to_csv(paths["csv"], index=False)
+    paths["json"].write_text(json.dumps(as_json(board), indent=1, ensure_ascii=False), encoding="utf-8")
+    paths["html"].write_text(render_html(board, title=title), encoding="utf-8")
+    return paths

@@ -1,0 +1,1 @@
+"""The only room that knows Ray: who runs which trial, where, and for how long."""

@@ -1,0 +1,56 @@
+"""Starting Ray or joining one, quietly."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tdmr_ray.space import Resources
+
+OBJECT_STORE_BYTES = 400 * 1024**2
+"""Of a Ray that we start ourselves; results are small, images stay in the actors."""
+
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+"""We write our own tables, TensorBoard files and ledger; Ray's would be a second, different truth."""
+
+
+@contextmanager
+def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
+    """A Ray on this machine, or the one at `address`; a Ray of our own is stopped at the end."""
+    os.environ.update(QUIET)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    if not verbose:
+        warnings.filterwarnings("ignore", module="ray")
+    own = {} if address else {"object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+    level = logging.INFO if verbose else logging.CRITICAL
+    ray.init(address=address or "local", logging_level=level, log_to_driver=verbose, **own)
+    if not verbose:
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def num_slots(resources: Resources) -> int:
+    """How many trials fit at the same time, at least one."""
+    import ray
+
+    have = ray.cluster_resources()
+    fits = have.get("CPU", 1) // resources.cpu
+    if resources.gpu:
+        fits = min(fits, have.get("GPU", 0) // resources.gpu)
+    slots = max(1, int(fits))
+    return min(slots, resources.concurrent) if resources.concurrent else slots

@@ -1,0 +1,33 @@
+"""Where a search ran: machine and versions, for `environment.json`."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("tdmr_ray", "ray", "torch", "torchvision", "timm", "optuna", "tensorboard", "numpy", "scikit-learn")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Machine, versions and, in a checkout, the commit."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "cpu_count": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "commit": current_commit(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def current_commit() -> str | None:
+    """The checkout's commit, or None outside of one."""
+    command = ["git", "-C", str(Path(__file__).parents[2]), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,42 @@
+"""How long a search will take: steps counted, one of each kind timed."""
+
+from time import perf_counter
+
+from tdmr_ray.runner.jobs import resident_task
+from tdmr_ray.space import Space
+from tdmr_ray.training.batches import batches_per_epoch
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.distil import Distillation
+
+SHARE_OF_EPOCHS = 0.5
+"""Of all epochs that a search runs with early stopping; measured on vit_mobile.yaml."""
+
+TEACHER_STEPS = 150
+"""A teacher with its signals costs about as much as so many steps of a target; measured on vit_mobile.yaml."""
+
+
+def estimate_seconds(space: Space, slots: int) -> float:
+    """Rough wall time of search and confirmation, `slots` trials at a time."""
+    task = resident_task(TrialConfig(data=space.data))
+    config = space.config(space.default_values(), *space.all_pairs[0])
+    batch_size, epochs = config.distill.batch_size, space.budget.epochs
+    step_s = sum(_step_seconds(space, name) for name in space.pairs.targets) / len(space.pairs.targets)
+    distil = epochs * batches_per_epoch(len(task.train), batch_size)
+    steps = space.budget.trials * (SHARE_OF_EPOCHS * distil + TEACHER_STEPS)
+    if space.confirm.top:
+        for control in ("tdmr", *space.confirm.controls):
+            each = {"linear_probe": TEACHER_STEPS, "scratch": max(distil, space.confirm.control_steps)}
+            count = len(space.pairs.targets) if control == "scratch" else len(space.all_pairs)
+            steps += len(space.confirm.seeds) * count * each.get(control, distil)
+    return steps * step_s / slots
+
+
+def _step_seconds(space: Space, target: str) -> float:
+    """One optimisation step of a target, after a first one."""
+    config = space.config(space.default_values(), space.pairs.foundations[0], target)
+    short = config.replace(method="scratch", distill__epochs=2, distill__num_stages=1, data__unlabeled=False)
+    run = Distillation(short, resident_task(short), None)
+    run.run_epoch()
+    started = perf_counter()
+    run.run_epoch()
+    return (perf_counter() - started) / batches_per_epoch(run.num_images, config.distill.batch_size)

@@ -1,0 +1,111 @@
+"""One Tune run over a source of jobs, in reused actors."""
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from tdmr_ray.runner.cluster import num_slots
+from tdmr_ray.runner.events import JobEvents, JobSearcher, Listener
+from tdmr_ray.runner.jobs import Source
+from tdmr_ray.runner.trainable import TrialActor
+from tdmr_ray.space import Resources
+
+
+class Interrupt:
+    """Remembers a Ctrl-C, so that trials can be ended in order; a second one is Python's own."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def interruptible() -> Iterator[Interrupt]:
+    """Catch SIGINT and SIGTERM for the duration."""
+    interrupt = Interrupt()
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupt
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _StopOnInterrupt(tune.Stopper):  # type: ignore[misc]
+    def __init__(self, interrupt: Interrupt) -> None:
+        self.interrupt = interrupt
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self.interrupt.came
+
+    def stop_all(self) -> bool:
+        return self.interrupt.came
+
+
+class _EndOnInterrupt(tune.Callback):  # type: ignore[misc]
+    """Tells the events that trials end because of the interrupt, before Tune ends them."""
+
+    def __init__(self, interrupt: Interrupt, events: JobEvents) -> None:
+        self.interrupt, self.events = interrupt, events
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self.events.ending = self.events.ending or self.interrupt.came
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
+        self.events.ending = self.events.ending or self.interrupt.came
+
+
+def run_jobs(
+    source: Source,
+    *,
+    resources: Resources,
+    store: Path,
+    artifacts: Path,
+    objective: str,
+    listeners: tuple[Listener, ...],
+    interrupt: Interrupt,
+    scheduler: TrialScheduler | None = None,
+) -> None:
+    """Run a source's jobs until it is exhausted or a Ctrl-C comes.
+
+    Args:
+        source: Of jobs; told how each ended.
+        resources: Of one trial.
+        store: Folder of the programs.
+        artifacts: Folder for what finalists leave.
+        objective: Metric that makes the curve.
+        listeners: Told about each start, epoch and end.
+        interrupt: Set by Ctrl-C.
+        scheduler: Decides after each epoch; None lets every trial end.
+    """
+    if source.exhausted:
+        return
+    place = {"store": str(store), "artifacts": str(artifacts), "threads": resources.cpu}
+    searcher = JobSearcher(source, place, num_slots(resources))
+    events = JobEvents(searcher, resources, listeners, objective)
+    with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch:
+        tune.run(
+            TrialActor,
+            name="trials",
+            search_alg=searcher,
+            scheduler=scheduler or FIFOScheduler(),
+            num_samples=source.num_left,
+            resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
+            reuse_actors=True,
+            storage_path=scratch,
+            stop=_StopOnInterrupt(interrupt),
+            callbacks=[_EndOnInterrupt(interrupt, events), events],
+            verbose=0,
+            raise_on_failed_trial=False,
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+        )

@@ -1,0 +1,117 @@
+"""What a person sees while a search runs: a live table at a terminal, plain lines elsewhere."""
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from tdmr_ray.records import TrialRecord
+from tdmr_ray.runner.jobs import Job
+
+LINE_EVERY_S = 15.0
+"""Plain lines come at most this often."""
+
+
+@dataclass
+class PairState:
+    """Counts of one row."""
+
+    done: int = 0
+    pruned: int = 0
+    failed: int = 0
+    running: int = 0
+    best: float | None = None
+
+
+class Progress:
+    """A listener that shows how the jobs of a phase go.
+
+    Args:
+        console: Where to.
+        objective: The figure shown as best.
+    """
+
+    def __init__(self, console: Console, objective: str) -> None:
+        self.console, self.objective = console, objective
+        self.pairs: dict[str, PairState] = {}
+        self.title, self.total, self.finished = "", 0, 0
+        self.begun = self.last_line = time.monotonic()
+        self.live: Live | None = None
+
+    def begin(self, title: str, names: list[str], total: int) -> None:
+        """Start a phase with an empty table."""
+        self.stop()
+        self.title, self.total, self.finished = title, total, 0
+        self.pairs = {name: PairState() for name in names}
+        self.begun = time.monotonic()
+        self.last_line = self.begun
+        if self.console.is_terminal:
+            self.live = Live(get_renderable=self.render, console=self.console, refresh_per_second=4)
+            self.live.start()
+
+    def stop(self) -> None:
+        """Leave the last state of the table on the screen."""
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def started(self, job: Job) -> None:
+        """Counts a running job."""
+        self._row(job).running += 1
+
+    def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
+        """Keeps the best figure up to date."""
+        row = self._row(job)
+        if job.role == "tdmr":
+            row.best = max(row.best or 0.0, metrics[self.objective])
+        self._line(force=False)
+
+    def ended(self, job: Job, record: TrialRecord) -> None:
+        """Counts a finished job; failures are said at once."""
+        row = self._row(job)
+        row.running -= 1
+        row.done += 1
+        row.pruned += record.state == "pruned"
+        row.failed += record.state == "failed"
+        self.finished += 1
+        if record.error:
+            self.console.print(f"[red]failed[/red] {job.pair.name} {job.id}: {record.error}", markup=True)
+        self._line(force=self.finished == self.total)
+
+    def render(self) -> Group:
+        """The table."""
+        table = Table(title=self.title, title_justify="left")
+        for name in ("pair", "done", "running", "stopped early", "failed", f"best {self.objective}"):
+            table.add_column(name, justify="left" if name == "pair" else "right")
+        for name, row in self.pairs.items():
+            best = "" if row.best is None else f"{100 * row.best:.1f} %"
+            table.add_row(name, str(row.done), str(row.running), str(row.pruned), str(row.failed), best)
+        return Group(table, self._summary())
+
+    def _row(self, job: Job) -> PairState:
+        return self.pairs.setdefault(job.pair.name, PairState())
+
+    def _summary(self) -> str:
+        elapsed = time.monotonic() - self.begun
+        left = elapsed / self.finished * (self.total - self.finished) if self.finished else None
+        eta = "" if left is None else f", about {pretty_seconds(left)} left"
+        return f"{self.finished} of {self.total} done in {pretty_seconds(elapsed)}{eta}"
+
+    def _line(self, *, force: bool) -> None:
+        now = time.monotonic()
+        if self.live is not None or (not force and now - self.last_line < LINE_EVERY_S):
+            return
+        self.last_line = now
+        best = "; ".join(
+            f"{name} {row.done} done" + ("" if row.best is None else f", best {100 * row.best:.1f} %")
+            for name, row in self.pairs.items()
+        )
+        self.console.print(f"{self.title}: {self._summary()} | {best}", soft_wrap=True, highlight=False)
+
+
+def pretty_seconds(seconds: float) -> str:
+    """'0:04:12'."""
+    return str(timedelta(seconds=round(seconds)))

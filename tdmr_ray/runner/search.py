@@ -1,0 +1,202 @@
+"""A whole search: trials for every pair, then the confirmation of the best."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from tdmr_ray.models.cost import TargetCost, measure_target
+from tdmr_ray.records import Ledger, Pair, TrialRecord, complete
+from tdmr_ray.runner.asha import PairAsha, Rungs
+from tdmr_ray.runner.events import Listener
+from tdmr_ray.runner.jobs import Job, Queue, confirmation_jobs, resident_task
+from tdmr_ray.runner.loop import Interrupt, run_jobs
+from tdmr_ray.runner.progress import Progress
+from tdmr_ray.runner.studies import PairStudies, export_studies
+from tdmr_ray.runner.tensorboard import TensorBoardLog
+from tdmr_ray.runner.trainable import WEIGHTS_FILE
+from tdmr_ray.space import Space
+from tdmr_ray.store import Store
+from tdmr_ray.training.config import TrialConfig
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The files of a search; names are a promise to the outside."""
+
+    root: Path
+
+    @property
+    def ledger(self) -> Path:
+        """Every trial."""
+        return self.root / "records.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """One folder a trial."""
+        return self.root / "tensorboard"
+
+    @property
+    def artifacts(self) -> Path:
+        """Weights of finalists, until the best of each pair are chosen."""
+        return self.root / "finalists"
+
+    @property
+    def best(self) -> Path:
+        """What is shipped, a folder for each pair."""
+        return self.root / "best"
+
+    @property
+    def study(self) -> Path:
+        """For optuna-dashboard."""
+        return self.root / "study.sqlite3"
+
+
+class LedgerWriter:
+    """A listener that appends each record to the ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def started(self, job: Job) -> None:
+        """Nothing to write yet."""
+
+    def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
+        """Nothing to write yet."""
+
+    def ended(self, job: Job, record: TrialRecord) -> None:
+        """One line."""
+        self.ledger.append(record)
+
+
+def run_search(space: Space, folders: Folders, store: Store, console: Console, interrupt: Interrupt) -> None:
+    """Search, confirm, and put the winners under `best/`; what the ledger already holds is not run again.
+
+    Needs a running Ray.
+
+    Args:
+        space: What is searched.
+        folders: Where results go.
+        store: Of programs.
+        console: For progress.
+        interrupt: Ends everything in order when it comes.
+    """
+    ledger = Ledger(folders.ledger)
+    progress = Progress(console, space.objective.maximize)
+    board = TensorBoardLog(folders.tensorboard, store, space.objective.maximize)
+    listeners: tuple[Listener, ...] = (LedgerWriter(ledger), board, progress)
+    try:
+        _search(space, folders, store, ledger, listeners, progress, interrupt)
+        if not interrupt.came:
+            _confirm(space, folders, store, ledger, listeners, progress, interrupt)
+    finally:
+        progress.stop()
+        board.close()
+    collect_best(ledger.read(), folders)
+
+
+def _search(
+    space: Space,
+    folders: Folders,
+    store: Store,
+    ledger: Ledger,
+    listeners: tuple[Listener, ...],
+    progress: Progress,
+    interrupt: Interrupt,
+) -> None:
+    records = ledger.read()
+    studies = PairStudies(space, records)
+    progress.begin("search", list(studies.studies), studies.num_left)
+    run_jobs(
+        studies,
+        resources=space.resources,
+        store=store.local,
+        artifacts=folders.artifacts,
+        objective=space.objective.maximize,
+        listeners=listeners,
+        interrupt=interrupt,
+        scheduler=PairAsha(Rungs(space.budget.epochs, records), space.objective.maximize),
+    )
+    folders.study.unlink(missing_ok=True)
+    export_studies(studies.studies, f"sqlite:///{folders.study}")
+
+
+def _confirm(
+    space: Space,
+    folders: Folders,
+    store: Store,
+    ledger: Ledger,
+    listeners: tuple[Listener, ...],
+    progress: Progress,
+    interrupt: Interrupt,
+) -> None:
+    records = ledger.read()
+    finished = {record.id for record in complete_of_any_role(records)}
+    jobs = [job for job in confirmation_jobs(space, finalists(space, records)) if job.id not in finished]
+    progress.begin("confirmation", list(dict.fromkeys(job.pair.name for job in jobs)), len(jobs))
+    run_jobs(
+        Queue(jobs),
+        resources=space.resources,
+        store=store.local,
+        artifacts=folders.artifacts,
+        objective=space.objective.maximize,
+        listeners=listeners,
+        interrupt=interrupt,
+    )
+
+
+def complete_of_any_role(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The finished records of the confirmation."""
+    return [record for record in records if record.phase == "confirm" and record.state == "complete"]
+
+
+def finalists(space: Space, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The best finished trials of each pair, by the objective on val."""
+    found = complete(records, phase="search")
+    best = []
+    for foundation, target in space.all_pairs:
+        own = [record for record in found if record.pair == Pair(foundation=foundation, target=target)]
+        own.sort(key=lambda record: -record.metrics[space.objective.maximize])
+        best += own[: space.confirm.top]
+    return best
+
+
+def collect_best(records: list[TrialRecord], folders: Folders) -> None:
+    """Put the confirmed target with the best val accuracy of each pair under `best/<pair>/`, and drop the others."""
+    confirmed = [record for record in complete(records, phase="confirm") if record.artifacts]
+    for name in dict.fromkeys(record.pair.name for record in confirmed):
+        own = [record for record in confirmed if record.pair.name == name]
+        winner = max(own, key=lambda record: record.metrics["val/top1"])
+        weights = folders.artifacts / winner.artifacts / WEIGHTS_FILE
+        if weights.exists():
+            write_best(winner, weights, folders.best / name)
+
+
+def write_best(record: TrialRecord, weights: Path, folder: Path) -> None:
+    """A folder that `tdmr_ray.predict` and `tdmr_ray.export` read: weights, configuration, preprocessing, classes."""
+    config = TrialConfig.model_validate(record.config)
+    task = resident_task(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(weights, folder / WEIGHTS_FILE)
+    description = {
+        "record": record.id,
+        "target": config.target.name,
+        "class_names": task.class_names,
+        "image_px": task.image_px,
+        "preprocessing": "RGB, resize to image_px, divide by 255; mean and std are part of the network",
+        "metrics": record.metrics,
+        "config": record.config,
+    }
+    (folder / "config.json").write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def measure_targets(space: Space) -> dict[str, TargetCost]:
+    """Size and latency of each target, measured on this machine while it is idle."""
+    task = resident_task(TrialConfig(data=space.data))
+    return {
+        name: measure_target(name, num_classes=task.num_classes, image_px=task.image_px)
+        for name in space.pairs.targets
+    }

@@ -1,0 +1,100 @@
+"""TensorBoard, written on the driver from what trials report: one folder a trial.
+
+Scalars of both steps, the prompt as a picture, the label-mapping matrix, a finalist's confusion matrix, and HParams with
+every value of the configuration (Tune's own writer drops constants and None).
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from tdmr_ray.method.prompts import PROMPTS
+from tdmr_ray.models.names import foundation_facts
+from tdmr_ray.records import TrialRecord
+from tdmr_ray.runner.jobs import Job
+from tdmr_ray.store import Store
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.program import Program, load_program
+
+SCALE = 4
+"""Pictures are shown this many times larger."""
+
+
+class TensorBoardLog:
+    """A listener that writes event files under `folder`/<pair>/<id>.
+
+    Args:
+        folder: For `tensorboard --logdir`.
+        store: To read teachers from.
+        objective: Shown beside the hyperparameters.
+    """
+
+    def __init__(self, folder: Path, store: Store, objective: str) -> None:
+        self.folder, self.store, self.objective = folder, store, objective
+        self.writers: dict[str, SummaryWriter] = {}
+
+    def started(self, job: Job) -> None:
+        """Opens the trial's folder."""
+        name = f"{job.phase}-{job.role}-{job.config.key()[:8]}-seed{job.config.seed}"
+        self.writers[job.id] = SummaryWriter(str(self.folder / job.pair.name / name))  # type: ignore[no-untyped-call]
+
+    def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
+        """Writes an epoch's scalars."""
+        for name, value in metrics.items():
+            self.writers[job.id].add_scalar(name, value, int(metrics["epoch"]))  # type: ignore[no-untyped-call]
+
+    def ended(self, job: Job, record: TrialRecord) -> None:
+        """Writes what is known at the end, and closes the folder."""
+        writer = self.writers.pop(job.id)
+        folder = self.store.find(record.teacher) if record.teacher else None
+        if folder is not None:
+            _write_teacher(writer, job.config, load_program(folder))
+        if record.confusion is not None:
+            share = torch.tensor(record.confusion).float()
+            write_picture(writer, "confusion (row: true class)", share / share.sum(dim=1, keepdim=True).clamp(min=1))
+        if record.error:
+            writer.add_text("error", record.error)  # type: ignore[no-untyped-call]
+        _write_hparams(writer, job, record, self.objective)
+        writer.close()  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """Closes what interrupted trials left open."""
+        for writer in self.writers.values():
+            writer.close()  # type: ignore[no-untyped-call]
+
+
+def _write_teacher(writer: SummaryWriter, config: TrialConfig, program: Program) -> None:
+    for epoch, row in enumerate(program.history):
+        for name, value in row.items():
+            writer.add_scalar(name, value, epoch)  # type: ignore[no-untyped-call]
+    if "prompt.delta" in program.weights:
+        image_px = foundation_facts(config.foundation.name).image_px
+        prompt = PROMPTS[config.prompt.kind](config.prompt.size_px, image_px)
+        prompt.load_state_dict({"delta": program.weights["prompt.delta"]})
+        writer.add_image("prompt", _enlarge(prompt.picture()))  # type: ignore[no-untyped-call]
+    if "mapping.matrix" in program.weights:
+        write_picture(writer, "label mapping (row: source class)", program.weights["mapping.matrix"])
+
+
+def write_picture(writer: SummaryWriter, name: str, matrix: Tensor) -> None:
+    """A matrix as a grey picture, its largest entry white."""
+    picture = (matrix.float() / matrix.float().max().clamp(min=1e-12)).clamp(0, 1).unsqueeze(0)
+    writer.add_image(name, _enlarge(picture))  # type: ignore[no-untyped-call]
+
+
+def _enlarge(picture: Tensor) -> Tensor:
+    return interpolate(picture.unsqueeze(0), scale_factor=SCALE, mode="nearest")[0]
+
+
+def _write_hparams(writer: SummaryWriter, job: Job, record: TrialRecord, objective: str) -> None:
+    values = {name: "none" if value is None else value for name, value in job.config.flat().items()}
+    figures = {name: value for name, value in record.metrics.items() if name == objective or name.startswith("test/")}
+    for summary in hparams({**values, "role": job.role, "state": record.state}, figures or {objective: float("nan")}):
+        assert writer.file_writer is not None, "the writer is open"
+        writer.file_writer.add_summary(summary)  # type: ignore[no-untyped-call]
+    for name, value in figures.items():
+        writer.add_scalar(name, value, int(record.metrics["epoch"]))  # type: ignore[no-untyped-call]

@@ -1,0 +1,108 @@
+"""A warm Tune actor that runs one trial after another; data and foundations stay in its memory."""
+
+import traceback
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from ray import tune
+from safetensors.torch import save_file
+
+from tdmr_ray.errors import InputError, NonFiniteLoss
+from tdmr_ray.runner.jobs import resident_task
+from tdmr_ray.runner.programs import StoredFoundry
+from tdmr_ray.store import Store
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.fit import Outcome, Run
+
+MAX_TRIALS_PER_ACTOR = 100
+"""Reused actors are known to leak GPU memory; after so many trials a fresh one takes over."""
+
+WEIGHTS_FILE = "target.safetensors"
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]
+    """One trial, an epoch a step.
+
+    Its configuration is a dictionary: `config` (a `TrialConfig` as JSON), `pair` (name), `finalist` (whether to read
+    test and keep the weights), `store`, `artifacts`, `threads`.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Called by Tune in a fresh process."""
+        self.num_trials = 0
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Called by Tune before each further trial; False asks for a fresh process."""
+        self.num_trials += 1
+        self.job = new_config
+        self.run: Run | None = None
+        self.foundry = StoredFoundry(Store(Path(new_config["store"])))
+        self.seconds = 0.0
+        torch.set_num_threads(new_config["threads"])
+        return self.num_trials <= MAX_TRIALS_PER_ACTOR
+
+    def step(self) -> dict[str, Any]:
+        """One epoch. A trial that throws ends with its reason, and the process stays for the next one.
+
+        Out of memory is the exception: the process is not trusted any more and goes.
+        """
+        started = perf_counter()
+        try:
+            result = self._epoch()
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place where exceptions become a trial's state
+            self.run = None
+            result = {"metrics": {}, "epoch": 0, "error": _reason(error), "done": True}
+        self.seconds += perf_counter() - started - self.foundry.waited_s
+        self.foundry.waited_s = 0.0
+        return {**result, **self._facts()}
+
+    def cleanup(self) -> None:
+        """Called by Tune when the process ends."""
+        self.run = None
+
+    def _epoch(self) -> dict[str, Any]:
+        config = TrialConfig.model_validate(self.job["config"])
+        if self.run is None:
+            self.run = Run(config, resident_task(config), self.foundry)
+        metrics = self.run.run_epoch()
+        result = {"metrics": metrics, "epoch": int(metrics["epoch"]), "error": "", "done": self.run.done}
+        if self.run.done and self.job["finalist"]:
+            outcome = self.run.finish(read_test=True)
+            result |= {"metrics": outcome.metrics, "confusion": outcome.test.confusion if outcome.test else None}
+            result["artifacts"] = self._keep(outcome)
+        return result
+
+    def _keep(self, outcome: Outcome) -> str:
+        """Write a finalist's weights; where they lie, or ''."""
+        if outcome.target is None:
+            return ""
+        folder = Path(self.job["artifacts"])
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: value.cpu().contiguous() for name, value in outcome.target.state_dict().items()}
+        save_file(weights, folder / WEIGHTS_FILE)
+        return folder.name
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "pair": self.job["pair"],
+            "seconds": self.seconds,
+            "teacher": self.foundry.key,
+            "teacher_reused": self.foundry.reused,
+            "threads": torch.get_num_threads(),
+            "device": pick_device().type,
+            "data": self.run.task.fingerprint if self.run else "",
+        }
+
+
+def _reason(error: Exception) -> str:
+    """What a record says of an exception: the message alone if it is one of ours, else where it came from too."""
+    if isinstance(error, NonFiniteLoss | InputError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno}, in {last.name})"

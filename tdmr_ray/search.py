@@ -1,0 +1,188 @@
+"""`python -m tdmr_ray.search --space FILE`: search every pair, confirm the best, write the leaderboard."""
+
+import json
+import os
+import random
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+
+from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
+from tdmr_ray.errors import InputError
+from tdmr_ray.records import Ledger, TrialRecord
+from tdmr_ray.report.folder import TARGETS, Costs
+from tdmr_ray.report.leaderboard import build_leaderboard
+from tdmr_ray.report.render import render_markdown, write_reports
+from tdmr_ray.space import Space, Suggester
+from tdmr_ray.space_file import parse_overrides, read_space
+
+DEFAULT_OUT = Path("runs")
+NUM_SAMPLES = 3
+
+
+def search(
+    space: Annotated[Path, typer.Option(help="Space file, YAML.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for results [runs/NAME-TIME].")] = None,
+    trials: Annotated[int | None, typer.Option(help="Instead of budget.trials.")] = None,
+    pins: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Pin or change a value.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on in --out; what is finished there counts.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Show what would be done.")] = False,
+    address: Annotated[str | None, typer.Option(help="Of a running Ray; 'auto' finds one.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the file's.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of teachers [$XDG_CACHE_HOME/tdmr_ray].")] = None,
+    verbose: Annotated[bool, typer.Option(help="Show what Ray says.")] = False,
+) -> None:
+    """Search for the best way to teach each target from each foundation."""
+    overrides = parse_overrides(pins or [])
+    overrides |= {"budget.trials": trials} if trials is not None else {}
+    overrides |= {"seed": seed} if seed is not None else {}
+    plan = read_space(space, overrides)
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    if dry_run:
+        describe(plan, console)
+        return
+    root = out or DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    prepare_out(root, resume=resume)
+    sys.exit(_run(plan, root, store or default_store(), address, console, verbose=verbose))
+
+
+def default_store() -> Path:
+    """Teachers outlive a search, so they lie in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "programs"
+
+
+def prepare_out(root: Path, *, resume: bool) -> None:
+    """Make the results' folder.
+
+    Raises:
+        InputError: If it is in use and `resume` is not given, cannot be written, or there is nothing to resume.
+    """
+    used = root.exists() and any(root.iterdir()) if root.is_dir() else root.exists()
+    if used and not resume:
+        raise InputError("--out", f"{root} exists already; give another folder, or --resume to go on in it")
+    if resume and not used:
+        raise InputError("--resume", f"there is nothing in {root} to go on with; leave --resume out")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError("--out", f"{root} cannot be written: {error.strerror}; give another folder") from error
+
+
+def describe(space: Space, console: Console) -> None:
+    """Pairs, the size of the space, teachers, and some configurations; nothing is started."""
+    continuous = space.continuous()
+    beside = f" times {len(continuous)} continuous ({', '.join(continuous)})" if continuous else ""
+    teachers = space.num_teachers()
+    most = space.budget.trials if teachers is None else min(teachers, space.budget.trials)
+    lines = [
+        f"{space.name}: {len(space.all_pairs)} pairs, {space.budget.trials} trials of {space.budget.epochs} epochs",
+        *(f"  {foundation} -> {target}" for foundation, target in space.all_pairs),
+        f"space: {space.num_configurations()} discrete configurations of each pair{beside}",
+        f"teachers: {'a continuum' if teachers is None else teachers} possible, at most {most} needed",
+        f"{NUM_SAMPLES} sampled configurations:",
+    ]
+    sampler = _Sampler(random.Random(space.seed))
+    for number in range(NUM_SAMPLES):
+        sampler.drawn.clear()
+        foundation, target = space.all_pairs[number % len(space.all_pairs)]
+        space.suggest(sampler, foundation, target)
+        lines.append(f"  {foundation} -> {target}: {json.dumps(sampler.drawn)}")
+    console.print("\n".join(lines), highlight=False, markup=False)
+
+
+class _Sampler(Suggester):
+    """Draws uniformly, without Optuna; remembers what it drew."""
+
+    def __init__(self, generator: random.Random) -> None:
+        self.generator = generator
+        self.drawn: dict[str, object] = {}
+
+    def suggest_categorical(self, name, choices):  # type: ignore[no-untyped-def]
+        return self._keep(name, self.generator.choice(list(choices)))
+
+    def suggest_int(self, name, low, high, *, step=1, log=False):  # type: ignore[no-untyped-def]
+        return self._keep(name, self.generator.randrange(low, high + 1, step))
+
+    def suggest_float(self, name, low, high, *, step=None, log=False):  # type: ignore[no-untyped-def]
+        return self._keep(name, round(self.generator.uniform(low, high), 3))
+
+    def _keep(self, name, value):  # type: ignore[no-untyped-def]
+        self.drawn[name] = value
+        return value
+
+
+def _run(space: Space, root: Path, store: Path, address: str | None, console: Console, *, verbose: bool) -> int:
+    """Start Ray, search, report; the exit code."""
+    from tdmr_ray.runner.cluster import num_slots, ray_session
+    from tdmr_ray.runner.environment import describe_environment
+    from tdmr_ray.runner.estimate import estimate_seconds
+    from tdmr_ray.runner.loop import interruptible
+    from tdmr_ray.runner.progress import pretty_seconds
+    from tdmr_ray.runner.search import Folders, measure_targets, run_search
+    from tdmr_ray.store import Store
+
+    root, store = root.resolve(), store.expanduser().resolve()
+    folders = Folders(root)
+    (root / "space.yaml").write_text(space_text(space), encoding="utf-8")
+    (root / "environment.json").write_text(json.dumps(describe_environment(), indent=1), encoding="utf-8")
+    with interruptible() as interrupt:
+        with ray_session(address, verbose=verbose):
+            slots = num_slots(space.resources)
+            about = pretty_seconds(estimate_seconds(space, slots))
+            console.print(announce(space, slots, about), highlight=False, markup=False)
+            console.print(f"results: {root}", highlight=False, markup=False)
+            run_search(space, folders, Store(store), console, interrupt)
+        records = Ledger(folders.ledger).read()
+        if not interrupt.came and any(record.state == "complete" for record in records):
+            costs = {name: cost.as_dict() for name, cost in measure_targets(space).items()}
+            (root / TARGETS).write_text(json.dumps(costs, indent=1), encoding="utf-8")
+        return report(records, root, console, title=space.name, interrupted=interrupt.came)
+
+
+def announce(space: Space, slots: int, about: str) -> str:
+    """What will happen, in one line."""
+    device = f"{space.resources.gpu:g} GPU" if space.resources.gpu else f"{space.resources.cpu} CPU"
+    confirm = space.confirm
+    then = f", then the best {confirm.top} of each pair with {len(confirm.seeds)} seeds beside {len(confirm.controls)} controls"
+    return (
+        f"{space.name}: {len(space.all_pairs)} pairs, {space.budget.trials} trials of up to {space.budget.epochs} epochs"
+        f"{then if confirm.top else ''}; {slots} at a time on {device} each; about {about}"
+    )
+
+
+def report(records: list[TrialRecord], root: Path, console: Console, *, title: str, interrupted: bool) -> int:
+    """Write and show the leaderboard of what is finished; the exit code."""
+    costs: Costs = json.loads((root / TARGETS).read_text()) if (root / TARGETS).exists() else {}
+    board = build_leaderboard(records, costs)
+    paths = write_reports(board, root, title=title)
+    console.print(Markdown(render_markdown(board)))
+    console.print(f"report: {paths['html']}\nweights: {root / 'best'}", highlight=False, markup=False)
+    console.print(f"TensorBoard: tensorboard --logdir {root / 'tensorboard'}", highlight=False, markup=False)
+    if interrupted:
+        console.print(f"interrupted; go on with --out {root} --resume", highlight=False, markup=False)
+        return INTERRUPTED
+    searched = [record for record in records if record.phase == "search"]
+    if not any(record.state == "complete" for record in searched):
+        reasons = {record.error for record in searched if record.error}
+        console.print("every trial failed: " + "; ".join(sorted(reasons)), highlight=False, markup=False)
+        return FAILED
+    return 0
+
+
+def space_text(space: Space) -> str:
+    """The space as YAML, with everything that was pinned or changed."""
+    import yaml
+
+    return str(yaml.safe_dump(space.model_dump(mode="json", exclude_defaults=True), sort_keys=False))
+
+
+if __name__ == "__main__":
+    run_command(search)

@@ -1,0 +1,238 @@
+"""Space files: YAML to a checked `Space`, and from there one trial's configuration at a time.
+
+Keys inside a parameter are Optuna's own words; names are dotted paths of `TrialConfig`; `when` is the only logic.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from tdmr_ray.data.task import DataConfig
+from tdmr_ray.training.config import TrialConfig
+
+PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "signals.")
+"""Parameters that a teacher depends on; the others only steer its target."""
+
+Value = str | int | float | bool
+
+
+class Section(BaseModel):
+    """A part of a space file; unknown keys are problems."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Pairs(Section):
+    """Every foundation is tried with every target."""
+
+    foundations: tuple[str, ...] = Field(min_length=1)
+    targets: tuple[str, ...] = Field(min_length=1)
+
+
+class Objective(Section):
+    """What a better configuration has more of."""
+
+    maximize: str = "val/top1"
+
+
+class Budget(Section):
+    """When the search ends; trials are shared by all pairs."""
+
+    trials: PositiveInt = 24
+    epochs: PositiveInt = 30
+
+
+class Confirm(Section):
+    """What happens to the best of each pair after the search."""
+
+    top: int = Field(default=1, ge=0)
+    """Finalists of each pair; 0 leaves the confirmation out."""
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    controls: tuple[str, ...] = ("scratch", "linear_probe", "plain_kd")
+    control_steps: PositiveInt = 1500
+    """Optimisation steps that `scratch` and `fine_tune` get at least, so that they converge."""
+
+
+class Resources(Section):
+    """What one trial takes."""
+
+    cpu: PositiveInt = 1
+    gpu: float = Field(default=0, ge=0)
+    workers: PositiveInt = 1
+    """Processes that train one target together, by Ray Train; 1 keeps the trial in a warm actor."""
+    concurrent: PositiveInt | None = None
+    """Trials at the same time; None is as many as fit."""
+
+
+class Parameter(Section):
+    """One searched dimension: a range (`low`, `high`, `step` or `log`) or a list of `choices`."""
+
+    low: int | float | None = None
+    high: int | float | None = None
+    step: int | float | None = None
+    log: bool = False
+    choices: tuple[Value, ...] | None = None
+    when: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
+    """Other parameters and the values with which this one is searched."""
+
+    @property
+    def is_int(self) -> bool:
+        """Whether the range holds whole numbers only."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def grid(self) -> tuple[Value, ...] | None:
+        """All values, or None for a continuous range."""
+        if self.choices is not None:
+            return self.choices
+        assert self.low is not None and self.high is not None, "checked when the file was read"
+        if not self.is_int and self.step is None:
+            return None
+        step = self.step or 1
+        count = int((self.high - self.low) / step + 1e-9) + 1
+        return tuple(self.low + index * step for index in range(count))
+
+    def nearest(self, value: Value) -> Value:
+        """The legal value nearest to another; the first choice where there is no order."""
+        if self.choices is not None:
+            return value if value in self.choices else self.choices[0]
+        assert self.low is not None and self.high is not None, "checked when the file was read"
+        number = value if isinstance(value, int | float) else self.low
+        inside = min(max(number, self.low), self.high)
+        grid = self.grid
+        return inside if grid is None else min(grid, key=lambda option: abs(float(option) - float(inside)))
+
+
+class Suggester(Protocol):
+    """The part of `optuna.Trial` that a space needs."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Any:
+        """One of the choices."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """A whole number."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """A number."""
+
+
+class Space(Section):
+    """A whole space file; build it with `read_space`, which checks it."""
+
+    name: str
+    data: DataConfig
+    pairs: Pairs
+    objective: Objective = Objective()
+    budget: Budget = Budget()
+    confirm: Confirm = Confirm()
+    resources: Resources = Resources()
+    seed: int = Field(default=0, ge=0)
+    search: dict[str, Parameter] = Field(default_factory=dict)
+    fixed: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def all_pairs(self) -> tuple[tuple[str, str], ...]:
+        """(foundation, target), foundations outermost."""
+        return tuple(itertools.product(self.pairs.foundations, self.pairs.targets))
+
+    def suggest(self, trial: Suggester, foundation: str, target: str) -> TrialConfig:
+        """Draw a configuration for a pair."""
+        drawn: dict[str, Value] = {}
+        for name in ordered_by_condition(self.search):
+            if self._is_searched(name, drawn):
+                drawn[name] = _draw(trial, name, self.search[name])
+        return self.config(drawn, foundation, target)
+
+    def config(self, values: Mapping[str, Value], foundation: str, target: str) -> TrialConfig:
+        """The configuration of a pair with these values of the searched parameters."""
+        base = {
+            **{f"data.{name}": value for name, value in self.data.model_dump().items()},
+            "foundation.name": foundation,
+            "target.name": target,
+            "distill.epochs": self.budget.epochs,
+            "seed": self.seed,
+        }
+        return TrialConfig().with_values({**base, **self.fixed, **values})
+
+    def default_values(self) -> dict[str, Value]:
+        """The searched parameters at `TrialConfig`'s defaults, or as near to them as the space allows."""
+        defaults = TrialConfig().flat()
+        values: dict[str, Value] = {}
+        for name in ordered_by_condition(self.search):
+            if self._is_searched(name, values):
+                values[name] = self.search[name].nearest(defaults[name])
+        return values
+
+    def num_configurations(self) -> int:
+        """Different combinations of the discrete parameters, with conditions; continuous ones count once."""
+        return self._count(lambda name: True)
+
+    def continuous(self) -> tuple[str, ...]:
+        """Parameters without a grid."""
+        return tuple(name for name, parameter in self.search.items() if parameter.grid is None)
+
+    def num_teachers(self) -> int | None:
+        """Different teachers that the space can need, over all foundations; None if they are a continuum."""
+        if any(name.startswith(PROGRAM_PARTS) for name in self.continuous()):
+            return None
+        return len(self.pairs.foundations) * self._count(lambda name: name.startswith(PROGRAM_PARTS))
+
+    def _count(self, counts: Any) -> int:
+        """Distinct combinations of the counted parameters, by walking the conditions."""
+        names = [name for name in ordered_by_condition(self.search) if counts(name) or self._steers(name, counts)]
+        combinations: list[dict[str, Value]] = [{}]
+        for name in names:
+            grid = self.search[name].grid or ("any",)
+            combinations = [
+                {**drawn, name: value} if self._is_searched(name, drawn) else drawn
+                for drawn in combinations
+                for value in (grid if self._is_searched(name, drawn) else grid[:1])
+            ]
+        kept = {tuple((name, value) for name, value in drawn.items() if counts(name)) for drawn in combinations}
+        return len(kept)
+
+    def _steers(self, name: str, counts: Any) -> bool:
+        return any(name in parameter.when for other, parameter in self.search.items() if counts(other))
+
+    def _is_searched(self, name: str, drawn: Mapping[str, Value]) -> bool:
+        pinned = {**TrialConfig().flat(), **self.fixed}
+        return all(
+            drawn.get(other, None if other in self.search else pinned[other]) in allowed
+            for other, allowed in self.search[name].when.items()
+        )
+
+
+def _draw(trial: Suggester, name: str, parameter: Parameter) -> Value:
+    if parameter.choices is not None:
+        value: Value = trial.suggest_categorical(name, parameter.choices)
+        return value
+    assert parameter.low is not None and parameter.high is not None, "checked when the file was read"
+    if parameter.is_int:
+        low, high = int(parameter.low), int(parameter.high)
+        return trial.suggest_int(name, low, high, step=int(parameter.step or 1), log=parameter.log)
+    return trial.suggest_float(name, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
+
+
+def ordered_by_condition(search: Mapping[str, Parameter]) -> list[str]:
+    """Names in the order of the file, but none before those in its `when`.
+
+    Raises:
+        ValueError: If conditions form a circle.
+    """
+    ordered: list[str] = []
+    waiting = list(search)
+    while waiting:
+        ready = [name for name in waiting if all(o in ordered or o not in search for o in search[name].when)]
+        if not ready:
+            raise ValueError(f"conditions must not form a circle, but these do: {_listed(waiting)}")
+        ordered += ready
+        waiting = [name for name in waiting if name not in ready]
+    return ordered
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,1 @@
+"""Plain PyTorch: from a `TrialConfig` to a trained target. Knows nothing about Ray."""

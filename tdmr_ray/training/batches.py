@@ -1,0 +1,65 @@
+"""In which order images and views are seen; depends on seed and epoch alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MIN_VIEWS_PER_EPOCH = 500
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of the training images and the number of the view of each, both int64 [B]."""
+
+    rows: Tensor
+    views: Tensor
+
+    def part(self, rank: int, num_parts: int) -> "Batch":
+        """Every `num_parts`-th sample, from `rank` on: one worker's share."""
+        return Batch(self.rows[rank::num_parts], self.views[rank::num_parts])
+
+
+def passes_per_epoch(num_images: int) -> int:
+    """How often an epoch goes over the images: once, or more often when there are so few that it would be short."""
+    return max(1, -(-MIN_VIEWS_PER_EPOCH // num_images))
+
+
+def batches_per_epoch(num_images: int, batch_size: int) -> int:
+    """Optimisation steps of an epoch."""
+    return max(1, round(passes_per_epoch(num_images) * num_images / batch_size))
+
+
+def epoch_batches(
+    num_images: int, *, batch_size: int, epoch: int, seed: int, num_views: int | None = None
+) -> Iterator[Batch]:
+    """Batches of one epoch, of nearly equal size; each pass shows another view of every image.
+
+    Args:
+        num_images: N.
+        batch_size: About that many samples a batch.
+        epoch: Counted from 0.
+        seed: Fixes the order.
+        num_views: Goes round this many views; None never repeats one.
+    """
+    passes = passes_per_epoch(num_images)
+    order = np.random.default_rng([seed, epoch]).permutation(passes * num_images)
+    views = epoch * passes + order // num_images
+    if num_views is not None:
+        views = views % num_views
+    for part in np.array_split(np.arange(len(order)), batches_per_epoch(num_images, batch_size)):
+        yield Batch(torch.from_numpy(order[part] % num_images), torch.from_numpy(views[part]))
+
+
+def cycle(progress: float, *, warmup: float = 0.1) -> float:
+    """Factor on the learning rate: up in a line over `warmup`, then down along a cosine to 0.
+
+    Args:
+        progress: 0..1 within the cycle.
+        warmup: Fraction of the cycle.
+    """
+    if progress < warmup:
+        return (progress + 1e-3) / (warmup + 1e-3)
+    return float((1 + np.cos(np.pi * (progress - warmup) / (1 - warmup))) / 2)

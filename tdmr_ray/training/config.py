@@ -1,0 +1,176 @@
+"""Everything that fixes one trial. A dotted path in here is a parameter's name in a space file."""
+
+import hashlib
+import json
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tdmr_ray.data.task import DataConfig
+from tdmr_ray.data.views import ViewConfig
+
+
+class Part(BaseModel):
+    """A typed, immutable piece of configuration that knows no other keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FoundationConfig(Part):
+    """The pretrained network; '' where a trial needs none."""
+
+    name: str = ""
+
+
+class TargetConfig(Part):
+    """The small network; '' where a trial trains none."""
+
+    name: str = ""
+    pretrained: bool = False
+    """Start from timm's weights for it."""
+
+
+class PromptConfig(Part):
+    """Learnable pixels around or over the image."""
+
+    kind: Literal["border", "overlay"] = "border"
+    size_px: int = Field(default=0, ge=0)
+    """Width on each side, in the foundation's pixels; 0 is no prompt."""
+
+
+class MappingConfig(Part):
+    """From the foundation's answer to the proxy space."""
+
+    kind: Literal["random", "frequency", "iterative", "bayesian", "bayesian_plus", "linear", "prototype"] = "linear"
+    dim: int = Field(default=64, ge=2)
+    """Directions of the proxy space; read by `prototype`."""
+    smoothing: float = Field(default=1.0, gt=0)
+    """Added to a source class's count; read by `bayesian` and `bayesian_plus`."""
+    top_k_fraction: float = Field(default=0.15, gt=0, le=1)
+    """Share of source classes that count for an image; read by `bayesian_plus`."""
+
+
+class ReprogramConfig(Part):
+    """How a teacher is trained, on labelled images."""
+
+    epochs: int = Field(default=12, ge=1)
+    lr: float = Field(default=0.01, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    batch_size: int = Field(default=64, ge=2)
+
+
+class SignalsConfig(Part):
+    """What a teacher leaves for targets."""
+
+    num_views: int = Field(default=16, ge=1)
+    """Stored views of each training image; epoch after epoch goes round them."""
+
+
+class TemperatureConfig(Part):
+    """Softening of the logits over the whole distillation."""
+
+    schedule: Literal["constant", "linear", "cosine", "exponential", "step"] = "constant"
+    start: float = Field(default=2.0, gt=0)
+    end: float = Field(default=1.0, gt=0)
+    """Not read by `constant`."""
+
+
+class DistillConfig(Part):
+    """How a target learns from a teacher's signals."""
+
+    epochs: int = Field(default=30, ge=1)
+    num_stages: int = Field(default=1, ge=1, le=8)
+    loss: Literal["kl", "mse", "dist", "dkd"] = "kl"
+    standardize: bool = False
+    """Logits to mean 0 and deviation 1 before the loss."""
+    alignment: Literal["cka", "project"] = "cka"
+    alignment_weight: float = Field(default=1.0, ge=0)
+    logits_weight: float = Field(default=1.0, ge=0)
+    labels_weight: float = Field(default=0.3, ge=0)
+    lr: float = Field(default=3e-3, gt=0)
+    weight_decay: float = Field(default=0.02, ge=0)
+    batch_size: int = Field(default=64, ge=2)
+
+
+class TrialConfig(Part):
+    """One trial: replays bit for bit on a CPU with the same number of threads.
+
+    `method` is what is done: `tdmr` reprograms and distils, `scratch` trains the target with labels alone,
+    `linear_probe` stops after the teacher. The controls `plain_kd` and `fine_tune` are settings of these.
+    """
+
+    method: Literal["tdmr", "scratch", "linear_probe"] = "tdmr"
+    data: DataConfig = DataConfig()
+    foundation: FoundationConfig = FoundationConfig()
+    target: TargetConfig = TargetConfig()
+    prompt: PromptConfig = PromptConfig()
+    mapping: MappingConfig = MappingConfig()
+    reprogram: ReprogramConfig = ReprogramConfig()
+    views: ViewConfig = ViewConfig()
+    signals: SignalsConfig = SignalsConfig()
+    temperature: TemperatureConfig = TemperatureConfig()
+    distill: DistillConfig = DistillConfig()
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Self:
+        if self.distill.num_stages > self.distill.epochs:
+            raise ValueError(
+                "distill.num_stages <= distill.epochs must hold, "
+                f"got ({self.distill.num_stages}, {self.distill.epochs})"
+            )
+        return self
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether a foundation takes part."""
+        return self.method != "scratch"
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs that are reported; a linear probe reports once."""
+        return 1 if self.method == "linear_probe" else self.distill.epochs
+
+    def key(self) -> str:
+        """A short hash of everything in it: equal configurations have equal keys."""
+        return hash_json(self.model_dump(mode="json"))
+
+    def replace(self, **dotted: Any) -> "TrialConfig":
+        """A copy with some values changed, by dotted path with `__` for the dot: `replace(prompt__size_px=2)`."""
+        return self.with_values({path.replace("__", "."): value for path, value in dotted.items()})
+
+    def with_values(self, values: dict[str, Any]) -> "TrialConfig":
+        """A copy with some values changed, by dotted path.
+
+        Raises:
+            pydantic.ValidationError: If a path or a value is not legal.
+        """
+        tree = self.model_dump(mode="json")
+        for path, value in values.items():
+            *parents, leaf = path.split(".")
+            node = tree
+            for parent in parents:
+                node = node.setdefault(parent, {})
+            node[leaf] = value
+        return TrialConfig.model_validate(tree)
+
+    def flat(self) -> dict[str, Any]:
+        """All values by dotted path."""
+        return flatten(self.model_dump(mode="json"))
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary as one level with dotted paths."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def hash_json(value: object) -> str:
+    """The first 16 hex digits of the SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,303 @@
+"""The second step of TDMR: a target learns from signals, stage by stage. Without signals it learns from labels alone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tdmr_ray.data.task import Task
+from tdmr_ray.data.views import ViewBatch
+from tdmr_ray.method.losses import (
+    LOSSES,
+    cka_alignment,
+    cosine_alignment,
+    label_loss,
+    standardize_logits,
+)
+from tdmr_ray.method.schedule import temperature_at
+from tdmr_ray.method.stages import Stage, TermWeights, plan_stages, stage_at
+from tdmr_ray.method.teacher import ProxySpace
+from tdmr_ray.models import Target, load_target
+from tdmr_ray.training.batches import Batch, batches_per_epoch, cycle, epoch_batches
+from tdmr_ray.training.config import DistillConfig, TrialConfig
+from tdmr_ray.training.device import check_finite, pick_device
+from tdmr_ray.training.evaluate import Evaluation, evaluate
+from tdmr_ray.training.signals import Signals, training_views
+
+Metrics = dict[str, float]
+
+
+def _alone(module: nn.Module) -> nn.Module:
+    return module
+
+
+def _own_mean(metrics: Metrics) -> Metrics:
+    return metrics
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The place of this process among those that train one target together.
+
+    Attributes:
+        rank: 0 .. count - 1.
+        count: 1 for a process alone.
+        wrap: Makes a module average its gradients over the workers.
+        mean: Averages metrics over the workers.
+    """
+
+    rank: int = 0
+    count: int = 1
+    wrap: Callable[[nn.Module], nn.Module] = _alone
+    mean: Callable[[Metrics], Metrics] = _own_mean
+
+
+ALONE = Workers()
+
+
+class Learner(nn.Module):
+    """A target, and the projection that its features need to be compared with an embedding.
+
+    Args:
+        target: To be trained.
+        embedding_dim: Width of the embedding to project to; None compares without a projection.
+    """
+
+    def __init__(self, target: Target, embedding_dim: int | None) -> None:
+        super().__init__()
+        self.target = target
+        self.projection = nn.Linear(target.feature_dim, embedding_dim) if embedding_dim else nn.Identity()
+
+    def forward(self, images: Tensor, detach_head: bool) -> tuple[Tensor, Tensor]:
+        """Features ready for the alignment, [B, d], and logits [B, C]."""
+        output = self.target(images, detach_head)
+        return self.projection(output.features), output.logits
+
+
+def loss_terms(
+    settings: DistillConfig,
+    features: Tensor,
+    logits: Tensor,
+    proxy: ProxySpace | None,
+    labels: tuple[Tensor, Tensor, Tensor],
+    temperature: float,
+) -> dict[str, Tensor]:
+    """The named terms of a batch before their weights; those of the teacher only if there is one.
+
+    Args:
+        settings: Which losses.
+        features: Of the target, ready for the alignment, [B, d].
+        logits: Of the target, [B, C].
+        proxy: What the teacher said, or None.
+        labels: Own labels, partners' labels, ratio; see `label_loss`.
+        temperature: T.
+    """
+    terms = {"labels": label_loss(logits, *labels)}
+    if proxy is None:
+        return terms
+    align = cka_alignment if settings.alignment == "cka" else cosine_alignment
+    terms["alignment"] = align(features, proxy.embedding)
+    target_logits, teacher_logits = logits, proxy.logits
+    if settings.standardize:
+        target_logits, teacher_logits = standardize_logits(logits), standardize_logits(proxy.logits)
+    terms["logits"] = LOSSES[settings.loss](target_logits, teacher_logits, temperature=temperature)
+    return terms
+
+
+class Distillation:
+    """One training of a target, an epoch at a time.
+
+    Every random choice of an epoch follows from seed and epoch, so that a restored training goes on as if it had
+    never stopped. The weights that are best on val are kept (later ones win ties); a new stage starts from them.
+
+    Args:
+        config: The trial.
+        task: Its images.
+        signals: The teacher's; None trains with labels alone, on labelled images.
+        workers: Who else trains this target.
+    """
+
+    def __init__(
+        self, config: TrialConfig, task: Task, signals: Signals | None, workers: Workers = ALONE
+    ) -> None:
+        self.config, self.settings, self.task, self.signals = config, config.distill, task, signals
+        self.workers, self.device = workers, pick_device()
+        self.num_images = task.num_labeled if signals is None else len(task.train)
+        self.views = training_views(config, task)
+        self.stages = self._plan()
+        self.epoch = 0
+        torch.manual_seed(config.seed)
+        target = load_target(
+            config.target.name,
+            num_classes=task.num_classes,
+            image_px=task.image_px,
+            pretrained=config.target.pretrained,
+        )
+        projects = signals is not None and self.settings.alignment == "project"
+        self.learner = Learner(target, signals.embedding.shape[-1] if signals and projects else None).to(self.device)
+        self.trained = workers.wrap(self.learner)
+        self.optimizer = self._new_optimizer()
+        self.best_top1, self.best_loss = -1.0, float("inf")
+        self.best_weights: dict[str, Tensor] = {}
+
+    @property
+    def num_epochs(self) -> int:
+        """Of the whole distillation."""
+        return self.settings.epochs
+
+    def run_epoch(self) -> Metrics:
+        """Train for one epoch and measure on val.
+
+        Raises:
+            NonFiniteLoss: If a loss diverges.
+        """
+        stage = stage_at(self.stages, self.epoch)
+        if stage.index and self.epoch == stage.first_epoch:
+            self._start_from_best()
+        torch.manual_seed(self.config.seed * 1_000_003 + self.epoch)
+        started = perf_counter()
+        metrics = self._train(stage)
+        seconds = perf_counter() - started
+        metrics = self.workers.mean(metrics)
+        check_finite(metrics, f"epoch {self.epoch + 1}")
+        metrics["images_per_s"] = self.num_views_per_epoch / seconds
+        metrics |= self._measure()
+        self.epoch += 1
+        return {"epoch": self.epoch, "stage": stage.index + 1, **metrics}
+
+    @property
+    def num_views_per_epoch(self) -> int:
+        """Samples that all workers see in an epoch."""
+        return sum(len(batch.rows) for batch in self._batches(self.epoch))
+
+    def best_target(self) -> Target:
+        """The target with the weights that were best on val."""
+        self._load_best()
+        return self.learner.target
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to go on after the last finished epoch."""
+        return {
+            "epoch": self.epoch,
+            "learner": self.learner.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best_weights": self.best_weights,
+            "best": (self.best_top1, self.best_loss),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state()` of the same configuration."""
+        self.epoch = state["epoch"]
+        self.learner.load_state_dict(state["learner"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best_weights = dict(state["best_weights"])
+        self.best_top1, self.best_loss = state["best"]
+
+    def _plan(self) -> tuple[Stage, ...]:
+        settings = self.settings
+        if self.signals is None:
+            return plan_stages(1, settings.epochs, TermWeights(0.0, 0.0, 1.0))
+        base = TermWeights(settings.alignment_weight, settings.logits_weight, settings.labels_weight)
+        return plan_stages(settings.num_stages, settings.epochs, base)
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        settings = self.settings
+        return torch.optim.AdamW(
+            self.learner.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+        )
+
+    def _batches(self, epoch: int) -> list[Batch]:
+        num_views = None if self.signals is None else self.signals.num_views
+        return list(
+            epoch_batches(
+                self.num_images,
+                batch_size=self.settings.batch_size,
+                epoch=epoch,
+                seed=self.config.seed,
+                num_views=num_views,
+            )
+        )
+
+    def _train(self, stage: Stage) -> Metrics:
+        self.trained.train()
+        batches = self._batches(self.epoch)
+        num_steps = batches_per_epoch(self.num_images, self.settings.batch_size)
+        totals: dict[str, Tensor] = {}
+        for number, batch in enumerate(batches):
+            done = number + num_steps * (self.epoch - stage.first_epoch)
+            lr = self.settings.lr * cycle(done / (num_steps * stage.num_epochs))
+            temperature = self._temperature(stage, (number + num_steps * self.epoch) / (num_steps * self.num_epochs))
+            self.optimizer.param_groups[0]["lr"] = lr
+            terms = self._step(stage, batch.part(self.workers.rank, self.workers.count), temperature)
+            for name, value in terms.items():
+                totals[name] = totals.get(name, torch.zeros(())) + value
+        means = {f"train/{name}": float(total) / len(batches) for name, total in totals.items()}
+        return {**means, "temperature": temperature, "lr": lr}
+
+    def _temperature(self, stage: Stage, progress: float) -> float:
+        settings = self.config.temperature
+        return temperature_at(
+            settings.schedule,
+            progress,
+            start=settings.start,
+            end=settings.end,
+            stage=stage.index,
+            num_stages=len(self.stages),
+        )
+
+    def _step(self, stage: Stage, batch: Batch, temperature: float) -> dict[str, Tensor]:
+        view = self.views.batch(batch.rows, batch.views)
+        labels = self._labels(batch, view)
+        proxy = None
+        if self.signals is not None:
+            said = self.signals.batch(batch.rows, batch.views)
+            proxy = ProxySpace(said.embedding.to(self.device), said.logits.to(self.device))
+        images = view.images.to(self.device, memory_format=torch.channels_last)
+        features, logits = self.trained(images, stage.detach_head)
+        terms = loss_terms(self.settings, features, logits, proxy, labels, temperature)
+        weights = {"alignment": stage.weights.alignment, "logits": stage.weights.logits, "labels": stage.weights.labels}
+        loss = sum((weights[name] * term for name, term in terms.items()), torch.zeros((), device=self.device))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        known = labels[0] >= 0
+        right = (logits.detach().argmax(dim=1) == labels[0])[known].float()
+        top1 = right.mean() if len(right) else torch.zeros(())
+        named = {name: term.detach().cpu() for name, term in terms.items()}
+        return {"loss": loss.detach().cpu(), "top1": top1.cpu(), **named}
+
+    def _labels(self, batch: Batch, view: ViewBatch) -> tuple[Tensor, Tensor, Tensor]:
+        labels = self.task.train.labels
+        parts = (labels[batch.rows], labels[view.partner], view.ratio)
+        return parts[0].to(self.device), parts[1].to(self.device), parts[2].to(self.device)
+
+    def _measure(self) -> Metrics:
+        now = self.evaluate_on("val", self.learner.target)
+        if (now.top1, -now.loss) >= (self.best_top1, -self.best_loss):
+            self.best_top1, self.best_loss = now.top1, now.loss
+            self.best_weights = {name: value.detach().clone() for name, value in self.learner.state_dict().items()}
+        return {
+            "val/top1": self.best_top1,
+            "val/loss": self.best_loss,
+            "val/top1_now": now.top1,
+            "val/loss_now": now.loss,
+        }
+
+    def evaluate_on(self, part: str, target: Target) -> Evaluation:
+        """Measure a target on `val` or `test`."""
+        target.eval()
+        images = self.task.val if part == "val" else self.task.test
+        return evaluate(
+            lambda x: target(x.to(memory_format=torch.channels_last)).logits, images, device=self.device
+        )
+
+    def _load_best(self) -> None:
+        if self.best_weights:
+            self.learner.load_state_dict(self.best_weights)
+
+    def _start_from_best(self) -> None:
+        self._load_best()
+        self.optimizer = self._new_optimizer()

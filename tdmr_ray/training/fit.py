@@ -1,0 +1,107 @@
+"""One trial from beginning to end, for whoever calls: Ray, a test, a benchmark."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tdmr_ray.data.task import Task
+from tdmr_ray.models import Target
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.distil import ALONE, Distillation, Metrics, Workers
+from tdmr_ray.training.evaluate import Evaluation, evaluate
+from tdmr_ray.training.program import Foundry, Program, make_program, restore_teacher
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial leaves behind.
+
+    Attributes:
+        target: With the best weights on val; None for a linear probe.
+        metrics: Of the last epoch, and `test/` figures if they were asked for.
+        test: What the network said about the test images; None unless asked for.
+        program: The teacher's, if there was one.
+    """
+
+    target: Target | None
+    metrics: Metrics
+    test: Evaluation | None
+    program: Program | None
+
+
+class Run:
+    """A trial that goes on an epoch at a time, so that it can be stopped between two.
+
+    Args:
+        config: The trial.
+        task: Its images.
+        foundry: Where programs come from.
+        workers: Who else trains this target.
+    """
+
+    def __init__(
+        self, config: TrialConfig, task: Task, foundry: Foundry = make_program, workers: Workers = ALONE
+    ) -> None:
+        self.config, self.task = config, task
+        self.program = foundry(config, task) if config.needs_teacher else None
+        self.distillation: Distillation | None = None
+        if config.method != "linear_probe":
+            signals = self.program.signals if self.program else None
+            self.distillation = Distillation(config, task, signals, workers)
+        self.metrics: Metrics = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether every epoch is over."""
+        return int(self.metrics.get("epoch", 0)) >= self.config.num_epochs
+
+    def run_epoch(self) -> Metrics:
+        """The next epoch's metrics; those of the teacher are repeated in each.
+
+        Raises:
+            NonFiniteLoss: If a loss diverges.
+        """
+        teacher = {"val/teacher_top1": self.program.val_top1} if self.program else {}
+        if self.distillation is None:
+            own: Metrics = {"epoch": 1, "val/top1": teacher["val/teacher_top1"]}
+        else:
+            own = self.distillation.run_epoch()
+        self.metrics = {**own, **teacher}
+        return self.metrics
+
+    def finish(self, *, read_test: bool) -> Outcome:
+        """The best weights, and figures on test if this is a finalist."""
+        target = self.distillation.best_target() if self.distillation else None
+        if not read_test:
+            return Outcome(target, self.metrics, None, self.program)
+        test = self._read_test(target)
+        metrics = {**self.metrics, "test/top1": test.top1, "test/loss": test.loss}
+        return Outcome(target, metrics, test, self.program)
+
+    def _read_test(self, target: Target | None) -> Evaluation:
+        if self.distillation is not None and target is not None:
+            return self.distillation.evaluate_on("test", target)
+        assert self.program is not None, "a linear probe has a program"
+        teacher = restore_teacher(self.config, self.program, self.task.num_classes)
+        return evaluate(lambda images: teacher(images).logits, self.task.test, device=pick_device())
+
+
+def fit(
+    config: TrialConfig,
+    task: Task,
+    report: Callable[[Metrics], object],
+    *,
+    foundry: Foundry = make_program,
+    workers: Workers = ALONE,
+    read_test: bool = False,
+) -> Outcome:
+    """Run a whole trial; `report` gets the metrics of every epoch.
+
+    Raises:
+        NonFiniteLoss: If a loss diverges.
+        InputError: If a network or data set cannot be had.
+    """
+    run = Run(config, task, foundry, workers)
+    while not run.done:
+        report(run.run_epoch())
+    return run.finish(read_test=read_test)

@@ -1,0 +1,116 @@
+"""A program: a teacher with its signals, as files. Made once, used by every trial that has the same key."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tdmr_ray.data.task import Task
+from tdmr_ray.method.teacher import Teacher
+from tdmr_ray.models import Foundation, load_foundation
+from tdmr_ray.training.config import TrialConfig, hash_json
+from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
+from tdmr_ray.training.signals import Signals, make_signals, training_views
+
+WEIGHTS, EMBEDDING, LOGITS, REPORT = "teacher.safetensors", "embedding.npy", "logits.npy", "report.json"
+_CODE = ("method", "models", "data/views.py", "training/reprogram.py", "training/signals.py", "training/batches.py")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A teacher's learned weights, its answers, and how it came about.
+
+    Attributes:
+        weights: Prompt and mapping, by name.
+        signals: For the training views.
+        history: Metrics of each epoch of reprogramming.
+        val_top1: Of the teacher.
+    """
+
+    weights: dict[str, Tensor]
+    signals: Signals
+    history: History
+    val_top1: float
+
+
+Foundry = Callable[[TrialConfig, Task], Program]
+"""Where a trial gets its program from: made on the spot (`make_program`), or out of a store."""
+
+
+@cache
+def resident_foundation(name: str) -> Foundation:
+    """A foundation that stays in memory for every trial of this process."""
+    return load_foundation(name)
+
+
+@cache
+def foundation_digest(name: str) -> str:
+    """SHA-256 of a foundation's weights."""
+    digest = hashlib.sha256()
+    for key, value in sorted(resident_foundation(name).state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def program_key(config: TrialConfig, fingerprint: str) -> str:
+    """A hash of all that a program depends on: data, foundation, prompt, mapping, views, seed and the method's code."""
+    parts = config.model_dump(
+        mode="json", include={"foundation", "prompt", "mapping", "reprogram", "views", "signals", "seed"}
+    )
+    digest = foundation_digest(config.foundation.name)
+    return hash_json({**parts, "data": fingerprint, "weights": digest, "code": _code_digest()})
+
+
+@cache
+def _code_digest() -> str:
+    """SHA-256 of the sources that decide what a program holds."""
+    package = Path(__file__).parents[1]
+    files = [path for name in _CODE for path in (package / name, *(package / name).rglob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files) if path.is_file())).hexdigest()
+
+
+def make_program(config: TrialConfig, task: Task) -> Program:
+    """Reprogram the foundation and collect its signals.
+
+    Raises:
+        NonFiniteLoss: If reprogramming diverges.
+        ValueError: If prompt or mapping do not fit the foundation.
+    """
+    device = pick_device()
+    fitted = fit_teacher(config, task, resident_foundation(config.foundation.name), device)
+    views = training_views(config, task)
+    signals = make_signals(fitted.teacher, views, num_views=config.signals.num_views, device=device)
+    weights = {name: value.cpu().contiguous() for name, value in fitted.teacher.state_dict().items()}
+    return Program(weights, signals, fitted.history, fitted.val_top1)
+
+
+def restore_teacher(config: TrialConfig, program: Program, num_classes: int) -> Teacher:
+    """The teacher itself, from the weights in its program."""
+    foundation = resident_foundation(config.foundation.name)
+    teacher = build_teacher(config, foundation, num_classes)
+    teacher.load_state_dict(program.weights)
+    return teacher.eval().to(pick_device())
+
+
+def save_program(program: Program, folder: Path) -> None:
+    """Write a program's files into an existing folder."""
+    save_file(program.weights or {}, folder / WEIGHTS)
+    np.save(folder / EMBEDDING, program.signals.embedding)
+    np.save(folder / LOGITS, program.signals.logits)
+    report = {"history": program.history, "val_top1": program.val_top1}
+    (folder / REPORT).write_text(json.dumps(report))
+
+
+def load_program(folder: Path) -> Program:
+    """Open a program; its signals stay on disk, mapped into memory."""
+    report = json.loads((folder / REPORT).read_text())
+    signals = Signals(np.load(folder / EMBEDDING, mmap_mode="r"), np.load(folder / LOGITS, mmap_mode="r"))
+    return Program(load_file(folder / WEIGHTS), signals, report["history"], report["val_top1"])

@@ -1,0 +1,126 @@
+"""The first step of TDMR: fit prompt and mapping of a frozen foundation to a task."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from tdmr_ray.data.task import Images, Task
+from tdmr_ray.data.views import Views
+from tdmr_ray.method.label_mapping import LabelMapping
+from tdmr_ray.method.prompts import PROMPTS
+from tdmr_ray.method.teacher import Teacher, build_mapping, refit_mapping
+from tdmr_ray.models import Foundation
+from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.device import check_finite
+from tdmr_ray.training.evaluate import evaluate
+
+History = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class FittedTeacher:
+    """A teacher and how it came about.
+
+    Attributes:
+        teacher: With the weights of the epoch that is best on val.
+        history: Metrics of each epoch; the first row is the teacher before any training.
+        val_top1: Of the kept weights.
+    """
+
+    teacher: Teacher
+    history: History
+    val_top1: float
+
+
+def build_teacher(config: TrialConfig, foundation: Foundation, num_classes: int) -> Teacher:
+    """An untrained teacher: an empty prompt's start values and a mapping that has seen no data."""
+    torch.manual_seed(config.seed)
+    prompt = PROMPTS[config.prompt.kind](config.prompt.size_px, foundation.spec.size_px)
+    mapping = build_mapping(
+        config.mapping.kind,
+        feature_dim=foundation.feature_dim,
+        num_source_classes=foundation.num_source_classes,
+        num_classes=num_classes,
+        dim=config.mapping.dim,
+        smoothing=config.mapping.smoothing,
+        top_k_fraction=config.mapping.top_k_fraction,
+        seed=config.seed,
+    )
+    return Teacher(prompt, foundation, mapping)
+
+
+def fit_teacher(config: TrialConfig, task: Task, foundation: Foundation, device: torch.device) -> FittedTeacher:
+    """Reprogram a foundation with the labelled images of a task; val decides which epoch is kept.
+
+    Raises:
+        NonFiniteLoss: If the loss diverges.
+        ValueError: If a one-to-one mapping has too few source classes or the prompt leaves no room.
+    """
+    teacher = build_teacher(config, foundation.to(device), task.num_classes).to(device)
+    _refit(teacher, task.labeled, device, prompted=False)
+    keeper = _BestOnVal(teacher, task, device)
+    if not teacher.learns:
+        return keeper.result()
+    settings = config.reprogram
+    views = Views(task.labeled.images, config.views.model_copy(update={"mix": 0.0}), seed=config.seed, mirror=task.mirror)
+    optimizer = torch.optim.AdamW(teacher.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    num_steps = settings.epochs * batches_per_epoch(task.num_labeled, settings.batch_size)
+    step = 0
+    for epoch in range(settings.epochs):
+        if _refits_each_epoch(teacher) and epoch:
+            _refit(teacher, task.labeled, device, prompted=True)
+        total, seen = 0.0, 0
+        batches = epoch_batches(
+            task.num_labeled, batch_size=settings.batch_size, epoch=epoch, seed=config.seed
+        )
+        for batch in batches:
+            optimizer.param_groups[0]["lr"] = settings.lr * cycle(step / num_steps)
+            images = views.batch(batch.rows, batch.views).images.to(device)
+            loss = cross_entropy(teacher(images).logits, task.labeled.labels[batch.rows].to(device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total, seen, step = total + float(loss) * len(images), seen + len(images), step + 1
+        check_finite({"reprogram/loss": total}, f"reprogram epoch {epoch}")
+        keeper.see({"reprogram/loss": total / seen, "reprogram/lr": float(optimizer.param_groups[0]["lr"])})
+    return keeper.result()
+
+
+def _refits_each_epoch(teacher: Teacher) -> bool:
+    return isinstance(teacher.mapping, LabelMapping) and teacher.mapping.rule.refit == "epoch"
+
+
+@torch.no_grad()
+def _refit(teacher: Teacher, labeled: Images, device: torch.device, *, prompted: bool) -> None:
+    """Show the labelled images, as they are, to the mapping."""
+    answers = [
+        teacher.source(part.to(device).float().div(255.0), prompted=prompted) for part in labeled.images.split(256)
+    ]
+    features, source_logits = (torch.cat(parts) for parts in zip(*answers, strict=True))
+    refit_mapping(teacher.mapping, features, source_logits, labeled.labels.to(device))
+
+
+class _BestOnVal:
+    """Remembers the weights of the epoch that is best on val; later epochs win ties."""
+
+    def __init__(self, teacher: Teacher, task: Task, device: torch.device) -> None:
+        self.teacher, self.task, self.device = teacher, task, device
+        self.history: History = []
+        self.top1 = -1.0
+        self.weights: dict[str, Tensor] = {}
+        self.see({})
+
+    def see(self, metrics: dict[str, float]) -> None:
+        """Measure the teacher as it is now."""
+        top1 = evaluate(lambda images: self.teacher(images).logits, self.task.val, device=self.device).top1
+        self.history.append({**metrics, "reprogram/val_top1": top1})
+        if top1 >= self.top1:
+            self.top1 = top1
+            self.weights = {name: value.detach().clone() for name, value in self.teacher.state_dict().items()}
+
+    def result(self) -> FittedTeacher:
+        self.teacher.load_state_dict(self.weights)
+        return FittedTeacher(self.teacher.eval(), self.history, self.top1)
