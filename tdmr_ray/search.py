@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
+from rich.table import Table
 
 from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
 from tdmr_ray.errors import InputError
 from tdmr_ray.records import Ledger, TrialRecord
 from tdmr_ray.report.folder import TARGETS, Costs
-from tdmr_ray.report.leaderboard import build_leaderboard
-from tdmr_ray.report.render import render_markdown, write_reports
+from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
+from tdmr_ray.report.render import narrow_table, sentence, summary, write_reports
 from tdmr_ray.space import Space, Suggester
 from tdmr_ray.space_file import parse_overrides, read_space
 
@@ -121,6 +121,8 @@ class _Sampler(Suggester):
 
 def _run(space: Space, root: Path, store: Path, address: str | None, console: Console, *, verbose: bool) -> int:
     """Start Ray, search, report; the exit code."""
+    import torch
+
     from tdmr_ray.runner.cluster import num_slots, ray_session
     from tdmr_ray.runner.environment import describe_environment
     from tdmr_ray.runner.estimate import estimate_seconds
@@ -129,6 +131,7 @@ def _run(space: Space, root: Path, store: Path, address: str | None, console: Co
     from tdmr_ray.runner.search import Folders, measure_targets, run_search
     from tdmr_ray.store import Store
 
+    torch.set_num_threads(space.resources.cpu)
     root, store = root.resolve(), store.expanduser().resolve()
     folders = Folders(root)
     (root / "space.yaml").write_text(space_text(space), encoding="utf-8")
@@ -163,7 +166,7 @@ def report(records: list[TrialRecord], root: Path, console: Console, *, title: s
     costs: Costs = json.loads((root / TARGETS).read_text()) if (root / TARGETS).exists() else {}
     board = build_leaderboard(records, costs)
     paths = write_reports(board, root, title=title)
-    console.print(Markdown(render_markdown(board)))
+    show(board, console)
     console.print(f"report: {paths['html']}\nweights: {root / 'best'}", highlight=False, markup=False)
     console.print(f"TensorBoard: tensorboard --logdir {root / 'tensorboard'}", highlight=False, markup=False)
     if interrupted:
@@ -175,6 +178,20 @@ def report(records: list[TrialRecord], root: Path, console: Console, *, title: s
         console.print("every trial failed: " + "; ".join(sorted(reasons)), highlight=False, markup=False)
         return FAILED
     return 0
+
+
+def show(board: Leaderboard, console: Console) -> None:
+    """The answer and a narrow table; the whole one is in the files."""
+    frame = narrow_table(board)
+    lines = Table()
+    for name in frame.columns:
+        lines.add_column(name, justify="left" if name in ("foundation", "target") else "right")
+    for cells in frame.to_numpy():
+        lines.add_row(*(str(cell) for cell in cells))
+    console.print(sentence(board), highlight=False, markup=False)
+    if board.rows:
+        console.print(lines)
+    console.print(summary(board), highlight=False, markup=False)
 
 
 def space_text(space: Space) -> str:

@@ -64,11 +64,13 @@ def check_tree(tree: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
         f"{key}: unknown section{near_match(str(key), SECTIONS)}" for key in tree if key not in SECTIONS
     ]
     parts = {key: value for key, value in tree.items() if key in SECTIONS}
-    problems += _check_parameters(parts.get("search"), parts.get("fixed"))
+    wrong = _check_parameters(parts.get("search"), parts.get("fixed"))
+    problems += wrong
     try:
         space = Space.model_validate(parts)
     except ValidationError as error:
-        return None, problems + [text for text in _readable(error, Space) if text not in problems]
+        said = ("search", "fixed") if wrong else ()
+        return None, problems + [text for text in _readable(error, Space) if not text.startswith(said)]
     if problems:
         return None, problems + _check_names(space)
     problems = _check_names(space)
@@ -154,7 +156,7 @@ def _check_parameter(name: str, tree: Any, legal: Mapping[str, Any]) -> list[str
     problems = _check_range(where, parameter)
     if not problems:
         values = parameter.choices if parameter.choices is not None else (parameter.low, parameter.high)
-        problems = [text for value in values for text in _check_value(where, name, value)]
+        problems = [text for value in values for text in _check_value(where, name, value)][:1]
     for other in parameter.when:
         if other not in legal:
             problems.append(f"{where}.when: unknown parameter '{other}'{near_match(other, legal)}")
@@ -232,6 +234,11 @@ def _check_meaning(space: Space) -> list[str]:
     for name in space.pairs.foundations:
         problems += _check_foundation_fit(space, name, foundation_facts(name), num_classes)
     problems += _check_stages(space)
+    if space.resources.workers > 1:
+        problems.append(
+            "resources.workers: a search trains each target in one process, "
+            f"got {space.resources.workers}; for several use python -m tdmr_ray.train --workers"
+        )
     if num_classes < 3:
         problems += _check_two_classes(space)
     if "fine_tune" in space.confirm.controls:

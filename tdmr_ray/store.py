@@ -73,6 +73,7 @@ class Store:
         if system.get_file_info(f"{root}/{MANIFEST}").type != fs.FileType.File:
             return False
         draft = self.local / f".draft-{uuid.uuid4().hex}"
+        draft.mkdir()
         fs.copy_files(root, str(draft), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
         shutil.rmtree(self.local / key, ignore_errors=True)
         os.replace(draft, self.local / key)

@@ -106,6 +106,13 @@ NOTES = (
 )
 
 
+def narrow_table(board: Leaderboard) -> pd.DataFrame:
+    """The columns that fit on a terminal."""
+    wide = table(board)
+    keep = ["rank", "foundation", "target", "val %", "test %", "scratch test %", "latency ms"]
+    return wide[[name for name in keep if name in wide.columns]]
+
+
 def render_markdown(board: Leaderboard) -> str:
     """For pull requests and terminals."""
     frame = table(board)

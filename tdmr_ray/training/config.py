@@ -53,8 +53,11 @@ class MappingConfig(Part):
 class ReprogramConfig(Part):
     """How a teacher is trained, on labelled images."""
 
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=10, ge=1)
     lr: float = Field(default=0.01, gt=0)
+    """Of the mapping."""
+    prompt_lr: float = Field(default=0.1, gt=0)
+    """Of the prompt's pixels."""
     weight_decay: float = Field(default=0.01, ge=0)
     batch_size: int = Field(default=64, ge=2)
 
@@ -62,7 +65,7 @@ class ReprogramConfig(Part):
 class SignalsConfig(Part):
     """What a teacher leaves for targets."""
 
-    num_views: int = Field(default=16, ge=1)
+    num_views: int = Field(default=10, ge=1)
     """Stored views of each training image; epoch after epoch goes round them."""
 
 

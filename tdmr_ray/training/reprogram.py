@@ -13,7 +13,7 @@ from tdmr_ray.method.prompts import PROMPTS
 from tdmr_ray.method.teacher import Teacher, build_mapping, refit_mapping
 from tdmr_ray.models import Foundation
 from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches
-from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.config import ReprogramConfig, TrialConfig
 from tdmr_ray.training.device import check_finite
 from tdmr_ray.training.evaluate import evaluate
 
@@ -60,13 +60,14 @@ def fit_teacher(config: TrialConfig, task: Task, foundation: Foundation, device:
         ValueError: If a one-to-one mapping has too few source classes or the prompt leaves no room.
     """
     teacher = build_teacher(config, foundation.to(device), task.num_classes).to(device)
-    _refit(teacher, task.labeled, device, prompted=False)
+    teacher.prompt.start_from(task.labeled.images.to(device).float().div(255.0))
+    _refit(teacher, task.labeled, device, prompted=not _fitted_once(teacher))
     keeper = _BestOnVal(teacher, task, device)
     if not teacher.learns:
         return keeper.result()
     settings = config.reprogram
     views = Views(task.labeled.images, config.views.model_copy(update={"mix": 0.0}), seed=config.seed, mirror=task.mirror)
-    optimizer = torch.optim.AdamW(teacher.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    optimizer = _build_optimizer(teacher, settings)
     num_steps = settings.epochs * batches_per_epoch(task.num_labeled, settings.batch_size)
     step = 0
     for epoch in range(settings.epochs):
@@ -77,16 +78,31 @@ def fit_teacher(config: TrialConfig, task: Task, foundation: Foundation, device:
             task.num_labeled, batch_size=settings.batch_size, epoch=epoch, seed=config.seed
         )
         for batch in batches:
-            optimizer.param_groups[0]["lr"] = settings.lr * cycle(step / num_steps)
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * cycle(step / num_steps)
             images = views.batch(batch.rows, batch.views).images.to(device)
             loss = cross_entropy(teacher(images).logits, task.labeled.labels[batch.rows].to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            total, seen, step = total + float(loss) * len(images), seen + len(images), step + 1
+            total, seen, step = total + float(loss.detach()) * len(images), seen + len(images), step + 1
         check_finite({"reprogram/loss": total}, f"reprogram epoch {epoch}")
         keeper.see({"reprogram/loss": total / seen, "reprogram/lr": float(optimizer.param_groups[0]["lr"])})
     return keeper.result()
+
+
+def _build_optimizer(teacher: Teacher, settings: ReprogramConfig) -> torch.optim.Optimizer:
+    """AdamW that draws the mapping towards 0, but not the prompt: there 0 is a colour like any other."""
+    groups = [
+        {"params": list(teacher.mapping.parameters()), "peak": settings.lr, "weight_decay": settings.weight_decay},
+        {"params": list(teacher.prompt.parameters()), "peak": settings.prompt_lr, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr)
+
+
+def _fitted_once(teacher: Teacher) -> bool:
+    """Whether the mapping is defined by the un-prompted predictions."""
+    return isinstance(teacher.mapping, LabelMapping) and teacher.mapping.rule.refit == "once"
 
 
 def _refits_each_epoch(teacher: Teacher) -> bool:

@@ -57,7 +57,8 @@ def write_card(model: nn.Module, weights: Path, training: Training, characters: 
         "training": asdict(training),
         "source_accuracy_note": "distorted glyphs, four views each from a seed that no training uses",
         "linear_probe": figures,
-        "linear_probe_note": "test accuracy on scikit-learn's digits, mean of three subsets",
+        "linear_probe_note": "test accuracy on scikit-learn's digits, mean of three subsets; "
+        "calibrated: random weights whose batch norms have unit gain and the statistics of the digits",
         "command": f"python -m tdmr_ray.models.embedded.pretrain --kind {training.kind} "
         f"--steps {training.steps} --seed {training.seed}",
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},

@@ -125,7 +125,7 @@ def evaluate_source(model: nn.Module, glyphs: GlyphSet) -> float:
             logits = model(normalise(augment(glyphs.images[chosen], generator)))
             num_right += int((logits.argmax(1) == glyphs.labels[chosen]).sum())
             num_seen += len(chosen)
-    return num_right / num_seen
+    return round(num_right / num_seen, 4)
 
 
 def pretrain(kind: Kind, glyphs: GlyphSet, recipe: Recipe, seed: int, teacher: nn.Module | None) -> nn.Module:

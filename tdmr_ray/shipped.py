@@ -1,0 +1,71 @@
+"""A shipped target: the folder `best/<pair>/` that a search leaves, opened again."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor
+
+from tdmr_ray.errors import InputError
+from tdmr_ray.models import Target, load_target
+from tdmr_ray.training.config import TrialConfig
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A target with what is needed to use it.
+
+    Attributes:
+        target: In evaluation mode.
+        class_names: C names.
+        image_px: Side of its images.
+        config: How it was made.
+        val_top1: As the search measured it.
+    """
+
+    target: Target
+    class_names: tuple[str, ...]
+    image_px: int
+    config: TrialConfig
+    val_top1: float
+
+    def read_image(self, path: Path) -> Tensor:
+        """An image file as the target takes it: [1, 3, image_px, image_px] in 0..1.
+
+        Raises:
+            InputError: If it cannot be read.
+        """
+        try:
+            with Image.open(path) as image:
+                small = image.convert("RGB").resize((self.image_px, self.image_px), Image.Resampling.BILINEAR)
+        except OSError as error:
+            raise InputError(str(path), f"cannot be read as an image: {error}") from error
+        return pil_to_tensor(small).unsqueeze(0).float().div(255.0)
+
+    @torch.inference_mode()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """[B, 3, image_px, image_px] in 0..1 to [B, C]."""
+        result: Tensor = self.target(images).logits.softmax(dim=1)
+        return result
+
+
+def load_shipped(folder: Path) -> Shipped:
+    """Open a folder under `best/`.
+
+    Raises:
+        InputError: If it holds no target.
+    """
+    try:
+        description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        weights = load_file(folder / "target.safetensors")
+    except OSError as error:
+        raise InputError(str(folder), "holds no target; give a folder under best/ of a search's results") from error
+    names, image_px = tuple(description["class_names"]), description["image_px"]
+    target = load_target(description["target"], num_classes=len(names), image_px=image_px)
+    target.load_state_dict(weights)
+    config = TrialConfig.model_validate(description["config"])
+    return Shipped(target.eval(), names, image_px, config, description["metrics"]["val/top1"])

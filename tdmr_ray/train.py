@@ -1,0 +1,118 @@
+"""`python -m tdmr_ray.train`: one configuration, from a space file or a finished trial, by Ray Train or alone."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tdmr_ray.cli import run_command
+from tdmr_ray.errors import InputError, near_match
+from tdmr_ray.records import Ledger, TrialRecord
+from tdmr_ray.search import default_store, prepare_out
+from tdmr_ray.space_file import parse_overrides, read_space
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.distil import Metrics
+
+
+def train(
+    space: Annotated[Path | None, typer.Option(help="Space file: its first pair with default values.")] = None,
+    record: Annotated[str | None, typer.Option(help="A finished trial: DIR/records.jsonl:ID.")] = None,
+    pins: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Ray Train workers; 0 replays in this process.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for weights and metrics.")] = Path("runs/train"),
+    store: Annotated[Path | None, typer.Option(help="Folder of teachers [$XDG_CACHE_HOME/tdmr_ray].")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a running Ray.")] = None,
+    verbose: Annotated[bool, typer.Option(help="Show what Ray says.")] = False,
+) -> None:
+    """Train one configuration and keep its weights."""
+    overrides = parse_overrides(pins or [])
+    if (space is None) == (record is None):
+        raise InputError("train", "needs either --space FILE or --record FILE:ID")
+    found = find_record(record) if record else None
+    config = replace_values(found, overrides) if found else first_configuration(space or Path(), overrides)
+    prepare_out(out, resume=False)
+    folder = (store or default_store()).expanduser().resolve()
+    console = Console()
+    if workers == 0:
+        metrics = replay(config, folder, out, found, console)
+    else:
+        metrics = _with_ray_train(config, workers, folder, out.resolve(), address, verbose=verbose)
+    for name, value in metrics.items():
+        console.print(f"{name:22s} {value:.6g}", highlight=False)
+    console.print(f"weights and metrics: {out}", highlight=False)
+
+
+def first_configuration(space: Path, overrides: dict[str, object]) -> TrialConfig:
+    """The first pair of a space file, with default values of what is searched."""
+    plan = read_space(space, overrides)
+    return plan.config(plan.default_values(), *plan.all_pairs[0])
+
+
+def find_record(text: str) -> TrialRecord:
+    """The record that `FILE:ID` names.
+
+    Raises:
+        InputError: If there is none.
+    """
+    path, _, name = text.rpartition(":")
+    records = {record.id: record for record in Ledger(Path(path)).read()}
+    if name not in records:
+        raise InputError("--record", f"no trial '{name}' in '{path}'{near_match(name, records)}")
+    return records[name]
+
+
+def replace_values(record: TrialRecord, overrides: dict[str, object]) -> TrialConfig:
+    """A record's configuration with some values changed.
+
+    Raises:
+        InputError: If a key is unknown or a value not legal.
+    """
+    config = TrialConfig.model_validate(record.config)
+    legal = config.flat()
+    problems = [f"{key}: unknown parameter{near_match(key, legal)}" for key in overrides if key not in legal]
+    if problems:
+        raise InputError("--set", problems)
+    try:
+        return config.with_values(dict(overrides))
+    except ValueError as error:
+        raise InputError("--set", " ".join(str(error).split())) from error
+
+
+def replay(
+    config: TrialConfig, store: Path, out: Path, record: TrialRecord | None, console: Console
+) -> Metrics:
+    """Train in this process, without Ray; on a CPU a record's figures come out bit for bit."""
+    import torch
+    from safetensors.torch import save_file
+
+    from tdmr_ray.data.task import load_task
+    from tdmr_ray.training.fit import fit
+
+    torch.set_num_threads(record.threads if record else 1)
+
+    def say(metrics: Metrics) -> None:
+        console.print(f"epoch {metrics['epoch']:.0f}: val/top1 {metrics['val/top1']:.4f}", highlight=False)
+
+    finalist = record is None or record.phase == "confirm"
+    outcome = fit(config, load_task(config.data), say, read_test=finalist)
+    if outcome.target is not None:
+        weights = {name: value.cpu().contiguous() for name, value in outcome.target.state_dict().items()}
+        save_file(weights, out / "target.safetensors")
+    (out / "metrics.json").write_text(json.dumps(outcome.metrics, indent=1))
+    return outcome.metrics
+
+
+def _with_ray_train(
+    config: TrialConfig, workers: int, store: Path, out: Path, address: str | None, *, verbose: bool
+) -> Metrics:
+    from tdmr_ray.runner.cluster import ray_session
+    from tdmr_ray.runner.distributed import train_distributed
+
+    with ray_session(address, verbose=verbose):
+        return train_distributed(config, workers=workers, cpu=1, gpu=0, store=store, out=out)
+
+
+if __name__ == "__main__":
+    run_command(train)

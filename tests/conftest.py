@@ -1,0 +1,83 @@
+"""Tiny things that tests share: real classes, small sizes, fixed seeds."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tdmr_ray.data.task import Images, Task
+from tdmr_ray.training.config import TrialConfig
+
+NUM_CLASSES = 3
+IMAGE_PX = 16
+TINY_TARGET = "lcnet_035"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_fixed_seed() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+class TinyFoundation(nn.Module):
+    """Eight lines that answer like a foundation: features [B, 6], source logits [B, 5]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(2)
+        self.body = nn.Linear(12, 6)
+        self.classifier = nn.Linear(6, 5)
+        self.requires_grad_(False)
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.body(self.pool(images).flatten(1)).tanh()
+
+    def source_logits(self, features: Tensor) -> Tensor:
+        return 5 * self.classifier(features)
+
+
+@pytest.fixture
+def tiny_foundation() -> TinyFoundation:
+    return TinyFoundation()
+
+
+def coloured_images(count: int, seed: int) -> Images:
+    """Noise with one bright third: its place is the class."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % NUM_CLASSES
+    images = torch.randint(0, 90, (count, 3, IMAGE_PX, IMAGE_PX), generator=generator, dtype=torch.uint8)
+    third = IMAGE_PX // NUM_CLASSES
+    for image, label in zip(images, labels.tolist(), strict=True):
+        image[:, :, label * third : (label + 1) * third] += 150
+    return Images(images, labels)
+
+
+@pytest.fixture
+def tiny_task() -> Task:
+    """Three places, 30 labelled and 12 unlabelled training images, 15 for val, 15 for test."""
+    labeled, hidden = coloured_images(30, 1), coloured_images(12, 2)
+    train = Images(
+        torch.cat([labeled.images, hidden.images]), torch.cat([labeled.labels, torch.full((12,), -1)])
+    )
+    return Task(
+        train, 30, coloured_images(15, 3), coloured_images(15, 4), ("left", "middle", "right"), False, "tiny"
+    )
+
+
+@pytest.fixture
+def tiny_config() -> TrialConfig:
+    """Two epochs with a small target and a built-in foundation."""
+    return TrialConfig().with_values(
+        {
+            "foundation.name": "glyph_cnn",
+            "target.name": TINY_TARGET,
+            "reprogram.epochs": 1,
+            "signals.num_views": 2,
+            "distill.epochs": 2,
+            "distill.batch_size": 128,
+        }
+    )

@@ -1,0 +1,53 @@
+"""The built-in digits as a task."""
+
+import pytest
+import torch
+
+from tdmr_ray.data.datasets import DATASETS, load_dataset
+from tdmr_ray.data.task import UNLABELED, DataConfig, load_task
+from tdmr_ray.errors import InputError
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_contract_of_every_data_set(name: str) -> None:
+    dataset = load_dataset(name)
+    assert dataset.images.dtype == torch.uint8
+    assert dataset.images.shape[1] == 3
+    assert len(dataset.images) == len(dataset.labels)
+    assert sorted(dataset.labels.unique().tolist()) == list(range(len(dataset.class_names)))
+
+
+def test_digits_are_the_1797_of_scikit_learn_and_use_the_whole_range() -> None:
+    images = load_dataset("digits").images
+    assert images.shape == (1797, 3, 32, 32)
+    assert images.min() == 0
+    assert images.max() == 255
+
+
+@pytest.mark.parametrize(("unlabeled", "count"), [(False, 50), (True, 898)])
+def test_unlabelled_images_join_without_their_labels(unlabeled: bool, count: int) -> None:
+    task = load_task(DataConfig(name="digits", shots=5, unlabeled=unlabeled))
+    assert len(task.train) == count
+    assert task.num_labeled == len(task.labeled) == 50
+    assert (task.train.labels[50:] == UNLABELED).all()
+    assert (task.labeled.labels >= 0).all()
+    assert task.num_classes == 10
+    assert task.image_px == 32
+
+
+def test_fingerprint_follows_the_images_and_labels_that_are_seen() -> None:
+    configs = [
+        DataConfig(shots=5),
+        DataConfig(shots=5, unlabeled=True),
+        DataConfig(shots=6),
+        DataConfig(shots=5, shots_seed=1),
+        DataConfig(shots=5, split_seed=1),
+    ]
+    prints = {load_task(config).fingerprint for config in configs}
+    assert len(prints) == len(configs)
+    assert load_task(configs[0]).fingerprint in prints
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'digits'"):
+        load_task(DataConfig(name="digit"))

@@ -1,0 +1,156 @@
+"""Leaderboards from records."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from tdmr_ray.records import Pair, Phase, State, TrialRecord
+from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
+from tdmr_ray.report.render import amount, points, render_html, render_markdown, sentence, spread, write_reports
+from tdmr_ray.report.statistics import estimate, paired_difference
+
+COSTS = {"t": {"params": 578474, "macs": 896000, "latency_ms": 2.125}}
+
+
+def record(
+    name: str,
+    *,
+    phase: Phase = "confirm",
+    role: str = "tdmr",
+    pair: tuple[str, str] = ("f", "t"),
+    seed: int = 0,
+    val: float = 0.9,
+    test: float | None = None,
+    state: State = "complete",
+    error: str = "",
+) -> TrialRecord:
+    metrics = {"val/top1": val} | ({} if test is None else {"test/top1": test})
+    return TrialRecord(
+        id=name,
+        phase=phase,
+        role=role,
+        pair=Pair(foundation=pair[0], target=pair[1]),
+        config={"seed": seed, "x": 1},
+        values={"prompt.size_px": 2, "temperature.start": 1.23456},
+        state=state,
+        metrics=metrics if state != "failed" else {},
+        seed=seed,
+        seconds=3600.0,
+        cpu_hours=1.0,
+        error=error,
+    )
+
+
+def whole_search() -> list[TrialRecord]:
+    records = [record("s1", phase="search"), record("s2", phase="search", val=0.5, state="pruned")]
+    records += [record("s3", phase="search", pair=("g", "t"), val=0.95)]
+    records += [record("s4", phase="search", pair=("g", "t"), state="failed", error="NaN <b>here</b>")]
+    for seed, (tdmr, scratch) in enumerate([(0.93, 0.90), (0.95, 0.91), (0.94, 0.89)]):
+        records.append(record(f"c{seed}", seed=seed, val=0.92, test=tdmr))
+        records.append(record(f"d{seed}", seed=seed, pair=("g", "t"), val=0.91, test=0.99))
+        records.append(record(f"x{seed}", role="scratch", pair=("", "t"), seed=seed, test=scratch))
+        records.append(record(f"l{seed}", role="linear_probe", pair=("f", ""), seed=seed, test=0.97))
+    return records
+
+
+@pytest.fixture
+def board() -> Leaderboard:
+    return build_leaderboard(whole_search(), COSTS)
+
+
+def test_rows_are_ranked_by_val_never_by_test(board: Leaderboard) -> None:
+    assert [row.foundation for row in board.rows] == ["f", "g"]
+
+
+def test_a_row_holds_means_over_seeds_and_paired_gains(board: Leaderboard) -> None:
+    row = board.rows[0]
+    assert row.test is not None
+    assert row.test.mean == pytest.approx(0.94)
+    assert row.test.n == 3
+    gain = row.controls["scratch"].gain
+    assert gain is not None
+    assert gain.mean == pytest.approx(0.04)
+    assert row.num_trials == {"complete": 1, "pruned": 1, "failed": 0}
+    assert row.cost["params"] == 578474
+
+
+def test_shared_controls_reach_their_pairs_only(board: Leaderboard) -> None:
+    first, second = board.rows
+    assert first.controls.keys() == {"scratch", "linear_probe"}
+    assert second.controls.keys() == {"scratch"}
+
+
+def test_what_is_not_confirmed_says_so() -> None:
+    board = build_leaderboard([record("s1", phase="search", val=0.9)], {})
+    assert not board.rows[0].confirmed
+    assert "not confirmed" in sentence(board)
+    assert "search only" in render_markdown(board)
+
+
+def test_nothing_finished_is_a_report_too() -> None:
+    board = build_leaderboard([record("s1", phase="search", state="failed", error="why")], {})
+    assert "nothing to ship" in sentence(board)
+    assert "why" in render_markdown(board)
+    assert "nothing to ship" in render_html(board, title="x")
+
+
+def test_a_teacher_that_did_not_help_is_said_to_be_one() -> None:
+    records = [record("c", test=0.90), record("x", role="scratch", pair=("", "t"), test=0.95)]
+    assert "ship the target trained from scratch" in sentence(build_leaderboard(records, {}))
+
+
+def test_files_hold_the_same_figures(board: Leaderboard, tmp_path: Path) -> None:
+    paths = write_reports(board, tmp_path, title="test")
+    data = json.loads(paths["json"].read_text())
+    with paths["csv"].open() as file:
+        rows = list(csv.DictReader(file))
+    assert data["rows"][0]["test"]["mean"] == pytest.approx(0.94)
+    assert float(rows[0]["test.mean"]) == pytest.approx(0.94)
+    assert float(rows[0]["controls.scratch.gain.mean"]) == pytest.approx(0.04)
+    assert "94.0 ± 1.0" in paths["md"].read_text()
+    assert "94.0 ± 1.0" in paths["html"].read_text()
+
+
+def test_html_escapes_and_asks_for_nothing_elsewhere(board: Leaderboard) -> None:
+    page = render_html(board, title="<script>alert(1)</script>")
+    assert "<script" not in page
+    assert "NaN &lt;b&gt;here&lt;/b&gt;" in page
+    assert "http" not in page
+
+
+@pytest.mark.parametrize("values", [[0.9, 0.92, 0.97], [0.5, 0.5], [0.1, 0.2, 0.3, 0.9, 0.4]])
+def test_interval_is_scipys(values: list[float]) -> None:
+    found = estimate(values)
+    if found.sd:
+        low, high = stats.t.interval(0.95, len(values) - 1, loc=found.mean, scale=stats.sem(values))
+        assert (found.low, found.high) == pytest.approx((low, high))
+    else:
+        assert found.low == found.high == found.mean
+
+
+def test_one_seed_has_no_spread() -> None:
+    assert spread(estimate([0.954])) == "95.4"
+    with pytest.raises(ValueError, match="at least one"):
+        estimate([])
+
+
+def test_differences_are_paired_by_seed() -> None:
+    gain = paired_difference({0: 0.9, 1: 0.8, 2: 0.7}, {1: 0.7, 2: 0.6, 3: 0.1})
+    assert gain is not None
+    assert (gain.mean, gain.n) == (pytest.approx(0.1), 2)
+    assert paired_difference({0: 1.0}, {1: 1.0}) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (12, "12"), (578474, "578 k"), (1_380_000, "1.38 M"), (5.6e10, "56 G")]
+)
+def test_amounts_for_people(value: float | None, text: str) -> None:
+    assert amount(value) == text
+
+
+def test_points_for_people() -> None:
+    assert points(estimate([0.03, 0.04])) == "+3.5 [-2.9, +9.9]"
+    assert points(None) == "-"

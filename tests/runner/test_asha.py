@@ -1,0 +1,40 @@
+"""Early stopping by hand."""
+
+import pytest
+from test_studies import build, record_of
+
+from tdmr_ray.runner.asha import Rungs, rung_epochs
+from tdmr_ray.runner.studies import PairStudies
+
+
+@pytest.mark.parametrize(("num_epochs", "rungs"), [(30, (3, 10)), (9, (1, 3)), (3, (1,)), (2, (1,)), (1, ())])
+def test_rungs_are_a_ninth_and_a_third(num_epochs: int, rungs: tuple[int, ...]) -> None:
+    assert rung_epochs(num_epochs) == rungs
+
+
+def test_the_best_third_so_far_goes_on() -> None:
+    rungs = Rungs(9)
+    decisions = [rungs.goes_on("pair", 1, score) for score in (0.5, 0.4, 0.6, 0.3, 0.55, 0.7)]
+    # thresholds: .5; .467; .533; .5; .533; .567
+    assert decisions == [True, False, True, False, True, True]
+
+
+def test_between_rungs_everything_goes_on_and_pairs_do_not_mix() -> None:
+    rungs = Rungs(9)
+    assert rungs.goes_on("pair", 1, 0.9)
+    assert rungs.goes_on("pair", 2, 0.0)
+    assert rungs.goes_on("other", 1, 0.1)
+    assert not rungs.goes_on("pair", 1, 0.1)
+
+
+def test_rebuilt_from_records_the_rungs_are_those_before() -> None:
+    studies, live = PairStudies(build()), Rungs(9)
+    records = []
+    for number in range(8):
+        job = studies.next_job()
+        assert job is not None
+        record = record_of(job, "pruned" if number % 3 else "complete", 0.1 * number)
+        for epoch, value in enumerate(record.curve, start=1):
+            live.goes_on(job.pair.name, epoch, value)
+        records.append(record)
+    assert Rungs(9, records).scores == live.scores

@@ -1,0 +1,35 @@
+"""What a person sees."""
+
+import io
+
+import pytest
+from rich.console import Console
+from test_studies import build, record_of
+
+from tdmr_ray.runner.progress import Progress, pretty_seconds
+from tdmr_ray.runner.studies import PairStudies
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_counts_best_and_failures_are_shown(terminal: bool) -> None:
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
+    progress, studies = Progress(console, "val/top1"), PairStudies(build())
+    progress.begin("search", list(studies.studies), 3)
+    for state in ("complete", "pruned", "failed"):
+        job = studies.next_job()
+        assert job is not None
+        progress.started(job)
+        progress.epoch_ended(job, {"val/top1": 0.875})
+        record = record_of(job, state)  # type: ignore[arg-type]
+        progress.ended(job, record.model_copy(update={"error": "out of luck"} if state == "failed" else {}))
+    progress.stop()
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "3 of 3 done" in said
+    assert "87.5 %" in said
+    assert "out of luck" in said
+    row = progress.pairs["glyph_cnn-lcnet_035"]
+    assert (row.done, row.running, row.failed) == (2, 0, 1)
+
+
+def test_seconds_for_people() -> None:
+    assert pretty_seconds(252.4) == "0:04:12"

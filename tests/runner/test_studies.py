@@ -1,0 +1,151 @@
+"""Our Optuna searcher: states as they were, fair shares, nothing twice, rebuilt from the ledger."""
+
+from collections import Counter
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from tdmr_ray.records import State, TrialRecord
+from tdmr_ray.runner.jobs import Job
+from tdmr_ray.runner.studies import PairStudies, export_studies, share
+from tdmr_ray.space import Space
+from tdmr_ray.space_file import check_tree
+
+
+def build(trials: int = 12, **search: object) -> Space:
+    tree = {
+        "name": "test",
+        "data": {"name": "digits", "shots": 5},
+        "pairs": {"foundations": ["glyph_cnn", "glyph_hybrid"], "targets": ["lcnet_035"]},
+        "budget": {"trials": trials, "epochs": 9},
+        "search": search
+        or {
+            "prompt.size_px": {"low": 0, "high": 8, "step": 2},
+            "temperature.schedule": {"choices": ["constant", "linear"]},
+            "temperature.end": {"low": 1.0, "high": 4.0, "log": True, "when": {"temperature.schedule": ["linear"]}},
+        },
+    }
+    space, problems = check_tree(tree)
+    assert space is not None, problems
+    return space
+
+
+def record_of(job: Job, state: State = "complete", value: float = 0.5) -> TrialRecord:
+    curve = {"complete": [value] * 9, "pruned": [value] * 3, "failed": []}[state]
+    return TrialRecord(
+        id=job.id,
+        phase="search",
+        pair=job.pair,
+        config=job.config.model_dump(mode="json"),
+        values=dict(job.values),
+        state=state,
+        metrics={"val/top1": value} if curve else {},
+        curve=curve,
+        seed=0,
+        seconds=1.0,
+    )
+
+
+def run(studies: PairStudies, states: list[State]) -> list[TrialRecord]:
+    records = []
+    for number, state in enumerate(states):
+        job = studies.next_job()
+        assert job is not None
+        record = record_of(job, state, 0.1 + 0.05 * number)
+        studies.tell(job, record)
+        records.append(record)
+    return records
+
+
+MIXED: list[State] = ["complete", "pruned", "failed", "pruned", "complete", "complete"] * 2
+
+
+def test_states_and_intermediate_values_in_optuna_equal_those_in_the_ledger() -> None:
+    studies = PairStudies(build())
+    records = {tuple(sorted(r.values.items())): r for r in run(studies, MIXED)}
+    assert studies.exhausted
+    names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+    count = 0
+    for study in studies.studies.values():
+        for trial in study.trials:
+            record = records.get(tuple(sorted(trial.params.items())))
+            if record is None:
+                continue
+            count += 1
+            if record.state == "pruned":
+                assert trial.value == record.curve[-1]
+                assert trial.intermediate_values == dict(enumerate(record.curve, start=1))
+            assert names[trial.state] == record.state
+    assert count == len(records)
+
+
+def test_pairs_get_equal_shares_in_turn() -> None:
+    studies = PairStudies(build(7))
+    jobs = [studies.next_job() for _ in range(7)]
+    assert studies.next_job() is None
+    names = [job.pair.name for job in jobs if job]
+    assert Counter(names) == {"glyph_cnn-lcnet_035": 4, "glyph_hybrid-lcnet_035": 3}
+    assert len(set(names[:2])) == 2
+
+
+@pytest.mark.parametrize(("total", "shares"), [(6, [2, 2, 2]), (7, [3, 2, 2]), (2, [1, 1, 0])])
+def test_share(total: int, shares: list[int]) -> None:
+    assert list(share(total, ["a", "b", "c"]).values()) == shares
+
+
+def test_the_first_job_of_a_pair_has_the_default_values() -> None:
+    space = build()
+    job = PairStudies(space).next_job()
+    assert job is not None
+    assert job.values == space.default_values()
+
+
+def test_no_configuration_runs_twice_and_a_used_up_space_ends_the_search() -> None:
+    studies = PairStudies(build(40, **{"prompt.size_px": {"low": 0, "high": 4, "step": 2}}))
+    jobs = []
+    while (job := studies.next_job()) is not None:
+        studies.tell(job, record_of(job))
+        jobs.append(job)
+    assert studies.exhausted
+    assert Counter(job.pair.name for job in jobs) == {"glyph_cnn-lcnet_035": 3, "glyph_hybrid-lcnet_035": 3}
+    assert len({job.id for job in jobs}) == 6
+
+
+def test_same_seed_same_jobs() -> None:
+    first, second = (run(PairStudies(build()), MIXED) for _ in range(2))
+    assert first == second
+
+
+def test_rebuilt_from_records_it_knows_what_was_done() -> None:
+    space = build()
+    records = run(PairStudies(space), MIXED[:7])
+    rebuilt = PairStudies(space, records)
+    assert rebuilt.num_left == 5
+    done = {record.id for record in records}
+    rest = [rebuilt.next_job() for _ in range(5)]
+    assert not {job.id for job in rest if job} & done
+    for name, study in rebuilt.studies.items():
+        told = [trial for trial in study.trials if trial.state.is_finished()]
+        own = [record for record in records if record.pair.name == name]
+        assert [trial.params for trial in told] == [record.values for record in own]
+
+
+def test_tpe_learns_from_what_it_is_told() -> None:
+    studies = PairStudies(build(40, **{"temperature.start": {"low": 1.0, "high": 9.0}}))
+    drawn = []
+    while (job := studies.next_job()) is not None:
+        value = float(job.values["temperature.start"])
+        studies.tell(job, record_of(job, "complete", 1 - abs(value - 7) / 10))
+        drawn.append(abs(value - 7))
+    assert sum(drawn[-10:]) / 10 < 0.5 * sum(drawn[:10]) / 10
+
+
+def test_export_for_the_dashboard(tmp_path: object) -> None:
+    studies = PairStudies(build())
+    run(studies, MIXED)
+    url = f"sqlite:///{tmp_path}/study.sqlite3"
+    export_studies(studies.studies, url)
+    assert set(optuna.get_all_study_names(url)) == set(studies.studies)
+    loaded = optuna.load_study(study_name="glyph_cnn-lcnet_035", storage=url)
+    assert [t.state for t in loaded.trials] == [t.state for t in studies.studies["glyph_cnn-lcnet_035"].trials]

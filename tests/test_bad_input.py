@@ -1,0 +1,199 @@
+"""Bad input: one message with every problem, the nearest legal key, exit code 2, no traceback, no Ray."""
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import tdmr_ray.leaderboard
+import tdmr_ray.predict
+import tdmr_ray.search
+import tdmr_ray.train
+from tdmr_ray.cli import run_command
+from tdmr_ray.errors import InputError
+from tdmr_ray.space_file import check_tree, read_space
+
+GOOD: dict[str, Any] = {
+    "name": "test",
+    "data": {"name": "digits", "shots": 5},
+    "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
+    "objective": {"maximize": "val/top1"},
+    "budget": {"trials": 4, "epochs": 4},
+    "search": {"prompt.size_px": {"low": 0, "high": 4}},
+    "fixed": {"distill.loss": "kl"},
+}
+
+
+def problems_with(path: str, value: Any) -> list[str]:
+    """What is said when one place of a good file is changed; `path` is separated by '/'."""
+    tree = copy.deepcopy(GOOD)
+    *parents, leaf = path.split("/")
+    node = tree
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[leaf] = value
+    return check_tree(tree)[1]
+
+
+def test_the_good_file_is_good() -> None:
+    assert check_tree(GOOD)[1] == []
+
+
+RANGE = {"low": 1.0, "high": 2.0}
+
+CASES = [
+    ("serach", {}, "serach: unknown section; did you mean 'search'?"),
+    ("data/shot", 5, "data.shot: unknown key; did you mean 'shots'?"),
+    ("data/shots", "many", "data.shots: input should be a valid integer"),
+    ("data/shots", 500, "data.shots: must be at most"),
+    ("data/name", "digit", "data.name: must be a known data set, got 'digit'; did you mean 'digits'?"),
+    ("budget/trials", 0, "budget.trials: input should be greater than 0, got 0"),
+    ("budget/trials", None, "budget.trials: input should be a valid integer"),
+    ("pairs/foundations", [], "pairs.foundations: tuple should have at least 1 item"),
+    ("pairs/foundations", ["glyph_vti"], "got 'glyph_vti'; did you mean 'glyph_vit'?"),
+    ("pairs/targets", ["mobilenetv3_smal_050"], "did you mean 'mobilenetv3_small_050'?"),
+    ("objective/maximize", "test/top1", "must start with 'val/', got 'test/top1'; test is read once"),
+    ("objective/maximize", "val/top", "did you mean 'val/top1'?"),
+    ("confirm/controls", ["scrach"], "unknown control 'scrach'; did you mean 'scratch'?"),
+    ("confirm/controls", ["fine_tune"], "'fine_tune' needs weights of 'lcnet_035'"),
+    ("search/temprature.start", RANGE, "search.temprature.start: unknown parameter; did you mean 'temperature.start'?"),
+    ("search/distill.epochs", RANGE, "it is set by budget.epochs"),
+    ("search/seed", RANGE, "it is set by a section of its own"),
+    ("search/prompt.size_px", {"low": 4, "high": 2}, "low <= high must hold, got (low=4, high=2)"),
+    ("search/prompt.size_px", {"low": 0}, "needs low and high, or choices"),
+    ("search/prompt.size_px", 3, "to pin it write it under 'fixed'"),
+    ("search/prompt.size_px", {"lo": 0, "high": 2}, "did you mean 'low'?"),
+    ("search/prompt.size_px", {"low": 0, "high": 16}, "less than half of the 32 px that 'glyph_cnn' takes, got 16"),
+    ("search/prompt.size_px", {"low": -2, "high": 4}, "greater than or equal to 0, got -2"),
+    ("search/prompt.size_px", {"low": 0.5, "high": 2.5}, "search.prompt.size_px: input should be a valid integer"),
+    ("search/temperature.start", {"low": 0.0, "high": 2.0, "log": True}, "log needs low > 0"),
+    ("search/temperature.start", {"low": 1.0, "high": 2.0, "step": -1}, "step must be positive"),
+    ("search/mapping.kind", {"choices": ["linear", "best"]}, "search.mapping.kind: input should be"),
+    ("search/mapping.kind", {"choices": []}, "choices: must not be empty"),
+    ("search/mapping.kind", {"choices": ["linear"], "low": 1}, "exclude each other"),
+    ("search/temperature.end", {**RANGE, "when": {"temperature.shedule": ["linear"]}}, "did you mean 'temperature.sche"),
+    ("search/distill.num_stages", {"low": 1, "high": 6}, "at most budget.epochs (4), got 6"),
+    ("search/distill.loss", {"choices": ["kl", "mse"]}, "fixed.distill.loss: is searched as well; keep one"),
+    ("fixed/prompt.size_px", 20, "keep one of the two"),
+    ("fixed/mapping.kind", "nearest", "fixed.mapping.kind: input should be"),
+    ("fixed/maping.kind", "linear", "did you mean 'mapping.kind'?"),
+    ("fixed", ["a"], "fixed: must map parameter names to values"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), CASES, ids=[f"{path}={value}"[:60] for path, value, _ in CASES])
+def test_each_problem_has_its_message(path: str, value: Any, message: str) -> None:
+    problems = problems_with(path, value)
+    assert any(message in problem for problem in problems), problems
+    assert len(problems) == 1, problems
+
+
+def test_conditions_in_a_circle_are_refused() -> None:
+    tree = copy.deepcopy(GOOD)
+    tree["search"] |= {
+        "mapping.kind": {"choices": ["linear"], "when": {"prompt.kind": ["border"]}},
+        "prompt.kind": {"choices": ["border"], "when": {"mapping.kind": ["linear"]}},
+    }
+    assert "circle" in check_tree(tree)[1][0]
+
+
+def test_a_one_to_one_mapping_needs_enough_source_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tdmr_ray import space_file
+    from tdmr_ray.models.names import FoundationFacts
+
+    def problems(num_source_classes: int, kind: str) -> list[str]:
+        facts = FoundationFacts(32, num_source_classes)
+        monkeypatch.setattr(space_file, "foundation_facts", lambda name: facts)
+        return problems_with("fixed/mapping.kind", kind)
+
+    assert problems(10, "frequency") == []
+    assert "needs a source class for each of the 10 task classes, but 'glyph_cnn' has 9" in problems(9, "frequency")[0]
+    assert problems(9, "bayesian") == []
+    assert "reads source classes, and 'glyph_cnn' has none; use linear, prototype" in problems(0, "bayesian")[0]
+    assert problems(0, "linear") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [("fixed/distill.loss", "dkd", "at least 3 task classes"), ("fixed/distill.standardize", True, "set it to false")],
+)
+def test_two_class_tasks_refuse_what_breaks_on_them(
+    path: str, value: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tdmr_ray import space_file
+    from tdmr_ray.data.datasets import Dataset, load_digits
+
+    digits = load_digits()
+    few = digits.labels < 2
+    two = Dataset(digits.images[few], digits.labels[few], ("0", "1"), mirror=False)
+    monkeypatch.setattr(space_file, "load_dataset", lambda name: two)
+    assert message in problems_with(path, value)[0]
+
+
+def test_all_problems_come_at_once_and_the_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    tree = copy.deepcopy(GOOD)
+    tree["objective"]["maximize"] = "test/top1"
+    tree["search"]["temprature.start"] = RANGE
+    tree["pairs"]["targets"] = ["mobilenetv3_smal_050"]
+    path.write_text(yaml.safe_dump(tree))
+    with pytest.raises(InputError) as caught:
+        read_space(path)
+    assert len(caught.value.problems) == 3
+    assert str(caught.value).startswith(f"{path}: 3 problems\n  ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("- a\n- b", "must hold sections"), ("name: [", "is not YAML"), ("", "must hold sections"), (None, "cannot be read")],
+)
+def test_files_that_are_no_space_files(text: str | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_space(path)
+
+
+SEARCH, TRAIN = tdmr_ray.search.search, tdmr_ray.train.train
+BOARD, PREDICT = tdmr_ray.leaderboard.leaderboard, tdmr_ray.predict.predict
+COMMANDS = [
+    (SEARCH, ["--space", "missing.yaml"], "missing.yaml: 1 problem"),
+    (SEARCH, ["--space", "good.yaml", "--set", "prompt.size"], "must be KEY=VALUE, got 'prompt.size'"),
+    (SEARCH, ["--space", "good.yaml", "--set", "prompt.sise_px=3"], "did you mean 'prompt.size_px'?"),
+    (SEARCH, ["--space", "good.yaml", "--set", "data.name.x=3"], "'data' has no such key"),
+    (SEARCH, ["--space", "good.yaml", "--set", "resources.workers=2"], "tdmr_ray.train --workers"),
+    (SEARCH, ["--space", "good.yaml", "--out", "used"], "exists already"),
+    (SEARCH, ["--space", "good.yaml", "--out", "fresh", "--resume"], "nothing in fresh to go on with"),
+    (SEARCH, ["--space", "good.yaml", "--out", "/dev/null/x"], "cannot be written"),
+    (SEARCH, ["--space", "good.yaml", "--trials", "0"], "greater than 0"),
+    (TRAIN, [], "needs either --space FILE or --record FILE:ID"),
+    (TRAIN, ["--record", "used/records.jsonl:nothing"], "no trial 'nothing'"),
+    (BOARD, ["fresh"], "holds no trials"),
+    (PREDICT, ["fresh", "image.png"], "holds no target"),
+]
+
+
+@pytest.mark.parametrize(("command", "arguments", "message"), COMMANDS, ids=[" ".join(a) for _, a, _ in COMMANDS])
+def test_commands_exit_with_2_and_one_message(
+    command: Any,
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.yaml").write_text(yaml.safe_dump(GOOD))
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "something").touch()
+    monkeypatch.setattr(sys, "argv", ["command", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        run_command(command)
+    said = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert message in said.replace("\n", " ")
+    assert "Traceback" not in said

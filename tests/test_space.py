@@ -1,0 +1,109 @@
+"""Spaces: what is drawn, what is counted, what is pinned."""
+
+import random
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tdmr_ray.search import _Sampler
+from tdmr_ray.space import Parameter, Space, ordered_by_condition
+from tdmr_ray.space_file import check_tree, read_space
+
+FILES = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
+
+
+def build(search: dict[str, object], **sections: object) -> Space:
+    tree = {
+        "name": "test",
+        "data": {"name": "digits", "shots": 5},
+        "pairs": {"foundations": ["glyph_cnn", "glyph_hybrid"], "targets": ["lcnet_035"]},
+        "search": search,
+        **sections,
+    }
+    space, problems = check_tree(tree)
+    assert problems == []
+    assert space is not None
+    return space
+
+
+SEARCH = {
+    "prompt.size_px": {"low": 0, "high": 4, "step": 2},
+    "mapping.kind": {"choices": ["linear", "prototype"]},
+    "mapping.dim": {"choices": [16, 32], "when": {"mapping.kind": ["prototype"]}},
+    "temperature.schedule": {"choices": ["constant", "linear"]},
+    "temperature.end": {"low": 1.0, "high": 4.0, "log": True, "when": {"temperature.schedule": ["linear"]}},
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_shipped_files_are_right_and_search_the_four_things(path: Path) -> None:
+    space = read_space(path)
+    assert {"prompt.size_px", "mapping.kind", "temperature.schedule", "distill.num_stages"} <= space.search.keys()
+    head = path.read_text(encoding="utf-8").splitlines()[:4]
+    assert [line.split()[1] for line in head[:3]] == ["Asks:", "Run:", "Cost:"]
+
+
+def test_counts_follow_conditions() -> None:
+    space = build(SEARCH)
+    # (linear, prototype 16, prototype 32) x 3 prompts x (constant, linear)
+    assert space.num_configurations() == 3 * 3 * 2
+    assert space.num_teachers() == 2 * 3 * 3
+    assert space.continuous() == ("temperature.end",)
+
+
+def test_a_continuous_teacher_parameter_means_a_continuum_of_teachers() -> None:
+    assert build({"reprogram.lr": {"low": 0.001, "high": 0.1, "log": True}}).num_teachers() is None
+
+
+def test_drawn_values_respect_ranges_and_conditions() -> None:
+    space, sampler = build(SEARCH), _Sampler(random.Random(0))
+    seen = set()
+    for _ in range(200):
+        sampler.drawn = {}
+        config = space.suggest(sampler, "glyph_cnn", "lcnet_035")
+        seen.add((config.prompt.size_px, config.mapping.kind, config.temperature.schedule))
+        assert ("mapping.dim" in sampler.drawn) == (config.mapping.kind == "prototype")
+        assert ("temperature.end" in sampler.drawn) == (config.temperature.schedule == "linear")
+        assert 1 <= config.temperature.end <= 4
+    assert len(seen) == 3 * 2 * 2
+
+
+def test_conditions_may_come_before_what_they_depend_on() -> None:
+    backwards = {name: Parameter.model_validate(SEARCH[name]) for name in reversed(SEARCH)}
+    order = ordered_by_condition(backwards)
+    assert order.index("mapping.kind") < order.index("mapping.dim")
+
+
+def test_a_pinned_parameter_decides_conditions() -> None:
+    search = {name: value for name, value in SEARCH.items() if name != "mapping.kind"}
+    assert "mapping.dim" not in build(search).default_values()
+    assert build(search, fixed={"mapping.kind": "prototype"}).default_values()["mapping.dim"] in (16, 32)
+
+
+def test_defaults_are_the_nearest_that_the_space_allows() -> None:
+    space = build(
+        {
+            "prompt.size_px": {"low": 2, "high": 6, "step": 2},
+            "mapping.kind": {"choices": ["bayesian", "linear"]},
+            "temperature.start": {"low": 3.0, "high": 8.0},
+        }
+    )
+    assert space.default_values() == {"prompt.size_px": 2, "mapping.kind": "linear", "temperature.start": 3.0}
+
+
+def test_overrides_pin_parameters_and_change_sections(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    tree = {
+        "name": "test",
+        "data": {"name": "digits", "shots": 5},
+        "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
+        "search": SEARCH,
+    }
+    path.write_text(yaml.safe_dump(tree))
+    space = read_space(path, {"mapping.kind": "linear", "data.shots": 7, "budget.trials": 3})
+    assert "mapping.kind" not in space.search
+    assert space.fixed == {"mapping.kind": "linear"}
+    assert (space.data.shots, space.budget.trials) == (7, 3)
+    config = space.config(space.default_values(), "glyph_cnn", "lcnet_035")
+    assert (config.mapping.kind, config.data.shots) == ("linear", 7)

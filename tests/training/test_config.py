@@ -1,0 +1,75 @@
+"""Configurations and controls."""
+
+import pytest
+from pydantic import ValidationError
+
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.controls import CONTROLS
+
+FULL = TrialConfig().with_values(
+    {
+        "data.unlabeled": True,
+        "foundation.name": "glyph_vit",
+        "target.name": "lcnet_035",
+        "prompt.size_px": 4,
+        "mapping.kind": "bayesian",
+        "temperature.schedule": "cosine",
+        "distill.num_stages": 3,
+        "seed": 5,
+    }
+)
+
+
+def test_survives_json_and_keeps_its_key() -> None:
+    again = TrialConfig.model_validate_json(FULL.model_dump_json())
+    assert again == FULL
+    assert again.key() == FULL.key()
+
+
+@pytest.mark.parametrize("change", [{"seed": 6}, {"prompt.size_px": 2}, {"temperature.end": 1.5}], ids=str)
+def test_key_follows_every_value(change: dict[str, object]) -> None:
+    assert FULL.with_values(change).key() != FULL.key()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"prompt.size": 2}, {"nothing": 1}, {"mapping.kind": "best"}, {"distill.num_stages": 0}, {"distill.num_stages": 40}],
+    ids=str,
+)
+def test_illegal_values_are_refused(change: dict[str, object]) -> None:
+    changed = {"distill.num_stages": 8, "distill.epochs": 4} if "distill.num_stages" in change else {}
+    with pytest.raises(ValidationError):
+        FULL.with_values({**changed, **change})
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_contract_of_every_control(name: str) -> None:
+    control = CONTROLS[name](FULL, 100, 1500)
+    assert control.seed == FULL.seed
+    assert control.prompt.size_px == 0
+    assert control.distill.num_stages == 1
+    assert control.temperature.schedule == "constant"
+
+
+@pytest.mark.parametrize("name", ["scratch", "fine_tune"])
+def test_controls_without_a_teacher_get_the_steps_they_need(name: str) -> None:
+    control = CONTROLS[name](FULL, 100, 1500)
+    assert control.distill.epochs == 188  # 100 images are shown 5 times an epoch: 8 batches of 64
+    assert not control.needs_teacher
+    assert not control.data.unlabeled
+    assert control.foundation.name == ""
+    assert control.target.pretrained == (name == "fine_tune")
+
+
+def test_pairs_with_one_target_share_scratch_and_pairs_with_one_foundation_the_probe() -> None:
+    other = FULL.with_values({"foundation.name": "glyph_cnn", "prompt.size_px": 2})
+    assert CONTROLS["scratch"](FULL, 100, 1500) == CONTROLS["scratch"](other, 100, 1500)
+    smaller = FULL.with_values({"target.name": "resnet10t", "distill.num_stages": 1})
+    assert CONTROLS["linear_probe"](FULL, 100, 1500) == CONTROLS["linear_probe"](smaller, 100, 1500)
+
+
+def test_plain_kd_sees_the_same_images() -> None:
+    control = CONTROLS["plain_kd"](FULL, 100, 1500)
+    assert control.data == FULL.data
+    assert control.distill.epochs == FULL.distill.epochs
+    assert (control.mapping.kind, control.distill.alignment_weight) == ("linear", 0.0)

@@ -1,0 +1,199 @@
+"""Distillation: restores exactly, replays bit for bit, and moves through its stages."""
+
+import pytest
+import torch
+
+from tdmr_ray.data.task import Task
+from tdmr_ray.errors import NonFiniteLoss
+from tdmr_ray.method.losses import ALIGNMENTS, LOSSES
+from tdmr_ray.method.schedule import SCHEDULES
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.distil import Distillation, Metrics
+from tdmr_ray.training.fit import Run, fit
+from tdmr_ray.training.program import (
+    Program,
+    load_program,
+    make_program,
+    program_key,
+    restore_teacher,
+    save_program,
+)
+from tdmr_ray.training.signals import training_views
+
+TIMES = {"images_per_s"}
+
+
+def without_times(metrics: Metrics) -> Metrics:
+    return {name: value for name, value in metrics.items() if name not in TIMES}
+
+
+@pytest.fixture
+def program(tiny_config: TrialConfig, tiny_task: Task) -> Program:
+    return make_program(tiny_config, tiny_task)
+
+
+def run(config: TrialConfig, task: Task, program: Program) -> list[Metrics]:
+    rows: list[Metrics] = []
+    fit(config, task, rows.append, foundry=lambda *_: program)
+    return [without_times(row) for row in rows]
+
+
+def test_two_runs_are_equal_bit_for_bit(tiny_config: TrialConfig, tiny_task: Task, program: Program) -> None:
+    assert run(tiny_config, tiny_task, program) == run(tiny_config, tiny_task, program)
+
+
+def test_seed_changes_the_run(tiny_config: TrialConfig, tiny_task: Task, program: Program) -> None:
+    other = tiny_config.replace(seed=1)
+    assert run(tiny_config, tiny_task, program) != run(other, tiny_task, program)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_a_restored_distillation_goes_on_as_if_it_had_never_stopped(
+    stop_after: int, tiny_config: TrialConfig, tiny_task: Task, program: Program
+) -> None:
+    config = tiny_config.replace(distill__epochs=4, distill__num_stages=2)
+    whole = Distillation(config, tiny_task, program.signals)
+    expected = [without_times(whole.run_epoch()) for _ in range(4)]
+    first = Distillation(config, tiny_task, program.signals)
+    for _ in range(stop_after):
+        first.run_epoch()
+    second = Distillation(config, tiny_task, program.signals)
+    second.restore(first.state())
+    assert [without_times(second.run_epoch()) for _ in range(4 - stop_after)] == expected[stop_after:]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("standardize", [False, True])
+def test_every_loss_trains(
+    loss: str, alignment: str, standardize: bool, tiny_config: TrialConfig, tiny_task: Task, program: Program
+) -> None:
+    values = {
+        "distill.loss": loss,
+        "distill.alignment": alignment,
+        "distill.standardize": standardize,
+        "distill.epochs": 1,
+    }
+    (row,) = run(tiny_config.with_values(values), tiny_task, program)
+    assert {"train/labels", "train/alignment", "train/logits", "temperature", "lr", "val/top1"} <= row.keys()
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("num_stages", [1, 3])
+def test_every_schedule_runs_through_all_stages(
+    schedule: str, num_stages: int, tiny_config: TrialConfig, tiny_task: Task, program: Program
+) -> None:
+    config = tiny_config.with_values(
+        {
+            "temperature.schedule": schedule,
+            "temperature.start": 8.0,
+            "distill.num_stages": num_stages,
+            "distill.epochs": 3,
+        }
+    )
+    rows = run(config, tiny_task, program)
+    assert [row["stage"] for row in rows] == ([1, 1, 1] if num_stages == 1 else [1, 2, 3])
+    temperatures = [row["temperature"] for row in rows]
+    assert temperatures == sorted(temperatures, reverse=True)
+    assert (temperatures[0] == temperatures[-1]) == (schedule == "constant" or (schedule, num_stages) == ("step", 1))
+
+
+def test_a_later_stage_starts_from_the_best_weights(
+    tiny_config: TrialConfig, tiny_task: Task, program: Program
+) -> None:
+    config = tiny_config.replace(distill__epochs=4, distill__num_stages=2)
+    distillation = Distillation(config, tiny_task, program.signals)
+    for _ in range(2):
+        distillation.run_epoch()
+    marked = {name: value.clone() for name, value in distillation.best_weights.items()}
+    for parameter in distillation.learner.parameters():
+        torch.nn.init.zeros_(parameter)
+    distillation._start_from_best()
+    state = distillation.learner.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in marked.items())
+    assert distillation.optimizer.state_dict()["state"] == {}
+
+
+def test_scratch_sees_labelled_images_only_and_needs_no_foundation(tiny_config: TrialConfig, tiny_task: Task) -> None:
+    config = tiny_config.replace(method="scratch", foundation__name="")
+    rows: list[Metrics] = []
+    outcome = fit(config, tiny_task, rows.append)
+    assert outcome.program is None
+    assert Run(config, tiny_task).distillation.num_images == 30  # type: ignore[union-attr]
+    assert "train/logits" not in rows[0]
+
+
+def test_linear_probe_reports_the_teacher(tiny_config: TrialConfig, tiny_task: Task, program: Program) -> None:
+    config = tiny_config.replace(method="linear_probe", target__name="")
+    rows: list[Metrics] = []
+    outcome = fit(config, tiny_task, rows.append, foundry=lambda *_: program, read_test=True)
+    assert len(rows) == 1
+    assert rows[0]["val/top1"] == program.val_top1
+    assert outcome.target is None
+    assert "test/top1" in outcome.metrics
+
+
+def test_test_is_read_only_when_asked(tiny_config: TrialConfig, tiny_task: Task, program: Program) -> None:
+    rows: list[Metrics] = []
+    outcome = fit(tiny_config, tiny_task, rows.append, foundry=lambda *_: program)
+    assert outcome.test is None
+    assert not any(name.startswith("test/") for row in [*rows, outcome.metrics] for name in row)
+
+
+def test_signals_are_the_teachers_answers_for_the_same_views(
+    tiny_config: TrialConfig, tiny_task: Task, program: Program
+) -> None:
+    teacher = restore_teacher(tiny_config, program, tiny_task.num_classes)
+    views, rows = training_views(tiny_config, tiny_task), torch.tensor([3, 35, 7])
+    for number in range(2):
+        live = teacher(views.batch(rows, number).images)
+        stored = program.signals.batch(rows, torch.full((3,), number))
+        torch.testing.assert_close(stored.logits, live.logits, atol=0.02, rtol=0.01)
+        torch.testing.assert_close(stored.embedding, live.embedding, atol=0.02, rtol=0.01)
+
+
+def test_mixed_views_have_signals_like_any_other(tiny_config: TrialConfig, tiny_task: Task) -> None:
+    config = tiny_config.replace(views__mix=0.7)
+    mixed = make_program(config, tiny_task)
+    teacher = restore_teacher(config, mixed, tiny_task.num_classes)
+    live = teacher(training_views(config, tiny_task).batch(torch.arange(42), 1).images)
+    stored = mixed.signals.batch(torch.arange(42), torch.ones(42, dtype=torch.int64))
+    torch.testing.assert_close(stored.logits, live.logits, atol=0.02, rtol=0.01)
+    assert all(torch.isfinite(torch.tensor(row["train/loss"])) for row in run(config, tiny_task, mixed))
+
+
+def test_a_program_survives_the_disk(
+    tiny_config: TrialConfig, tiny_task: Task, program: Program, tmp_path: object
+) -> None:
+    from pathlib import Path
+
+    folder = Path(str(tmp_path))
+    save_program(program, folder)
+    assert run(tiny_config, tiny_task, load_program(folder)) == run(tiny_config, tiny_task, program)
+
+
+CHANGES = [
+    {"prompt.size_px": 2},
+    {"mapping.kind": "bayesian"},
+    {"views.rotation_deg": 3},
+    {"signals.num_views": 3},
+    {"seed": 1},
+    {"reprogram.epochs": 2},
+    {"foundation.name": "glyph_hybrid"},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_whatever_a_program_depends_on_changes_its_key(change: dict[str, object], tiny_config: TrialConfig) -> None:
+    assert program_key(tiny_config, "data") != program_key(tiny_config.with_values(change), "data")
+
+
+@pytest.mark.parametrize("change", [{"distill.lr": 0.1}, {"temperature.start": 3}, {"target.name": "resnet18"}], ids=str)
+def test_what_only_steers_the_target_does_not(change: dict[str, object], tiny_config: TrialConfig) -> None:
+    assert program_key(tiny_config, "data") == program_key(tiny_config.with_values(change), "data")
+    assert program_key(tiny_config, "data") != program_key(tiny_config, "other data")
+
+
+def test_a_diverging_loss_stops_the_trial(tiny_config: TrialConfig, tiny_task: Task, program: Program) -> None:
+    with pytest.raises(NonFiniteLoss, match="epoch"):
+        run(tiny_config.replace(distill__lr=1e30, distill__epochs=4), tiny_task, program)
