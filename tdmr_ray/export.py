@@ -48,12 +48,14 @@ def export(
     except InputError:
         path.unlink()
         raise
-    typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB, val/top1 {top1:.4f} (before export {shipped.val_top1:.4f})")
+    typer.echo(
+        f"{path}: {path.stat().st_size / 1e6:.2f} MB, val/top1 {top1:.4f} (before export {shipped.val_top1:.4f})"
+    )
 
 
 def write_onnx(shipped: Shipped, path: Path) -> None:
     """Export with a batch of any size."""
-    network = _Classifier(shipped).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    network = _Classifier(shipped).eval().to(memory_format=torch.contiguous_format)
     example = torch.zeros(2, 3, shipped.image_px, shipped.image_px)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -86,7 +88,9 @@ def check_export(shipped: Shipped, session: Any) -> float:
     original = evaluate(shipped.probabilities, task.val, device=device)
     largest = float((exported.logits - original.logits).abs().max())
     if largest > TOLERANCE:
-        raise InputError("export", f"the file differs from the network by {largest:.3g} in a probability; it is removed")
+        raise InputError(
+            "export", f"the file differs from the network by {largest:.3g} in a probability; it is removed"
+        )
     return exported.top1
 
 

@@ -26,7 +26,9 @@ def leaderboard(
         costs |= measured
     data = {record.data for record in records if record.data and record.role == "tdmr"}
     if len(data) > 1:
-        raise InputError("leaderboard", f"searches must be on the same images and split, got {len(data)} different ones")
+        raise InputError(
+            "leaderboard", f"searches must be on the same images and split, got {len(data)} different ones"
+        )
     board = build_leaderboard(records, costs)
     target = out or folders[0]
     target.mkdir(parents=True, exist_ok=True)

@@ -113,7 +113,9 @@ class Ledger:
             try:
                 yield TrialRecord.model_validate_json(line)
             except ValidationError as error:
-                raise InputError(str(self.path), f"line {number} is not a record: {error.errors()[0]['msg']}") from error
+                raise InputError(
+                    str(self.path), f"line {number} is not a record: {error.errors()[0]['msg']}"
+                ) from error
 
 
 def complete(records: Iterable[TrialRecord], *, phase: Phase, role: str = TDMR) -> list[TrialRecord]:

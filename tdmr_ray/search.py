@@ -2,12 +2,12 @@
 
 import json
 import os
-import random
 import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import optuna
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +18,7 @@ from tdmr_ray.records import Ledger, TrialRecord
 from tdmr_ray.report.folder import TARGETS, Costs
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.report.render import narrow_table, sentence, summary, write_reports
-from tdmr_ray.space import Space, Suggester
+from tdmr_ray.space import Space
 from tdmr_ray.space_file import parse_overrides, read_space
 
 DEFAULT_OUT = Path("runs")
@@ -78,6 +78,7 @@ def prepare_out(root: Path, *, resume: bool) -> None:
 
 def describe(space: Space, console: Console) -> None:
     """Pairs, the size of the space, teachers, and some configurations; nothing is started."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     continuous = space.continuous()
     beside = f" times {len(continuous)} continuous ({', '.join(continuous)})" if continuous else ""
     teachers = space.num_teachers()
@@ -89,34 +90,13 @@ def describe(space: Space, console: Console) -> None:
         f"teachers: {'a continuum' if teachers is None else teachers} possible, at most {most} needed",
         f"{NUM_SAMPLES} sampled configurations:",
     ]
-    sampler = _Sampler(random.Random(space.seed))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=space.seed))
     for number in range(NUM_SAMPLES):
-        sampler.drawn.clear()
+        trial = study.ask()
         foundation, target = space.all_pairs[number % len(space.all_pairs)]
-        space.suggest(sampler, foundation, target)
-        lines.append(f"  {foundation} -> {target}: {json.dumps(sampler.drawn)}")
+        space.suggest(trial, foundation, target)
+        lines.append(f"  {foundation} -> {target}: {json.dumps(trial.params)}")
     console.print("\n".join(lines), highlight=False, markup=False)
-
-
-class _Sampler(Suggester):
-    """Draws uniformly, without Optuna; remembers what it drew."""
-
-    def __init__(self, generator: random.Random) -> None:
-        self.generator = generator
-        self.drawn: dict[str, object] = {}
-
-    def suggest_categorical(self, name, choices):  # type: ignore[no-untyped-def]
-        return self._keep(name, self.generator.choice(list(choices)))
-
-    def suggest_int(self, name, low, high, *, step=1, log=False):  # type: ignore[no-untyped-def]
-        return self._keep(name, self.generator.randrange(low, high + 1, step))
-
-    def suggest_float(self, name, low, high, *, step=None, log=False):  # type: ignore[no-untyped-def]
-        return self._keep(name, round(self.generator.uniform(low, high), 3))
-
-    def _keep(self, name, value):  # type: ignore[no-untyped-def]
-        self.drawn[name] = value
-        return value
 
 
 def _run(space: Space, root: Path, store: Path, address: str | None, console: Console, *, verbose: bool) -> int:
@@ -154,10 +134,12 @@ def announce(space: Space, slots: int, about: str) -> str:
     """What will happen, in one line."""
     device = f"{space.resources.gpu:g} GPU" if space.resources.gpu else f"{space.resources.cpu} CPU"
     confirm = space.confirm
-    then = f", then the best {confirm.top} of each pair with {len(confirm.seeds)} seeds beside {len(confirm.controls)} controls"
+    seeds, controls = len(confirm.seeds), len(confirm.controls)
+    then = f", then the best {confirm.top} of each pair with {seeds} seeds beside {controls} controls"
+    budget = f"{space.budget.trials} trials of up to {space.budget.epochs} epochs"
     return (
-        f"{space.name}: {len(space.all_pairs)} pairs, {space.budget.trials} trials of up to {space.budget.epochs} epochs"
-        f"{then if confirm.top else ''}; {slots} at a time on {device} each; about {about}"
+        f"{space.name}: {len(space.all_pairs)} pairs, {budget}{then if confirm.top else ''}; "
+        f"{slots} at a time on {device} each; about {about}"
     )
 
 

@@ -44,7 +44,8 @@ class Shipped:
                 small = image.convert("RGB").resize((self.image_px, self.image_px), Image.Resampling.BILINEAR)
         except OSError as error:
             raise InputError(str(path), f"cannot be read as an image: {error}") from error
-        return pil_to_tensor(small).unsqueeze(0).float().div(255.0)
+        image_tensor: Tensor = pil_to_tensor(small).unsqueeze(0).float().div(255.0)
+        return image_tensor
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:

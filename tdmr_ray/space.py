@@ -4,7 +4,7 @@ Keys inside a parameter are Optuna's own words; names are dotted paths of `Trial
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
@@ -181,7 +181,7 @@ class Space(Section):
             return None
         return len(self.pairs.foundations) * self._count(lambda name: name.startswith(PROGRAM_PARTS))
 
-    def _count(self, counts: Any) -> int:
+    def _count(self, counts: Callable[[str], bool]) -> int:
         """Distinct combinations of the counted parameters, by walking the conditions."""
         names = [name for name in ordered_by_condition(self.search) if counts(name) or self._steers(name, counts)]
         combinations: list[dict[str, Value]] = [{}]
@@ -195,7 +195,7 @@ class Space(Section):
         kept = {tuple((name, value) for name, value in drawn.items() if counts(name)) for drawn in combinations}
         return len(kept)
 
-    def _steers(self, name: str, counts: Any) -> bool:
+    def _steers(self, name: str, counts: Callable[[str], bool]) -> bool:
         return any(name in parameter.when for other, parameter in self.search.items() if counts(other))
 
     def _is_searched(self, name: str, drawn: Mapping[str, Value]) -> bool:

@@ -60,9 +60,7 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
 
 def check_tree(tree: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
     """Check a parsed space file: the space if it is right, and what is wrong with it."""
-    problems = [
-        f"{key}: unknown section{near_match(str(key), SECTIONS)}" for key in tree if key not in SECTIONS
-    ]
+    problems = [f"{key}: unknown section{near_match(str(key), SECTIONS)}" for key in tree if key not in SECTIONS]
     parts = {key: value for key, value in tree.items() if key in SECTIONS}
     wrong = _check_parameters(parts.get("search"), parts.get("fixed"))
     problems += wrong
@@ -115,7 +113,7 @@ def _searchable() -> dict[str, Any]:
 
 def _check_parameters(search: Any, fixed: Any) -> list[str]:
     """Names, ranges, choices and conditions of the parameters."""
-    problems = []
+    problems: list[str] = []
     legal = _searchable()
     for section, tree in (("search", search), ("fixed", fixed)):
         if tree is None:
@@ -221,7 +219,7 @@ def _check_meaning(space: Space) -> list[str]:
         return [f"search: {error}"]
     dataset = load_dataset(space.data.name)
     num_classes = len(dataset.class_names)
-    problems = []
+    problems: list[str] = []
     try:
         split_dataset(
             dataset.labels.numpy(),

@@ -6,7 +6,6 @@ what is in the folders.
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 import uuid
@@ -51,7 +50,7 @@ class Store:
             (draft / MANIFEST).write_text(json.dumps(manifest, indent=1))
             folder = self.local / key
             if not folder.exists():
-                os.replace(draft, folder)
+                draft.replace(folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         self._upload(key)
@@ -76,7 +75,7 @@ class Store:
         draft.mkdir()
         fs.copy_files(root, str(draft), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
         shutil.rmtree(self.local / key, ignore_errors=True)
-        os.replace(draft, self.local / key)
+        draft.replace(self.local / key)
         return True
 
     def _upload(self, key: str) -> None:

@@ -36,7 +36,7 @@ def train(
     folder = (store or default_store()).expanduser().resolve()
     console = Console()
     if workers == 0:
-        metrics = replay(config, folder, out, found, console)
+        metrics = replay(config, out, found, console)
     else:
         metrics = _with_ray_train(config, workers, folder, out.resolve(), address, verbose=verbose)
     for name, value in metrics.items():
@@ -80,9 +80,7 @@ def replace_values(record: TrialRecord, overrides: dict[str, object]) -> TrialCo
         raise InputError("--set", " ".join(str(error).split())) from error
 
 
-def replay(
-    config: TrialConfig, store: Path, out: Path, record: TrialRecord | None, console: Console
-) -> Metrics:
+def replay(config: TrialConfig, out: Path, record: TrialRecord | None, console: Console) -> Metrics:
     """Train in this process, without Ray; on a CPU a record's figures come out bit for bit."""
     import torch
     from safetensors.torch import save_file

@@ -74,7 +74,11 @@ CASES = [
     ("search/mapping.kind", {"choices": ["linear", "best"]}, "search.mapping.kind: input should be"),
     ("search/mapping.kind", {"choices": []}, "choices: must not be empty"),
     ("search/mapping.kind", {"choices": ["linear"], "low": 1}, "exclude each other"),
-    ("search/temperature.end", {**RANGE, "when": {"temperature.shedule": ["linear"]}}, "did you mean 'temperature.sche"),
+    (
+        "search/temperature.end",
+        {**RANGE, "when": {"temperature.shedule": ["linear"]}},
+        "did you mean 'temperature.sche",
+    ),
     ("search/distill.num_stages", {"low": 1, "high": 6}, "at most budget.epochs (4), got 6"),
     ("search/distill.loss", {"choices": ["kl", "mse"]}, "fixed.distill.loss: is searched as well; keep one"),
     ("fixed/prompt.size_px", 20, "keep one of the two"),
@@ -148,7 +152,12 @@ def test_all_problems_come_at_once_and_the_file_is_named(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("- a\n- b", "must hold sections"), ("name: [", "is not YAML"), ("", "must hold sections"), (None, "cannot be read")],
+    [
+        ("- a\n- b", "must hold sections"),
+        ("name: [", "is not YAML"),
+        ("", "must hold sections"),
+        (None, "cannot be read"),
+    ],
 )
 def test_files_that_are_no_space_files(text: str | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"

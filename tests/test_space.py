@@ -1,12 +1,11 @@
 """Spaces: what is drawn, what is counted, what is pinned."""
 
-import random
 from pathlib import Path
 
+import optuna
 import pytest
 import yaml
 
-from tdmr_ray.search import _Sampler
 from tdmr_ray.space import Parameter, Space, ordered_by_condition
 from tdmr_ray.space_file import check_tree, read_space
 
@@ -57,14 +56,14 @@ def test_a_continuous_teacher_parameter_means_a_continuum_of_teachers() -> None:
 
 
 def test_drawn_values_respect_ranges_and_conditions() -> None:
-    space, sampler = build(SEARCH), _Sampler(random.Random(0))
+    space, study = build(SEARCH), optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     seen = set()
     for _ in range(200):
-        sampler.drawn = {}
-        config = space.suggest(sampler, "glyph_cnn", "lcnet_035")
+        trial = study.ask()
+        config = space.suggest(trial, "glyph_cnn", "lcnet_035")
         seen.add((config.prompt.size_px, config.mapping.kind, config.temperature.schedule))
-        assert ("mapping.dim" in sampler.drawn) == (config.mapping.kind == "prototype")
-        assert ("temperature.end" in sampler.drawn) == (config.temperature.schedule == "linear")
+        assert ("mapping.dim" in trial.params) == (config.mapping.kind == "prototype")
+        assert ("temperature.end" in trial.params) == (config.temperature.schedule == "linear")
         assert 1 <= config.temperature.end <= 4
     assert len(seen) == 3 * 2 * 2
 

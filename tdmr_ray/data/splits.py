@@ -55,5 +55,7 @@ def _draw_shots(train: Indices, labels: Indices, shots: int, seed: int) -> Indic
     by_class = [shuffled[labels[shuffled] == name] for name in np.unique(labels)]
     smallest = min(len(rows) for rows in by_class)
     if shots > smallest:
-        raise InputError("data", f"data.shots: must be at most {smallest}, the smallest class's training images, got {shots}")
+        raise InputError(
+            "data", f"data.shots: must be at most {smallest}, the smallest class's training images, got {shots}"
+        )
     return np.concatenate([rows[:shots] for rows in by_class])

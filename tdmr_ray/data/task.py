@@ -88,9 +88,7 @@ def load_task(config: DataConfig) -> Task:
     train = Images(dataset.images[labeled], dataset.labels[labeled])
     if config.unlabeled:
         hidden = torch.full_like(unlabeled, UNLABELED)
-        train = Images(
-            torch.cat([train.images, dataset.images[unlabeled]]), torch.cat([train.labels, hidden])
-        )
+        train = Images(torch.cat([train.images, dataset.images[unlabeled]]), torch.cat([train.labels, hidden]))
     val, test = (
         Images(dataset.images[torch.from_numpy(part)], dataset.labels[torch.from_numpy(part)])
         for part in (split.val, split.test)

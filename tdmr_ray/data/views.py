@@ -139,7 +139,8 @@ def uniform_draws(seed: int, rows: NDArray[np.int64], views: NDArray[np.int64]) 
         key = _scramble(views.astype(np.uint64) * _GOLDEN + key)
         counter = np.arange(1, _NUM_DRAWS + 1, dtype=np.uint64) * _GOLDEN
         bits = _scramble(key[:, None] + counter[None, :])
-    return ((bits >> np.uint64(40)).astype(np.float32) / np.float32(2**24)).astype(np.float32)
+    draws: NDArray[np.float32] = (bits >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
+    return draws
 
 
 def _scramble(state: Any) -> Any:

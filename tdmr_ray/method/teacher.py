@@ -54,7 +54,7 @@ class Teacher(nn.Module):
 
     def forward(self, images: Tensor) -> ProxySpace:
         """The proxy space of images in 0..1, [B, 3, h, w]."""
-        return ProxySpace(*cast(tuple[Tensor, Tensor], self.mapping(*self.source(images))))
+        return ProxySpace(*cast("tuple[Tensor, Tensor]", self.mapping(*self.source(images))))
 
     @property
     def learns(self) -> bool:
@@ -64,7 +64,8 @@ class Teacher(nn.Module):
 
 def resize_only(prompt: Prompt, images: Tensor) -> Tensor:
     """What the foundation would see without a prompt."""
-    return type(prompt)(0, prompt.image_px)(images)
+    resized: Tensor = type(prompt)(0, prompt.image_px)(images)
+    return resized
 
 
 def build_mapping(

@@ -40,9 +40,7 @@ class Foundation(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Penultimate features [B, d] of images in 0..1, [B, 3, size_px, size_px]."""
         network = self.network
-        pooled: Tensor = network.forward_head(
-            network.forward_features(self.spec.normalize(images)), pre_logits=True
-        )
+        pooled: Tensor = network.forward_head(network.forward_features(self.spec.normalize(images)), pre_logits=True)
         return pooled
 
     def source_logits(self, features: Tensor) -> Tensor:

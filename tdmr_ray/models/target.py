@@ -28,11 +28,13 @@ class Target(nn.Module):
         spec: What it expects; normalisation happens in here.
     """
 
+    network: Any
+
     def __init__(self, network: nn.Module, spec: InputSpec) -> None:
         super().__init__()
-        self.network: Any = network
+        self.network = network
         self.spec = spec
-        self.feature_dim = int(network.get_classifier().in_features)  # type: ignore[operator]
+        self.feature_dim = int(self.network.get_classifier().in_features)
 
     def forward(self, images: Tensor, detach_head: bool = False) -> TargetOutput:
         """Features and logits of images in 0..1, [B, 3, H, W].
@@ -61,8 +63,8 @@ def load_target(name: str, *, num_classes: int, image_px: int, pretrained: bool 
     if problems:
         raise InputError("target", problems)
     try:
-        network = timm.create_model(name, pretrained=pretrained, num_classes=num_classes)
+        network: Any = timm.create_model(name, pretrained=pretrained, num_classes=num_classes)
     except (OSError, RuntimeError) as error:
         raise InputError("target", f"the weights of '{name}' cannot be had: {str(error).splitlines()[0]}") from error
     spec = InputSpec.from_timm(network.pretrained_cfg) if pretrained else InputSpec(image_px, MEAN, STD)
-    return Target(network, spec).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Target(network, spec).to(memory_format=torch.channels_last)

@@ -103,9 +103,7 @@ def count_states(records: Iterable[TrialRecord]) -> dict[str, int]:
     return counts
 
 
-def _pair_rows(
-    name: str, records: list[TrialRecord], costs: Mapping[str, Mapping[str, float]]
-) -> list[Row]:
+def _pair_rows(name: str, records: list[TrialRecord], costs: Mapping[str, Mapping[str, float]]) -> list[Row]:
     own = [record for record in records if record.pair.name == name and record.role == TDMR]
     searched = [record for record in own if record.phase == "search"]
     groups: dict[str, list[TrialRecord]] = {}

@@ -65,7 +65,9 @@ def _cells(rank: int, row: Row, controls: tuple[str, ...]) -> dict[str, str]:
         control = row.controls.get(name)
         cells[f"{name} test %"] = spread(control.test) if control else MISSING
     if "scratch" in controls:
-        cells["points over scratch [95 %]"] = points(row.controls["scratch"].gain if "scratch" in row.controls else None)
+        cells["points over scratch [95 %]"] = points(
+            row.controls["scratch"].gain if "scratch" in row.controls else None
+        )
     latency = row.cost.get("latency_ms")
     cells |= {
         "params": amount(row.cost.get("params")),
@@ -102,7 +104,8 @@ def sentence(board: Leaderboard) -> str:
 NOTES = (
     "Rows are ranked by val; test was read once for each finalist and seed, after the search. "
     "± is the standard deviation between seeds; [ ] is a 95 % t interval of the difference paired by seed. "
-    "Trials: finished / stopped early / failed. Latency: one image, one CPU thread, median, on the machine of the search."
+    "Trials: finished / stopped early / failed. "
+    "Latency: one image, one CPU thread, median, on the machine of the search."
 )
 
 

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tdmr_ray.space import Resources
 
@@ -33,7 +34,7 @@ def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
 
     if not verbose:
         warnings.filterwarnings("ignore", module="ray")
-    own = {} if address else {"object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+    own: dict[str, Any] = {} if address else {"object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
     level = logging.INFO if verbose else logging.CRITICAL
     ray.init(address=address or "local", logging_level=level, log_to_driver=verbose, **own)
     if not verbose:

@@ -24,9 +24,7 @@ from tdmr_ray.training.fit import Run
 METRICS_FILE = "metrics.json"
 
 
-def train_distributed(
-    config: TrialConfig, *, workers: int, cpu: int, gpu: float, store: Path, out: Path
-) -> Metrics:
+def train_distributed(config: TrialConfig, *, workers: int, cpu: int, gpu: float, store: Path, out: Path) -> Metrics:
     """Run a configuration with `workers` processes; a global batch is divided between them.
 
     Because views are seeded for each image, N workers with the same global batch see the samples that one would see.

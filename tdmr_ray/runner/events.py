@@ -27,7 +27,7 @@ class Listener(Protocol):
         """A job is over."""
 
 
-class JobSearcher(Searcher):  # type: ignore[misc]
+class JobSearcher(Searcher):
     """Hands a source's jobs to Tune, no more at a time than can run, so that none is drawn before it must be.
 
     Args:
@@ -41,7 +41,7 @@ class JobSearcher(Searcher):  # type: ignore[misc]
         self.source, self.place, self.max_concurrent = source, place, max_concurrent
         self.live: dict[str, Job] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """The next job as an actor's configuration; None to wait, FINISHED when there is none left."""
         if len(self.live) >= self.max_concurrent:
             return None
@@ -64,7 +64,7 @@ class JobSearcher(Searcher):  # type: ignore[misc]
         """Nothing: the ledger is the truth, Tune's snapshot is not."""
 
 
-class JobEvents(tune.Callback):  # type: ignore[misc]
+class JobEvents(tune.Callback):
     """Turns what Tune tells into records, and tells the source and the listeners.
 
     Args:

@@ -41,7 +41,7 @@ def interruptible() -> Iterator[Interrupt]:
             signal.signal(number, handler)
 
 
-class _StopOnInterrupt(tune.Stopper):  # type: ignore[misc]
+class _StopOnInterrupt(tune.Stopper):
     def __init__(self, interrupt: Interrupt) -> None:
         self.interrupt = interrupt
 
@@ -52,7 +52,7 @@ class _StopOnInterrupt(tune.Stopper):  # type: ignore[misc]
         return self.interrupt.came
 
 
-class _EndOnInterrupt(tune.Callback):  # type: ignore[misc]
+class _EndOnInterrupt(tune.Callback):
     """Tells the events that trials end because of the interrupt, before Tune ends them."""
 
     def __init__(self, interrupt: Interrupt, events: JobEvents) -> None:

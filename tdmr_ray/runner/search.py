@@ -197,6 +197,5 @@ def measure_targets(space: Space) -> dict[str, TargetCost]:
     """Size and latency of each target, measured on this machine while it is idle."""
     task = resident_task(TrialConfig(data=space.data))
     return {
-        name: measure_target(name, num_classes=task.num_classes, image_px=task.image_px)
-        for name in space.pairs.targets
+        name: measure_target(name, num_classes=task.num_classes, image_px=task.image_px) for name in space.pairs.targets
     }

@@ -21,6 +21,8 @@ from tdmr_ray.runner.jobs import Job, build_job
 from tdmr_ray.space import Parameter, Space
 
 MAX_REPEATS = 20
+REPEATED = "repeated"
+"""Marks a trial in Optuna whose configuration was drawn before; it was not run and has no record."""
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
@@ -76,8 +78,8 @@ class PairStudies:
     def tell(self, job: Job, record: TrialRecord) -> None:
         """Tell the study how a job ended; its state there is its state in the ledger."""
         study, trial = self.studies[job.pair.name], self._trials.pop(job.id)
-        for epoch, value in enumerate(record.curve, start=1):
-            trial.report(value, epoch)
+        for epoch, score in enumerate(record.curve, start=1):
+            trial.report(score, epoch)
         value = record.metrics[self.space.objective.maximize] if record.state == "complete" else None
         study.tell(trial, value, state=STATES[record.state])
 
@@ -92,6 +94,7 @@ class PairStudies:
                 self._seen.add(job.id)
                 self._trials[job.id] = trial
                 return job
+            trial.set_user_attr(REPEATED, True)
             study.tell(trial, state=TrialState.FAIL)
         return None
 

@@ -1,7 +1,7 @@
 """TensorBoard, written on the driver from what trials report: one folder a trial.
 
-Scalars of both steps, the prompt as a picture, the label-mapping matrix, a finalist's confusion matrix, and HParams with
-every value of the configuration (Tune's own writer drops constants and None).
+Scalars of both steps, the prompt as a picture, the label-mapping matrix, a finalist's confusion matrix, and HParams
+with every value of the configuration (Tune's own writer drops constants and None).
 """
 
 from pathlib import Path
@@ -40,12 +40,12 @@ class TensorBoardLog:
     def started(self, job: Job) -> None:
         """Opens the trial's folder."""
         name = f"{job.phase}-{job.role}-{job.config.key()[:8]}-seed{job.config.seed}"
-        self.writers[job.id] = SummaryWriter(str(self.folder / job.pair.name / name))  # type: ignore[no-untyped-call]
+        self.writers[job.id] = SummaryWriter(str(self.folder / job.pair.name / name))
 
     def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
         """Writes an epoch's scalars."""
         for name, value in metrics.items():
-            self.writers[job.id].add_scalar(name, value, int(metrics["epoch"]))  # type: ignore[no-untyped-call]
+            self.writers[job.id].add_scalar(name, value, int(metrics["epoch"]))
 
     def ended(self, job: Job, record: TrialRecord) -> None:
         """Writes what is known at the end, and closes the folder."""
@@ -57,25 +57,25 @@ class TensorBoardLog:
             share = torch.tensor(record.confusion).float()
             write_picture(writer, "confusion (row: true class)", share / share.sum(dim=1, keepdim=True).clamp(min=1))
         if record.error:
-            writer.add_text("error", record.error)  # type: ignore[no-untyped-call]
+            writer.add_text("error", record.error)
         _write_hparams(writer, job, record, self.objective)
-        writer.close()  # type: ignore[no-untyped-call]
+        writer.close()
 
     def close(self) -> None:
         """Closes what interrupted trials left open."""
         for writer in self.writers.values():
-            writer.close()  # type: ignore[no-untyped-call]
+            writer.close()
 
 
 def _write_teacher(writer: SummaryWriter, config: TrialConfig, program: Program) -> None:
     for epoch, row in enumerate(program.history):
         for name, value in row.items():
-            writer.add_scalar(name, value, epoch)  # type: ignore[no-untyped-call]
+            writer.add_scalar(name, value, epoch)
     if "prompt.delta" in program.weights:
         image_px = foundation_facts(config.foundation.name).image_px
         prompt = PROMPTS[config.prompt.kind](config.prompt.size_px, image_px)
         prompt.load_state_dict({"delta": program.weights["prompt.delta"]})
-        writer.add_image("prompt", _enlarge(prompt.picture()))  # type: ignore[no-untyped-call]
+        writer.add_image("prompt", _enlarge(prompt.picture()))
     if "mapping.matrix" in program.weights:
         write_picture(writer, "label mapping (row: source class)", program.weights["mapping.matrix"])
 
@@ -83,7 +83,7 @@ def _write_teacher(writer: SummaryWriter, config: TrialConfig, program: Program)
 def write_picture(writer: SummaryWriter, name: str, matrix: Tensor) -> None:
     """A matrix as a grey picture, its largest entry white."""
     picture = (matrix.float() / matrix.float().max().clamp(min=1e-12)).clamp(0, 1).unsqueeze(0)
-    writer.add_image(name, _enlarge(picture))  # type: ignore[no-untyped-call]
+    writer.add_image(name, _enlarge(picture))
 
 
 def _enlarge(picture: Tensor) -> Tensor:
@@ -95,6 +95,6 @@ def _write_hparams(writer: SummaryWriter, job: Job, record: TrialRecord, objecti
     figures = {name: value for name, value in record.metrics.items() if name == objective or name.startswith("test/")}
     for summary in hparams({**values, "role": job.role, "state": record.state}, figures or {objective: float("nan")}):
         assert writer.file_writer is not None, "the writer is open"
-        writer.file_writer.add_summary(summary)  # type: ignore[no-untyped-call]
+        writer.file_writer.add_summary(summary)
     for name, value in figures.items():
-        writer.add_scalar(name, value, int(record.metrics["epoch"]))  # type: ignore[no-untyped-call]
+        writer.add_scalar(name, value, int(record.metrics["epoch"]))

@@ -23,7 +23,7 @@ MAX_TRIALS_PER_ACTOR = 100
 WEIGHTS_FILE = "target.safetensors"
 
 
-class TrialActor(tune.Trainable):  # type: ignore[misc]
+class TrialActor(tune.Trainable):
     """One trial, an epoch a step.
 
     Its configuration is a dictionary: `config` (a `TrialConfig` as JSON), `pair` (name), `finalist` (whether to read

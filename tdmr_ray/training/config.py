@@ -73,7 +73,7 @@ class TemperatureConfig(Part):
     """Softening of the logits over the whole distillation."""
 
     schedule: Literal["constant", "linear", "cosine", "exponential", "step"] = "constant"
-    start: float = Field(default=2.0, gt=0)
+    start: float = Field(default=3.0, gt=0)
     end: float = Field(default=1.0, gt=0)
     """Not read by `constant`."""
 
@@ -87,10 +87,10 @@ class DistillConfig(Part):
     standardize: bool = False
     """Logits to mean 0 and deviation 1 before the loss."""
     alignment: Literal["cka", "project"] = "cka"
-    alignment_weight: float = Field(default=1.0, ge=0)
+    alignment_weight: float = Field(default=5.0, ge=0)
     logits_weight: float = Field(default=1.0, ge=0)
-    labels_weight: float = Field(default=0.3, ge=0)
-    lr: float = Field(default=3e-3, gt=0)
+    labels_weight: float = Field(default=0.1, ge=0)
+    lr: float = Field(default=8e-3, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
     batch_size: int = Field(default=64, ge=2)
 

@@ -1,4 +1,4 @@
-"""The second step of TDMR: a target learns from signals, stage by stage. Without signals it learns from labels alone."""
+"""The second step of TDMR: a target learns from signals, stage by stage; without signals from labels alone."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -120,9 +120,7 @@ class Distillation:
         workers: Who else trains this target.
     """
 
-    def __init__(
-        self, config: TrialConfig, task: Task, signals: Signals | None, workers: Workers = ALONE
-    ) -> None:
+    def __init__(self, config: TrialConfig, task: Task, signals: Signals | None, workers: Workers = ALONE) -> None:
         self.config, self.settings, self.task, self.signals = config, config.distill, task, signals
         self.workers, self.device = workers, pick_device()
         self.num_images = task.num_labeled if signals is None else len(task.train)
@@ -290,9 +288,7 @@ class Distillation:
         """Measure a target on `val` or `test`."""
         target.eval()
         images = self.task.val if part == "val" else self.task.test
-        return evaluate(
-            lambda x: target(x.to(memory_format=torch.channels_last)).logits, images, device=self.device
-        )
+        return evaluate(lambda x: target(x.to(memory_format=torch.channels_last)).logits, images, device=self.device)
 
     def _load_best(self) -> None:
         if self.best_weights:

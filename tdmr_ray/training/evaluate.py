@@ -46,7 +46,5 @@ def evaluate(
     predict: Callable[[Tensor], Tensor], images: Images, *, device: torch.device, batch_size: int = 256
 ) -> Evaluation:
     """Run `predict` (images in 0..1 to logits) over images as they are, without augmentation."""
-    logits = [
-        predict(part.to(device).float().div(255.0)).float().cpu() for part in images.images.split(batch_size)
-    ]
+    logits = [predict(part.to(device).float().div(255.0)).float().cpu() for part in images.images.split(batch_size)]
     return Evaluation(torch.cat(logits), images.labels)

@@ -66,7 +66,9 @@ def fit_teacher(config: TrialConfig, task: Task, foundation: Foundation, device:
     if not teacher.learns:
         return keeper.result()
     settings = config.reprogram
-    views = Views(task.labeled.images, config.views.model_copy(update={"mix": 0.0}), seed=config.seed, mirror=task.mirror)
+    views = Views(
+        task.labeled.images, config.views.model_copy(update={"mix": 0.0}), seed=config.seed, mirror=task.mirror
+    )
     optimizer = _build_optimizer(teacher, settings)
     num_steps = settings.epochs * batches_per_epoch(task.num_labeled, settings.batch_size)
     step = 0
@@ -74,9 +76,7 @@ def fit_teacher(config: TrialConfig, task: Task, foundation: Foundation, device:
         if _refits_each_epoch(teacher) and epoch:
             _refit(teacher, task.labeled, device, prompted=True)
         total, seen = 0.0, 0
-        batches = epoch_batches(
-            task.num_labeled, batch_size=settings.batch_size, epoch=epoch, seed=config.seed
-        )
+        batches = epoch_batches(task.num_labeled, batch_size=settings.batch_size, epoch=epoch, seed=config.seed)
         for batch in batches:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * cycle(step / num_steps)

@@ -40,5 +40,5 @@ def test_seeds_fix_their_own_part() -> None:
 
 
 def test_too_many_shots_say_how_many_there_are() -> None:
-    with pytest.raises(InputError, match="at most 25, .* got 26"):
+    with pytest.raises(InputError, match=r"at most 25, .* got 26"):
         split(26)

@@ -59,7 +59,9 @@ def test_answers_do_not_depend_on_the_batch(kind: str, tiny_foundation: TinyFoun
     torch.testing.assert_close(teacher(images).logits, alone, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("kind", "size_px", "learns"), [("frequency", 0, False), ("frequency", 2, True), ("linear", 0, True)])
+@pytest.mark.parametrize(
+    ("kind", "size_px", "learns"), [("frequency", 0, False), ("frequency", 2, True), ("linear", 0, True)]
+)
 def test_learns(kind: str, size_px: int, learns: bool, tiny_foundation: TinyFoundation) -> None:
     assert build(kind, tiny_foundation, size_px=size_px).learns is learns
 

@@ -42,9 +42,7 @@ def _ask(folder: str, config: TrialConfig, task: Task, answers: "multiprocessing
 def test_of_two_processes_at_once_one_waits(tmp_path: Path, tiny_config: TrialConfig, tiny_task: Task) -> None:
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    processes = [
-        context.Process(target=_ask, args=(str(tmp_path), tiny_config, tiny_task, answers)) for _ in range(2)
-    ]
+    processes = [context.Process(target=_ask, args=(str(tmp_path), tiny_config, tiny_task, answers)) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:

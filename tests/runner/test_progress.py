@@ -12,7 +12,7 @@ from tdmr_ray.runner.studies import PairStudies
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_counts_best_and_failures_are_shown(terminal: bool) -> None:
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
+    console = Console(file=io.StringIO(), force_terminal=terminal, color_system=None, width=200)
     progress, studies = Progress(console, "val/top1"), PairStudies(build())
     progress.begin("search", list(studies.studies), 3)
     for state in ("complete", "pruned", "failed"):

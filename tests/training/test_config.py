@@ -33,7 +33,13 @@ def test_key_follows_every_value(change: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"prompt.size": 2}, {"nothing": 1}, {"mapping.kind": "best"}, {"distill.num_stages": 0}, {"distill.num_stages": 40}],
+    [
+        {"prompt.size": 2},
+        {"nothing": 1},
+        {"mapping.kind": "best"},
+        {"distill.num_stages": 0},
+        {"distill.num_stages": 40},
+    ],
     ids=str,
 )
 def test_illegal_values_are_refused(change: dict[str, object]) -> None:

@@ -188,7 +188,9 @@ def test_whatever_a_program_depends_on_changes_its_key(change: dict[str, object]
     assert program_key(tiny_config, "data") != program_key(tiny_config.with_values(change), "data")
 
 
-@pytest.mark.parametrize("change", [{"distill.lr": 0.1}, {"temperature.start": 3}, {"target.name": "resnet18"}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"distill.lr": 0.1}, {"temperature.start": 3}, {"target.name": "resnet18"}], ids=str
+)
 def test_what_only_steers_the_target_does_not(change: dict[str, object], tiny_config: TrialConfig) -> None:
     assert program_key(tiny_config, "data") == program_key(tiny_config.with_values(change), "data")
     assert program_key(tiny_config, "data") != program_key(tiny_config, "other data")

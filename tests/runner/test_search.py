@@ -1,0 +1,325 @@
+"""The main job end to end, as its user runs it: a small search, everything it leaves, and how it ends when it must."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tdmr_ray.data.task import load_task
+from tdmr_ray.records import Ledger, TrialRecord, complete
+from tdmr_ray.shipped import load_shipped
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.distil import Metrics
+from tdmr_ray.training.fit import fit
+
+pytestmark = pytest.mark.slow
+
+SPACE: dict[str, Any] = {
+    "name": "small",
+    "data": {"name": "digits", "shots": 5},
+    "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035", "mobilenetv3_small_050"]},
+    "budget": {"trials": 6, "epochs": 3},
+    "confirm": {"top": 1, "seeds": [0, 1], "controls": ["scratch", "linear_probe", "plain_kd"], "control_steps": 24},
+    "search": {
+        "prompt.size_px": {"low": 0, "high": 4, "step": 2},
+        "mapping.kind": {"choices": ["frequency", "linear"]},
+        "temperature.schedule": {"choices": ["constant", "cosine"]},
+        "distill.num_stages": {"low": 1, "high": 3},
+    },
+    "fixed": {"signals.num_views": 2, "reprogram.epochs": 1},
+}
+
+
+def command(module: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", f"tdmr_ray.{module}", *map(str, arguments)]
+
+
+def run(module: str, *arguments: object, code: int = 0) -> str:
+    done = subprocess.run(command(module, *arguments), capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout
+
+
+def write_space(folder: Path, **changes: Any) -> Path:
+    path = folder / "space.yaml"
+    path.write_text(yaml.safe_dump({**SPACE, **changes}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a space file and a store that all searches of this module share."""
+    folder = tmp_path_factory.mktemp("search")
+    write_space(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def said(place: Path) -> str:
+    """What the search printed; its results are in `place`/out."""
+    return run("search", "--space", place / "space.yaml", "--out", place / "out", "--store", place / "store")
+
+
+@pytest.fixture(scope="module")
+def out(place: Path, said: str) -> Path:
+    return place / "out"
+
+
+@pytest.fixture(scope="module")
+def records(out: Path) -> list[TrialRecord]:
+    return Ledger(out / "records.jsonl").read()
+
+
+def test_one_line_says_what_will_happen_and_the_end_where_the_files_lie(said: str) -> None:
+    first = said.splitlines()[0]
+    assert "2 pairs, 6 trials of up to 3 epochs" in first
+    assert re.search(r"about \d+:\d\d:\d\d$", first)
+    assert "Best on val" in said
+    assert "leaderboard.html" in said
+    assert "tensorboard --logdir" in said
+
+
+def test_every_promised_file_is_there(out: Path) -> None:
+    promised = {"records.jsonl", "tensorboard", "best", "study.sqlite3", "space.yaml", "environment.json"}
+    promised |= {f"leaderboard.{ending}" for ending in ("md", "csv", "json", "html")}
+    assert promised <= {path.name for path in out.iterdir()}
+    assert json.loads((out / "environment.json").read_text())["versions"]["tdmr_ray"]
+    assert yaml.safe_load((out / "space.yaml").read_text())["name"] == "small"
+
+
+def test_planned_trials_exist_once_and_the_finalists_are_confirmed(records: list[TrialRecord]) -> None:
+    searched = [record for record in records if record.phase == "search"]
+    assert len(searched) == 6
+    assert {record.state for record in searched} <= {"complete", "pruned"}
+    roles = {record.role: 0 for record in records}
+    for record in records:
+        roles[record.role] += record.phase == "confirm"
+    # two seeds: two finalists, two targets from scratch, one shared probe, two plain distillations
+    assert roles == {"tdmr": 4, "scratch": 4, "linear_probe": 2, "plain_kd": 4}
+
+
+def test_test_figures_come_from_the_confirmation_alone(records: list[TrialRecord]) -> None:
+    for record in records:
+        has_test = any(name.startswith("test/") for name in record.metrics)
+        assert has_test == (record.phase == "confirm")
+        assert "test" not in json.dumps(record.config)
+
+
+def test_a_teacher_is_made_once(records: list[TrialRecord], place: Path) -> None:
+    made = [record.teacher for record in records if record.teacher and not record.teacher_reused]
+    assert len(made) == len(set(made))
+    assert {path.name for path in (place / "store").iterdir() if path.is_dir()} >= set(made)
+
+
+def test_a_trial_replays_from_its_record_without_ray_bit_for_bit(records: list[TrialRecord]) -> None:
+    for record in [complete(records, phase="search")[0], complete(records, phase="confirm")[0]]:
+        torch.set_num_threads(record.threads)
+        config = TrialConfig.model_validate(record.config)
+        rows: list[Metrics] = []
+        outcome = fit(config, load_task(config.data), rows.append, read_test=record.phase == "confirm")
+        assert [row["val/top1"] for row in rows] == record.curve
+        replayed = {name: value for name, value in outcome.metrics.items() if name != "images_per_s"}
+        assert replayed == {name: value for name, value in record.metrics.items() if name != "images_per_s"}
+
+
+def test_replay_and_several_workers_by_command_line(records: list[TrialRecord], out: Path, tmp_path: Path) -> None:
+    record = complete(records, phase="confirm")[0]
+    name = f"{out / 'records.jsonl'}:{record.id}"
+    run("train", "--record", name, "--workers", 0, "--out", tmp_path / "alone")
+    alone = json.loads((tmp_path / "alone" / "metrics.json").read_text())
+    assert alone["test/top1"] == record.metrics["test/top1"]
+    run("train", "--record", name, "--workers", 2, "--out", tmp_path / "two", "--store", tmp_path / "store")
+    two = json.loads((tmp_path / "two" / "metrics.json").read_text())
+    assert two["epoch"] == record.metrics["epoch"]
+    assert two["train/loss"] == pytest.approx(record.metrics["train/loss"], rel=0.25)
+    assert (tmp_path / "two" / "target.safetensors").exists()
+
+
+def event_files(out: Path, pattern: str) -> list[EventAccumulator]:
+    found = []
+    for folder in sorted((out / "tensorboard").glob(pattern)):
+        events = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0})
+        events.Reload()
+        found.append(events)
+    return found
+
+
+def test_tensorboard_files_hold_both_steps_pictures_and_hparams(out: Path, records: list[TrialRecord]) -> None:
+    searched = event_files(out, "*/search-tdmr-*")
+    assert len(searched) == 6
+    scalars = {tag for events in searched for tag in events.Tags()["scalars"]}
+    assert {f"train/{name}" for name in ("loss", "alignment", "logits", "labels", "top1")} <= scalars
+    assert {"temperature", "lr", "val/top1", "val/teacher_top1", "images_per_s"} <= scalars
+    assert {"reprogram/loss", "reprogram/val_top1", "reprogram/lr"} <= scalars
+    pictures = {tag for events in searched for tag in events.Tags()["images"]}
+    assert {"prompt", "label mapping (row: source class)"} <= pictures
+    confirmed = event_files(out, "*/confirm-*")
+    assert len(confirmed) == len([record for record in records if record.phase == "confirm"])
+    assert all("confusion (row: true class)" in events.Tags()["images"] for events in confirmed)
+
+
+def test_tensorboard_agrees_with_the_records(out: Path, records: list[TrialRecord]) -> None:
+    for record in records:
+        key = TrialConfig.model_validate(record.config).key()[:8]
+        (events,) = event_files(out, f"{record.pair.name}/{record.phase}-{record.role}-{key}-*")
+        written = [event.value for event in events.Scalars("val/top1")][: len(record.curve)]
+        assert written == pytest.approx(record.curve)
+
+
+def test_hparams_hold_every_searched_and_pinned_value(out: Path) -> None:
+    from tensorboard.plugins.hparams import metadata
+
+    (events, *_) = event_files(out, "*/search-tdmr-*")
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    start = metadata.parse_session_start_info_plugin_data(content)
+    assert {*SPACE["search"], *SPACE["fixed"], "distill.loss", "data.shots", "role", "state"} <= set(start.hparams)
+
+
+def test_a_tensorboard_server_shows_it(out: Path) -> None:
+    from urllib.request import urlopen
+
+    arguments = ["--logdir", str(out / "tensorboard"), "--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tensorboard.main", *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stderr is not None
+        address = next(m.group() for line in server.stderr if (m := re.search(r"http://127.0.0.1:\d+/", line)))
+        runs: list[str] = []
+        deadline = time.monotonic() + 60
+        while len(runs) < 6 and time.monotonic() < deadline:
+            runs = json.load(urlopen(f"{address}data/runs"))
+            time.sleep(0.2)
+        name = next(name for name in runs if "/search-tdmr-" in name)
+        tags = json.load(urlopen(f"{address}data/plugin/scalars/tags"))
+        assert {"val/top1", "temperature"} <= tags[name].keys()
+        assert json.load(urlopen(f"{address}data/plugin/images/tags"))
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def test_the_study_is_there_for_the_dashboard(out: Path) -> None:
+    with sqlite3.connect(out / "study.sqlite3") as database:
+        names = {name for (name,) in database.execute("select study_name from studies")}
+    assert names == {"glyph_cnn-lcnet_035", "glyph_cnn-mobilenetv3_small_050"}
+
+
+def test_the_leaderboard_tells_the_records(out: Path, records: list[TrialRecord]) -> None:
+    board = json.loads((out / "leaderboard.json").read_text())
+    for row in board["rows"]:
+        own = [
+            record.metrics["test/top1"]
+            for record in complete(records, phase="confirm")
+            if (record.pair.foundation, record.pair.target) == (row["foundation"], row["target"])
+        ]
+        assert row["test"]["mean"] == pytest.approx(float(np.mean(own)))
+        assert row["test"]["n"] == 2
+        assert row["controls"].keys() == {"scratch", "linear_probe", "plain_kd"}
+        assert {"params", "macs", "latency_ms"} <= row["cost"].keys()
+
+
+def test_the_leaderboard_can_be_made_again(out: Path, tmp_path: Path) -> None:
+    run("leaderboard", out, "--out", tmp_path)
+    again = json.loads((tmp_path / "leaderboard.json").read_text())
+    assert again == json.loads((out / "leaderboard.json").read_text())
+
+
+def test_the_winner_is_shipped_and_predicts_as_measured(out: Path, tmp_path: Path) -> None:
+    folder = out / "best" / "glyph_cnn-mobilenetv3_small_050"
+    shipped = load_shipped(folder)
+    task = load_task(shipped.config.data)
+    right = shipped.probabilities(task.val.images.float() / 255).argmax(dim=1) == task.val.labels
+    assert right.float().mean().item() == pytest.approx(shipped.val_top1)
+    assert load_file(folder / "target.safetensors").keys() == shipped.target.state_dict().keys()
+    picture = tmp_path / "digit.png"
+    Image.fromarray(task.val.images[0].permute(1, 2, 0).numpy()).save(picture)
+    file, label, probability = run("predict", folder, picture).strip().split("\t")
+    assert (file, label in task.class_names) == (str(picture), True)
+    assert 0 < float(probability) <= 1
+
+
+def test_the_winner_can_be_exported_and_is_measured_again(out: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    folder = out / "best" / "glyph_cnn-lcnet_035"
+    said = run("export", folder)
+    assert (folder / "target.onnx").stat().st_size > 100_000
+    match = re.search(r"val/top1 ([\d.]+) \(before export ([\d.]+)\)", said)
+    assert match
+    assert match.group(1) == match.group(2)
+
+
+def without_times(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    for record in Ledger(path).read():
+        row = record.model_dump(exclude={"seconds", "cpu_hours", "gpu_hours"})
+        row["metrics"].pop("images_per_s", None)
+        rows.append(row)
+    return rows
+
+
+def test_two_runs_with_one_seed_and_one_trial_at_a_time_give_the_same_records(place: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        pins = ["--set", "resources.concurrent=1", "--set", "confirm.seeds=[0]", "--trials", 4, "--seed", 0]
+        run("search", "--space", place / "space.yaml", "--out", tmp_path / name, "--store", tmp_path / f"s{name}", *pins)
+    assert without_times(tmp_path / "one/records.jsonl") == without_times(tmp_path / "two/records.jsonl")
+
+
+def test_a_diverging_trial_is_recorded_and_the_search_goes_on(place: Path, tmp_path: Path) -> None:
+    lr = {"distill.lr": {"choices": [1e-3, 1e30]}, "distill.num_stages": {"low": 1, "high": 2}}
+    space = write_space(tmp_path, search=lr, confirm={"top": 0}, budget={"trials": 6, "epochs": 3})
+    run("search", "--space", space, "--out", tmp_path / "out", "--store", place / "store")
+    records = Ledger(tmp_path / "out/records.jsonl").read()
+    failed = [record for record in records if record.state == "failed"]
+    assert failed
+    assert all(record.config["distill"]["lr"] == 1e30 for record in failed)
+    assert all("became non-finite; lower the learning rate" in record.error for record in failed)
+    assert complete(records, phase="search")
+    assert "non-finite" in (tmp_path / "out/leaderboard.md").read_text()
+
+
+def test_when_every_trial_fails_the_search_says_why_and_exits_1(place: Path, tmp_path: Path) -> None:
+    space = write_space(tmp_path, fixed={"distill.lr": 1e30}, search={}, budget={"trials": 2, "epochs": 3})
+    said = run("search", "--space", space, "--out", tmp_path / "out", "--store", place / "store", code=1)
+    assert "every trial failed" in said
+    assert "non-finite" in said
+
+
+def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(place: Path, out: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    space = write_space(tmp_path, budget={"trials": 8, "epochs": 6}, confirm={"top": 0})
+    arguments = ["--space", space, "--out", folder, "--store", place / "store"]
+    process = subprocess.Popen(
+        command("search", *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    ledger = folder / "records.jsonl"
+    deadline = time.monotonic() + 120
+    while not (ledger.exists() and ledger.read_text().count("\n") >= 2) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "--resume" in said
+    before = Ledger(ledger).read()
+    assert 2 <= len(before) < 8
+    assert (folder / "leaderboard.md").exists()
+    run("search", *arguments, "--resume")
+    after = Ledger(ledger).read()
+    assert after[: len(before)] == before
+    assert len({record.id for record in after}) == len(after) == 8
+    assert ledger.read_text().count("\n") == 8
