@@ -23,6 +23,8 @@ from tdmr_ray.space_file import parse_overrides, read_space
 
 DEFAULT_OUT = Path("runs")
 NUM_SAMPLES = 3
+PLAIN_WIDTH = 120
+"""Of tables that no terminal shows."""
 
 
 def search(
@@ -42,7 +44,7 @@ def search(
     overrides |= {"budget.trials": trials} if trials is not None else {}
     overrides |= {"seed": seed} if seed is not None else {}
     plan = read_space(space, overrides)
-    console = Console(soft_wrap=not sys.stdout.isatty())
+    console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
     if dry_run:
         describe(plan, console)
         return
@@ -96,7 +98,7 @@ def describe(space: Space, console: Console) -> None:
         foundation, target = space.all_pairs[number % len(space.all_pairs)]
         space.suggest(trial, foundation, target)
         lines.append(f"  {foundation} -> {target}: {json.dumps(trial.params)}")
-    console.print("\n".join(lines), highlight=False, markup=False)
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def _run(space: Space, root: Path, store: Path, address: str | None, console: Console, *, verbose: bool) -> int:
@@ -108,7 +110,7 @@ def _run(space: Space, root: Path, store: Path, address: str | None, console: Co
     from tdmr_ray.runner.estimate import estimate_seconds
     from tdmr_ray.runner.loop import interruptible
     from tdmr_ray.runner.progress import pretty_seconds
-    from tdmr_ray.runner.search import Folders, measure_targets, run_search
+    from tdmr_ray.runner.search import Folders, Search, measure_targets
     from tdmr_ray.store import Store
 
     torch.set_num_threads(space.resources.cpu)
@@ -120,9 +122,9 @@ def _run(space: Space, root: Path, store: Path, address: str | None, console: Co
         with ray_session(address, verbose=verbose):
             slots = num_slots(space.resources)
             about = pretty_seconds(estimate_seconds(space, slots))
-            console.print(announce(space, slots, about), highlight=False, markup=False)
-            console.print(f"results: {root}", highlight=False, markup=False)
-            run_search(space, folders, Store(store), console, interrupt)
+            console.print(announce(space, slots, about), highlight=False, markup=False, soft_wrap=True)
+            console.print(f"results: {root}", highlight=False, markup=False, soft_wrap=True)
+            Search(space, folders, Store(store), console, interrupt).run()
         records = Ledger(folders.ledger).read()
         if not interrupt.came and any(record.state == "complete" for record in records):
             costs = {name: cost.as_dict() for name, cost in measure_targets(space).items()}
@@ -149,15 +151,19 @@ def report(records: list[TrialRecord], root: Path, console: Console, *, title: s
     board = build_leaderboard(records, costs)
     paths = write_reports(board, root, title=title)
     show(board, console)
-    console.print(f"report: {paths['html']}\nweights: {root / 'best'}", highlight=False, markup=False)
-    console.print(f"TensorBoard: tensorboard --logdir {root / 'tensorboard'}", highlight=False, markup=False)
+    console.print(f"report: {paths['html']}\nweights: {root / 'best'}", highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"TensorBoard: tensorboard --logdir {root / 'tensorboard'}", highlight=False, markup=False, soft_wrap=True
+    )
     if interrupted:
-        console.print(f"interrupted; go on with --out {root} --resume", highlight=False, markup=False)
+        console.print(f"interrupted; go on with --out {root} --resume", highlight=False, markup=False, soft_wrap=True)
         return INTERRUPTED
     searched = [record for record in records if record.phase == "search"]
     if not any(record.state == "complete" for record in searched):
         reasons = {record.error for record in searched if record.error}
-        console.print("every trial failed: " + "; ".join(sorted(reasons)), highlight=False, markup=False)
+        console.print(
+            "every trial failed: " + "; ".join(sorted(reasons)), highlight=False, markup=False, soft_wrap=True
+        )
         return FAILED
     return 0
 
@@ -170,10 +176,10 @@ def show(board: Leaderboard, console: Console) -> None:
         lines.add_column(name, justify="left" if name in ("foundation", "target") else "right")
     for cells in frame.to_numpy():
         lines.add_row(*(str(cell) for cell in cells))
-    console.print(sentence(board), highlight=False, markup=False)
+    console.print(sentence(board), highlight=False, markup=False, soft_wrap=True)
     if board.rows:
         console.print(lines)
-    console.print(summary(board), highlight=False, markup=False)
+    console.print(summary(board), highlight=False, markup=False, soft_wrap=True)
 
 
 def space_text(space: Space) -> str:

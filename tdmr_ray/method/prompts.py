@@ -25,9 +25,8 @@ class BorderPrompt(nn.Module):
 
     def __init__(self, size_px: int, image_px: int) -> None:
         super().__init__()
-        check_prompt_size(size_px, image_px)
         self.size_px, self.image_px = size_px, image_px
-        self.delta = nn.Parameter(torch.zeros(3, image_px, image_px)) if size_px else None
+        self.delta = prompt_pixels(size_px, image_px)
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, 3, h, w] in 0..1 to [B, 3, image_px, image_px] in 0..1."""
@@ -72,9 +71,8 @@ class OverlayPrompt(nn.Module):
 
     def __init__(self, size_px: int, image_px: int) -> None:
         super().__init__()
-        check_prompt_size(size_px, image_px)
         self.size_px, self.image_px = size_px, image_px
-        self.delta = nn.Parameter(torch.zeros(3, image_px, image_px)) if size_px else None
+        self.delta = prompt_pixels(size_px, image_px)
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, 3, h, w] in 0..1 to [B, 3, image_px, image_px] in 0..1."""
@@ -95,10 +93,15 @@ Prompt = BorderPrompt | OverlayPrompt
 PROMPTS: dict[str, Callable[[int, int], Prompt]] = {"border": BorderPrompt, "overlay": OverlayPrompt}
 
 
-def check_prompt_size(size_px: int, image_px: int) -> None:
-    """Raises ValueError unless 0 <= size_px < image_px / 2."""
+def prompt_pixels(size_px: int, image_px: int) -> nn.Parameter | None:
+    """What a prompt learns, zeros of [3, image_px, image_px]; None if it has no width.
+
+    Raises:
+        ValueError: Unless 0 <= size_px < image_px / 2.
+    """
     if not 0 <= size_px < image_px / 2:
         raise ValueError(f"0 <= size_px < image_px / 2 must hold, but got (size_px={size_px}, image_px={image_px})")
+    return nn.Parameter(torch.zeros(3, image_px, image_px)) if size_px else None
 
 
 def resize(images: Tensor, side_px: int) -> Tensor:

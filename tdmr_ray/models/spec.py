@@ -30,5 +30,5 @@ class InputSpec:
     def normalize(self, images: Tensor) -> Tensor:
         """(images - mean) / std for images in 0..1, [B, C, H, W]."""
         mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
-        return (images - mean) / std
+        gain = 1 / torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
+        return (images - mean).mul_(gain)

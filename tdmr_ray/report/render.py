@@ -57,7 +57,7 @@ def _cells(rank: int, row: Row, controls: tuple[str, ...]) -> dict[str, str]:
         "rank": str(rank),
         "foundation": row.foundation,
         "target": row.target,
-        "val %": spread(row.val) if row.confirmed else f"{percent(row.val.mean)} (search only)",
+        "val %": spread(row.val) if row.confirmed else f"{percent(row.val.mean)} (1 run)",
         "test %": spread(row.test),
         "seeds": str(row.val.n) if row.confirmed else MISSING,
     }
@@ -112,7 +112,7 @@ NOTES = (
 def narrow_table(board: Leaderboard) -> pd.DataFrame:
     """The columns that fit on a terminal."""
     wide = table(board)
-    keep = ["rank", "foundation", "target", "val %", "test %", "scratch test %", "latency ms"]
+    keep = ["foundation", "target", "val %", "test %", "scratch test %"]
     return wide[[name for name in keep if name in wide.columns]]
 
 

@@ -17,13 +17,16 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from tdmr_ray.records import TrialRecord
 
 REDUCTION = 3
-NUM_RUNGS = 2
+GRACE_EPOCHS = 8
+"""No comparison before: after 3 of 30 epochs the order of trials was noise, and good teachers were thrown away."""
 
 
 def rung_epochs(num_epochs: int) -> tuple[int, ...]:
-    """The epochs at which trials are compared: a ninth and a third of all, as far as they differ."""
-    marks = {round(num_epochs / REDUCTION**power) for power in range(NUM_RUNGS, 0, -1)}
-    return tuple(sorted(mark for mark in marks if 1 <= mark < num_epochs))
+    """The epochs at which trials are compared: a third of all, a third of that, ... after `GRACE_EPOCHS`."""
+    marks = [round(num_epochs / REDUCTION)]
+    while marks[0] / REDUCTION >= GRACE_EPOCHS:
+        marks.insert(0, round(marks[0] / REDUCTION))
+    return tuple(mark for mark in marks if 1 <= mark < num_epochs)
 
 
 class Rungs:

@@ -93,10 +93,11 @@ def confirmation_jobs(space: Space, finalists: list[TrialRecord]) -> list[Job]:
                 made.append(build_job(control, phase="confirm", role=role))
             for job in made:
                 jobs.setdefault(job.id, job)
-    return sorted(jobs.values(), key=lambda job: -_num_steps(job.config))
+    return sorted(jobs.values(), key=lambda job: -num_steps(job.config))
 
 
-def _num_steps(config: TrialConfig) -> int:
+def num_steps(config: TrialConfig) -> int:
+    """Optimisation steps of a job's target; a few for a linear probe, which has none."""
     task = resident_task(config)
     images = len(task.train) if config.needs_teacher else task.num_labeled
     return config.num_epochs * batches_per_epoch(images, config.distill.batch_size)

@@ -38,13 +38,23 @@ class Progress:
         self.console, self.objective = console, objective
         self.pairs: dict[str, PairState] = {}
         self.title, self.total, self.finished = "", 0, 0
+        self.work: dict[str, float] = {}
+        self.parts: dict[str, float] = {}
         self.begun = self.last_line = time.monotonic()
         self.live: Live | None = None
 
-    def begin(self, title: str, names: list[str], total: int) -> None:
-        """Start a phase with an empty table."""
+    def begin(self, title: str, names: list[str], total: int, work: dict[str, float] | None = None) -> None:
+        """Start a phase with an empty table.
+
+        Args:
+            title: Of the phase.
+            names: Of the rows.
+            total: Number of jobs.
+            work: How long each job is, by its id, in any unit; without it all count the same.
+        """
         self.stop()
         self.title, self.total, self.finished = title, total, 0
+        self.work, self.parts = work or {}, {}
         self.pairs = {name: PairState() for name in names}
         self.begun = time.monotonic()
         self.last_line = self.begun
@@ -65,6 +75,7 @@ class Progress:
     def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
         """Keeps the best figure up to date."""
         row = self._row(job)
+        self.parts[job.id] = metrics["epoch"] / job.config.num_epochs
         if job.role == "tdmr":
             row.best = max(row.best or 0.0, metrics[self.objective])
         self._line(force=False)
@@ -77,6 +88,7 @@ class Progress:
         row.pruned += record.state == "pruned"
         row.failed += record.state == "failed"
         self.finished += 1
+        self.parts[job.id] = 1.0
         if record.error:
             self.console.print(f"[red]failed[/red] {job.pair.name} {job.id}: {record.error}", markup=True)
         self._line(force=self.finished == self.total)
@@ -96,7 +108,9 @@ class Progress:
 
     def _summary(self) -> str:
         elapsed = time.monotonic() - self.begun
-        left = elapsed / self.finished * (self.total - self.finished) if self.finished else None
+        done = sum(part * self.work.get(name, 1.0) for name, part in self.parts.items())
+        whole = sum(self.work.values()) or float(self.total)
+        left = elapsed * (whole - done) / done if done else None
         eta = "" if left is None else f", about {pretty_seconds(left)} left"
         return f"{self.finished} of {self.total} done in {pretty_seconds(elapsed)}{eta}"
 

@@ -11,8 +11,7 @@ from rich.console import Console
 from tdmr_ray.models.cost import TargetCost, measure_target
 from tdmr_ray.records import Ledger, Pair, TrialRecord, complete
 from tdmr_ray.runner.asha import PairAsha, Rungs
-from tdmr_ray.runner.events import Listener
-from tdmr_ray.runner.jobs import Job, Queue, confirmation_jobs, resident_task
+from tdmr_ray.runner.jobs import Job, Queue, Source, confirmation_jobs, num_steps, resident_task
 from tdmr_ray.runner.loop import Interrupt, run_jobs
 from tdmr_ray.runner.progress import Progress
 from tdmr_ray.runner.studies import PairStudies, export_studies
@@ -72,10 +71,8 @@ class LedgerWriter:
         self.ledger.append(record)
 
 
-def run_search(space: Space, folders: Folders, store: Store, console: Console, interrupt: Interrupt) -> None:
-    """Search, confirm, and put the winners under `best/`; what the ledger already holds is not run again.
-
-    Needs a running Ray.
+class Search:
+    """A search and its confirmation; what the ledger already holds is not run again. Needs a running Ray.
 
     Args:
         space: What is searched.
@@ -84,68 +81,53 @@ def run_search(space: Space, folders: Folders, store: Store, console: Console, i
         console: For progress.
         interrupt: Ends everything in order when it comes.
     """
-    ledger = Ledger(folders.ledger)
-    progress = Progress(console, space.objective.maximize)
-    board = TensorBoardLog(folders.tensorboard, store, space.objective.maximize)
-    listeners: tuple[Listener, ...] = (LedgerWriter(ledger), board, progress)
-    try:
-        _search(space, folders, store, ledger, listeners, progress, interrupt)
-        if not interrupt.came:
-            _confirm(space, folders, store, ledger, listeners, progress, interrupt)
-    finally:
-        progress.stop()
-        board.close()
-    collect_best(ledger.read(), folders)
 
+    def __init__(self, space: Space, folders: Folders, store: Store, console: Console, interrupt: Interrupt) -> None:
+        self.space, self.folders, self.store, self.interrupt = space, folders, store, interrupt
+        self.objective = space.objective.maximize
+        self.ledger = Ledger(folders.ledger)
+        self.progress = Progress(console, self.objective)
+        self.board = TensorBoardLog(folders.tensorboard, store, self.objective)
 
-def _search(
-    space: Space,
-    folders: Folders,
-    store: Store,
-    ledger: Ledger,
-    listeners: tuple[Listener, ...],
-    progress: Progress,
-    interrupt: Interrupt,
-) -> None:
-    records = ledger.read()
-    studies = PairStudies(space, records)
-    progress.begin("search", list(studies.studies), studies.num_left)
-    run_jobs(
-        studies,
-        resources=space.resources,
-        store=store.local,
-        artifacts=folders.artifacts,
-        objective=space.objective.maximize,
-        listeners=listeners,
-        interrupt=interrupt,
-        scheduler=PairAsha(Rungs(space.budget.epochs, records), space.objective.maximize),
-    )
-    folders.study.unlink(missing_ok=True)
-    export_studies(studies.studies, f"sqlite:///{folders.study}")
+    def run(self) -> None:
+        """Search, confirm, and put the winners under `best/`."""
+        try:
+            self._search()
+            if not self.interrupt.came:
+                self._confirm()
+        finally:
+            self.progress.stop()
+            self.board.close()
+        collect_best(self.ledger.read(), self.folders)
 
+    def _search(self) -> None:
+        records = self.ledger.read()
+        studies = PairStudies(self.space, records)
+        self.progress.begin("search", list(studies.studies), studies.num_left)
+        self._run_jobs(studies, PairAsha(Rungs(self.space.budget.epochs, records), self.objective))
+        self.folders.study.unlink(missing_ok=True)
+        export_studies(studies.studies, f"sqlite:///{self.folders.study}")
 
-def _confirm(
-    space: Space,
-    folders: Folders,
-    store: Store,
-    ledger: Ledger,
-    listeners: tuple[Listener, ...],
-    progress: Progress,
-    interrupt: Interrupt,
-) -> None:
-    records = ledger.read()
-    finished = {record.id for record in complete_of_any_role(records)}
-    jobs = [job for job in confirmation_jobs(space, finalists(space, records)) if job.id not in finished]
-    progress.begin("confirmation", list(dict.fromkeys(job.pair.name for job in jobs)), len(jobs))
-    run_jobs(
-        Queue(jobs),
-        resources=space.resources,
-        store=store.local,
-        artifacts=folders.artifacts,
-        objective=space.objective.maximize,
-        listeners=listeners,
-        interrupt=interrupt,
-    )
+    def _confirm(self) -> None:
+        records = self.ledger.read()
+        finished = {record.id for record in complete_of_any_role(records)}
+        planned = confirmation_jobs(self.space, finalists(self.space, records))
+        jobs = [job for job in planned if job.id not in finished]
+        work = {job.id: float(num_steps(job.config)) for job in jobs}
+        self.progress.begin("confirmation", list(dict.fromkeys(job.pair.name for job in jobs)), len(jobs), work)
+        self._run_jobs(Queue(jobs), None)
+
+    def _run_jobs(self, source: Source, scheduler: PairAsha | None) -> None:
+        run_jobs(
+            source,
+            resources=self.space.resources,
+            store=self.store.local,
+            artifacts=self.folders.artifacts,
+            objective=self.objective,
+            listeners=(LedgerWriter(self.ledger), self.board, self.progress),
+            interrupt=self.interrupt,
+            scheduler=scheduler,
+        )
 
 
 def complete_of_any_role(records: Iterable[TrialRecord]) -> list[TrialRecord]:
@@ -165,7 +147,7 @@ def finalists(space: Space, records: Iterable[TrialRecord]) -> list[TrialRecord]
 
 
 def collect_best(records: list[TrialRecord], folders: Folders) -> None:
-    """Put the confirmed target with the best val accuracy of each pair under `best/<pair>/`, and drop the others."""
+    """Copy the confirmed target with the best val accuracy of each pair to `best/<pair>/`."""
     confirmed = [record for record in complete(records, phase="confirm") if record.artifacts]
     for name in dict.fromkeys(record.pair.name for record in confirmed):
         own = [record for record in confirmed if record.pair.name == name]

@@ -65,7 +65,7 @@ class ReprogramConfig(Part):
 class SignalsConfig(Part):
     """What a teacher leaves for targets."""
 
-    num_views: int = Field(default=10, ge=1)
+    num_views: int = Field(default=8, ge=1)
     """Stored views of each training image; epoch after epoch goes round them."""
 
 

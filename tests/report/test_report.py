@@ -87,7 +87,7 @@ def test_what_is_not_confirmed_says_so() -> None:
     board = build_leaderboard([record("s1", phase="search", val=0.9)], {})
     assert not board.rows[0].confirmed
     assert "not confirmed" in sentence(board)
-    assert "search only" in render_markdown(board)
+    assert "(1 run)" in render_markdown(board)
 
 
 def test_nothing_finished_is_a_report_too() -> None:

@@ -7,24 +7,26 @@ from tdmr_ray.runner.asha import Rungs, rung_epochs
 from tdmr_ray.runner.studies import PairStudies
 
 
-@pytest.mark.parametrize(("num_epochs", "rungs"), [(30, (3, 10)), (9, (1, 3)), (3, (1,)), (2, (1,)), (1, ())])
-def test_rungs_are_a_ninth_and_a_third(num_epochs: int, rungs: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("num_epochs", "rungs"), [(100, (11, 33)), (30, (10,)), (9, (3,)), (3, (1,)), (2, (1,)), (1, ())]
+)
+def test_rungs_are_thirds_of_thirds_after_a_grace(num_epochs: int, rungs: tuple[int, ...]) -> None:
     assert rung_epochs(num_epochs) == rungs
 
 
 def test_the_best_third_so_far_goes_on() -> None:
     rungs = Rungs(9)
-    decisions = [rungs.goes_on("pair", 1, score) for score in (0.5, 0.4, 0.6, 0.3, 0.55, 0.7)]
+    decisions = [rungs.goes_on("pair", 3, score) for score in (0.5, 0.4, 0.6, 0.3, 0.55, 0.7)]
     # thresholds: .5; .467; .533; .5; .533; .567
     assert decisions == [True, False, True, False, True, True]
 
 
 def test_between_rungs_everything_goes_on_and_pairs_do_not_mix() -> None:
     rungs = Rungs(9)
-    assert rungs.goes_on("pair", 1, 0.9)
-    assert rungs.goes_on("pair", 2, 0.0)
-    assert rungs.goes_on("other", 1, 0.1)
-    assert not rungs.goes_on("pair", 1, 0.1)
+    assert rungs.goes_on("pair", 3, 0.9)
+    assert rungs.goes_on("pair", 4, 0.0)
+    assert rungs.goes_on("other", 3, 0.1)
+    assert not rungs.goes_on("pair", 3, 0.1)
 
 
 def test_rebuilt_from_records_the_rungs_are_those_before() -> None:

@@ -19,7 +19,7 @@ def test_counts_best_and_failures_are_shown(terminal: bool) -> None:
         job = studies.next_job()
         assert job is not None
         progress.started(job)
-        progress.epoch_ended(job, {"val/top1": 0.875})
+        progress.epoch_ended(job, {"val/top1": 0.875, "epoch": 3})
         record = record_of(job, state)  # type: ignore[arg-type]
         progress.ended(job, record.model_copy(update={"error": "out of luck"} if state == "failed" else {}))
     progress.stop()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import yaml
@@ -195,7 +196,10 @@ def test_a_tensorboard_server_shows_it(out: Path) -> None:
 
     arguments = ["--logdir", str(out / "tensorboard"), "--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
     server = subprocess.Popen(
-        [sys.executable, "-m", "tensorboard.main", *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tensorboard.main", *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert server.stderr is not None
@@ -276,7 +280,9 @@ def without_times(path: Path) -> list[dict[str, Any]]:
 def test_two_runs_with_one_seed_and_one_trial_at_a_time_give_the_same_records(place: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         pins = ["--set", "resources.concurrent=1", "--set", "confirm.seeds=[0]", "--trials", 4, "--seed", 0]
-        run("search", "--space", place / "space.yaml", "--out", tmp_path / name, "--store", tmp_path / f"s{name}", *pins)
+        run(
+            "search", "--space", place / "space.yaml", "--out", tmp_path / name, "--store", tmp_path / f"s{name}", *pins
+        )
     assert without_times(tmp_path / "one/records.jsonl") == without_times(tmp_path / "two/records.jsonl")
 
 
@@ -300,12 +306,35 @@ def test_when_every_trial_fails_the_search_says_why_and_exits_1(place: Path, tmp
     assert "non-finite" in said
 
 
+def test_a_trial_whose_process_is_killed_is_recorded_and_the_search_goes_on(place: Path, tmp_path: Path) -> None:
+    space = write_space(tmp_path, budget={"trials": 4, "epochs": 12}, confirm={"top": 0})
+    arguments = ["--space", space, "--out", tmp_path / "out", "--store", place / "store"]
+    with subprocess.Popen(command("search", *arguments), stdout=subprocess.DEVNULL) as process:
+        victim = None
+        deadline = time.monotonic() + 120
+        while victim is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+            family = psutil.Process(process.pid).children(recursive=True)
+            victim = next((child for child in family if "TrialActor.train" in "".join(child.cmdline())), None)
+        assert victim is not None
+        victim.kill()
+        assert process.wait(timeout=200) == 0
+    records = Ledger(tmp_path / "out/records.jsonl").read()
+    assert len(records) == 4
+    (failed,) = [record for record in records if record.state == "failed"]
+    assert "process died" in failed.error
+
+
 def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(place: Path, out: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     space = write_space(tmp_path, budget={"trials": 8, "epochs": 6}, confirm={"top": 0})
     arguments = ["--space", space, "--out", folder, "--store", place / "store"]
     process = subprocess.Popen(
-        command("search", *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command("search", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     ledger = folder / "records.jsonl"
     deadline = time.monotonic() + 120

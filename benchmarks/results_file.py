@@ -1,0 +1,37 @@
+"""How every benchmark keeps its result: `results/NAME.json` with date, commit, machine, versions and figures."""
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from tdmr_ray.report.statistics import Estimate
+from tdmr_ray.runner.environment import describe_environment
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def write_results(name: str, figures: dict[str, float | Estimate]) -> Path:
+    """Write the figures of a benchmark; an `Estimate` becomes mean, low, high and n."""
+    environment = describe_environment()
+    content: dict[str, Any] = {
+        "date": date.today().isoformat(),
+        "commit": environment["commit"],
+        "machine": {"cpu_count": os.cpu_count(), "processor": platform.machine(), "gpu": environment["gpu"]},
+        "versions": environment["versions"],
+        "figures": {key: _plain(value) for key, value in figures.items()},
+    }
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{name}.json"
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def _plain(value: float | Estimate) -> Any:
+    if not isinstance(value, Estimate):
+        return round(value, 4)
+    kept = {key: asdict(value)[key] for key in ("mean", "low", "high", "n")}
+    return {key: round(number, 4) if isinstance(number, float) else number for key, number in kept.items()}

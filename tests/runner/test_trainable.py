@@ -1,0 +1,79 @@
+"""Exceptions become a trial's state in one place."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tdmr_ray.errors import InputError, NonFiniteLoss
+from tdmr_ray.runner import trainable
+from tdmr_ray.runner.trainable import MAX_TRIALS_PER_ACTOR, TrialActor
+from tdmr_ray.training.config import TrialConfig
+
+
+def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
+    config = TrialConfig().with_values({"method": "scratch", "target.name": "lcnet_035", "data.shots": 5, **values})
+    return {
+        "config": config.model_dump(mode="json"),
+        "pair": "lcnet_035",
+        "finalist": False,
+        "store": str(tmp_path / "store"),
+        "artifacts": str(tmp_path / "artifacts"),
+        "threads": 1,
+    }
+
+
+@pytest.fixture
+def actor(tmp_path: Path) -> TrialActor:
+    actor = TrialActor.__new__(TrialActor)
+    actor.setup(place(tmp_path, **{"distill.epochs": 1}))
+    return actor
+
+
+def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(trainable, "Run", run)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (NonFiniteLoss("loss became NaN"), "loss became NaN"),
+        (InputError("here", "no such thing"), "here: 1 problem\n  no such thing"),
+        (ValueError("odd"), "ValueError: odd (test_trainable.py:"),
+    ],
+    ids=["ours", "the user's", "anything else"],
+)
+def test_a_trial_that_throws_ends_with_its_reason_and_the_actor_goes_on(
+    error: Exception, reason: str, actor: TrialActor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        fail_with(error, patched)
+        result = actor.step()
+    assert result["error"].startswith(reason)
+    assert (result["done"], result["metrics"]) == (True, {})
+    assert actor.reset_config(place(tmp_path, **{"distill.epochs": 1}))
+    result = actor.step()
+    assert (result["error"], result["done"], result["epoch"]) == ("", True, 1)
+
+
+def test_an_actor_without_memory_is_not_trusted_any_more(actor: TrialActor, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(MemoryError(), monkeypatch)
+    with pytest.raises(MemoryError):
+        actor.step()
+
+
+def test_an_actor_is_replaced_after_many_trials(actor: TrialActor, tmp_path: Path) -> None:
+    answers = [actor.reset_config(place(tmp_path)) for _ in range(MAX_TRIALS_PER_ACTOR)]
+    assert answers == [True] * (MAX_TRIALS_PER_ACTOR - 1) + [False]
+
+
+def test_only_a_finalist_reads_test_and_keeps_its_weights(tmp_path: Path) -> None:
+    for finalist in (False, True):
+        actor = TrialActor.__new__(TrialActor)
+        actor.setup({**place(tmp_path, **{"distill.epochs": 1}), "finalist": finalist})
+        result = actor.step()
+        assert ("test/top1" in result["metrics"]) is finalist
+        assert (tmp_path / "artifacts" / "target.safetensors").exists() is finalist
