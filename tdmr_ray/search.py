@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
 from tdmr_ray.errors import InputError
+from tdmr_ray.models import load_foundation
 from tdmr_ray.records import Ledger, TrialRecord
 from tdmr_ray.report.folder import TARGETS, Costs
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
@@ -49,6 +50,7 @@ def search(
         describe(plan, console)
         return
     root = out or DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    check_weights(plan)
     prepare_out(root, resume=resume)
     sys.exit(_run(plan, root, store or default_store(), address, console, verbose=verbose))
 
@@ -56,6 +58,27 @@ def search(
 def default_store() -> Path:
     """Teachers outlive a search, so they lie in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "programs"
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def check_weights(space: Space) -> None:
+    """Load every foundation once, before Ray starts.
+
+    Raises:
+        InputError: If weights cannot be had.
+    """
+    problems: list[str] = []
+    for name in space.pairs.foundations:
+        try:
+            load_foundation(name)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError("foundations", problems)
 
 
 def prepare_out(root: Path, *, resume: bool) -> None:
@@ -98,7 +121,7 @@ def describe(space: Space, console: Console) -> None:
         foundation, target = space.all_pairs[number % len(space.all_pairs)]
         space.suggest(trial, foundation, target)
         lines.append(f"  {foundation} -> {target}: {json.dumps(trial.params)}")
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    say(console, "\n".join(lines))
 
 
 def _run(space: Space, root: Path, store: Path, address: str | None, console: Console, *, verbose: bool) -> int:
@@ -122,8 +145,8 @@ def _run(space: Space, root: Path, store: Path, address: str | None, console: Co
         with ray_session(address, verbose=verbose):
             slots = num_slots(space.resources)
             about = pretty_seconds(estimate_seconds(space, slots))
-            console.print(announce(space, slots, about), highlight=False, markup=False, soft_wrap=True)
-            console.print(f"results: {root}", highlight=False, markup=False, soft_wrap=True)
+            say(console, announce(space, slots, about))
+            say(console, f"results: {root}")
             Search(space, folders, Store(store), console, interrupt).run()
         records = Ledger(folders.ledger).read()
         if not interrupt.came and any(record.state == "complete" for record in records):
@@ -151,19 +174,17 @@ def report(records: list[TrialRecord], root: Path, console: Console, *, title: s
     board = build_leaderboard(records, costs)
     paths = write_reports(board, root, title=title)
     show(board, console)
-    console.print(f"report: {paths['html']}\nweights: {root / 'best'}", highlight=False, markup=False, soft_wrap=True)
-    console.print(
-        f"TensorBoard: tensorboard --logdir {root / 'tensorboard'}", highlight=False, markup=False, soft_wrap=True
-    )
+    say(console, f"report: {paths['html']}")
+    if (root / "best").exists():
+        say(console, f"weights: {root / 'best'}")
+    say(console, f"TensorBoard: tensorboard --logdir {root / 'tensorboard'}")
     if interrupted:
-        console.print(f"interrupted; go on with --out {root} --resume", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"interrupted; go on with --out {root} --resume")
         return INTERRUPTED
     searched = [record for record in records if record.phase == "search"]
     if not any(record.state == "complete" for record in searched):
         reasons = {record.error for record in searched if record.error}
-        console.print(
-            "every trial failed: " + "; ".join(sorted(reasons)), highlight=False, markup=False, soft_wrap=True
-        )
+        say(console, "every trial failed: " + "; ".join(sorted(reasons)))
         return FAILED
     return 0
 
@@ -176,10 +197,10 @@ def show(board: Leaderboard, console: Console) -> None:
         lines.add_column(name, justify="left" if name in ("foundation", "target") else "right")
     for cells in frame.to_numpy():
         lines.add_row(*(str(cell) for cell in cells))
-    console.print(sentence(board), highlight=False, markup=False, soft_wrap=True)
+    say(console, sentence(board))
     if board.rows:
         console.print(lines)
-    console.print(summary(board), highlight=False, markup=False, soft_wrap=True)
+    say(console, summary(board))
 
 
 def space_text(space: Space) -> str:

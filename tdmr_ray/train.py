@@ -21,6 +21,7 @@ def train(
     record: Annotated[str | None, typer.Option(help="A finished trial: DIR/records.jsonl:ID.")] = None,
     pins: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Ray Train workers; 0 replays in this process.")] = 1,
+    gpu: Annotated[float, typer.Option(min=0, help="GPUs of each worker.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for weights and metrics.")] = Path("runs/train"),
     store: Annotated[Path | None, typer.Option(help="Folder of teachers [$XDG_CACHE_HOME/tdmr_ray].")] = None,
     address: Annotated[str | None, typer.Option(help="Of a running Ray.")] = None,
@@ -38,7 +39,7 @@ def train(
     if workers == 0:
         metrics = replay(config, out, found, console)
     else:
-        metrics = _with_ray_train(config, workers, folder, out.resolve(), address, verbose=verbose)
+        metrics = _with_ray_train(config, workers, folder, out.resolve(), address, gpu=gpu, verbose=verbose)
     for name, value in metrics.items():
         console.print(f"{name:22s} {value:.6g}", highlight=False)
     console.print(f"weights and metrics: {out}", highlight=False)
@@ -103,13 +104,13 @@ def replay(config: TrialConfig, out: Path, record: TrialRecord | None, console: 
 
 
 def _with_ray_train(
-    config: TrialConfig, workers: int, store: Path, out: Path, address: str | None, *, verbose: bool
+    config: TrialConfig, workers: int, store: Path, out: Path, address: str | None, *, gpu: float, verbose: bool
 ) -> Metrics:
     from tdmr_ray.runner.cluster import ray_session
     from tdmr_ray.runner.distributed import train_distributed
 
     with ray_session(address, verbose=verbose):
-        return train_distributed(config, workers=workers, cpu=1, gpu=0, store=store, out=out)
+        return train_distributed(config, workers=workers, cpu=1, gpu=gpu, store=store, out=out)
 
 
 if __name__ == "__main__":

@@ -176,6 +176,7 @@ COMMANDS = [
     (SEARCH, ["--space", "good.yaml", "--set", "data.name.x=3"], "'data' has no such key"),
     (SEARCH, ["--space", "good.yaml", "--set", "resources.workers=2"], "tdmr_ray.train --workers"),
     (SEARCH, ["--space", "good.yaml", "--out", "used"], "exists already"),
+    (SEARCH, ["--space", "good.yaml", "--set", "pairs.foundations=[resnet18.a1_in1k]"], "cannot be had"),
     (SEARCH, ["--space", "good.yaml", "--out", "fresh", "--resume"], "nothing in fresh to go on with"),
     (SEARCH, ["--space", "good.yaml", "--out", "/dev/null/x"], "cannot be written"),
     (SEARCH, ["--space", "good.yaml", "--trials", "0"], "greater than 0"),

@@ -96,11 +96,19 @@ def sentence(board: Leaderboard) -> str:
     scratch = best.controls.get("scratch")
     if scratch and scratch.gain:
         text += f", {points(scratch.gain)} points against the same target without a teacher"
+        if (
+            scratch.gain.low is not None
+            and scratch.gain.high is not None
+            and scratch.gain.low <= 0 <= scratch.gain.high
+        ):
+            text += f" (so few seeds, {scratch.gain.n}, cannot tell that from 0)"
     if best.below_scratch:
         text += ". For this task the teacher did not help: ship the target trained from scratch"
     return text + "."
 
 
+NAME_COLUMNS = ["foundation", "target"]
+COST_COLUMNS = ["params", "MACs", "latency ms", "trials", "search s"]
 NOTES = (
     "Rows are ranked by val; test was read once for each finalist and seed, after the search. "
     "± is the standard deviation between seeds; [ ] is a 95 % t interval of the difference paired by seed. "
@@ -169,8 +177,8 @@ def render_html(board: Leaderboard, *, title: str) -> str:
     return template.render(
         title=title,
         sentence=sentence(board),
-        columns=list(frame.columns),
-        cells=frame.to_numpy().tolist(),
+        tables=[frame.drop(columns=COST_COLUMNS), frame[NAME_COLUMNS + COST_COLUMNS]] if len(frame) else [],
+        names=NAME_COLUMNS,
         rows=board.rows,
         controls=board.controls,
         notes=NOTES,

@@ -113,6 +113,8 @@ class Search:
         finished = {record.id for record in complete_of_any_role(records)}
         planned = confirmation_jobs(self.space, finalists(self.space, records))
         jobs = [job for job in planned if job.id not in finished]
+        if not jobs:
+            return
         work = {job.id: float(num_steps(job.config)) for job in jobs}
         self.progress.begin("confirmation", list(dict.fromkeys(job.pair.name for job in jobs)), len(jobs), work)
         self._run_jobs(Queue(jobs), None)

@@ -20,8 +20,8 @@ from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.program import Program, load_program
 
-SCALE = 4
-"""Pictures are shown this many times larger."""
+PICTURE_PX = 640
+"""The longer side of a picture, about: small ones are enlarged by a whole factor."""
 
 
 class TensorBoardLog:
@@ -87,7 +87,8 @@ def write_picture(writer: SummaryWriter, name: str, matrix: Tensor) -> None:
 
 
 def _enlarge(picture: Tensor) -> Tensor:
-    return interpolate(picture.unsqueeze(0), scale_factor=SCALE, mode="nearest")[0]
+    factor = max(1, PICTURE_PX // max(picture.shape[-2:]))
+    return interpolate(picture.unsqueeze(0), scale_factor=factor, mode="nearest")[0]
 
 
 def _write_hparams(writer: SummaryWriter, job: Job, record: TrialRecord, objective: str) -> None:
