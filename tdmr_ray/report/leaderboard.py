@@ -13,10 +13,12 @@ class Control:
     """What a finalist is held against.
 
     Attributes:
+        val: Its accuracy on val.
         test: Its accuracy on test.
         gain: The finalist's minus its, paired by seed.
     """
 
+    val: Estimate
     test: Estimate
     gain: Estimate | None
 
@@ -47,6 +49,12 @@ class Row:
     num_trials: dict[str, int] = field(default_factory=dict)
     search_seconds: float = 0.0
     cost: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def teacher_below_scratch(self) -> bool:
+        """Whether the teacher is worse on val than the target trained without it: it has little to teach."""
+        scratch = self.controls.get("scratch")
+        return scratch is not None and self.teacher_val is not None and self.teacher_val < scratch.val.mean
 
     @property
     def below_scratch(self) -> bool:
@@ -147,7 +155,7 @@ def _row(
 
 def _controls(finalist: TrialRecord, test: Mapping[int, float], records: list[TrialRecord]) -> dict[str, Control]:
     """The controls of a finalist; those that pairs share name only the foundation or only the target."""
-    by_role: dict[str, dict[int, float]] = {}
+    by_role: dict[str, dict[int, TrialRecord]] = {}
     for record in records:
         if record.role == TDMR or record.state != "complete":
             continue
@@ -156,8 +164,11 @@ def _controls(finalist: TrialRecord, test: Mapping[int, float], records: list[Tr
             finalist.pair.target,
         )
         if mine:
-            by_role.setdefault(record.role, {})[record.seed] = record.metrics["test/top1"]
-    return {
-        role: Control(estimate(list(figures.values())), paired_difference(test, figures))
-        for role, figures in by_role.items()
-    }
+            by_role.setdefault(record.role, {})[record.seed] = record
+    return {role: _control(list(found.values()), test) for role, found in by_role.items()}
+
+
+def _control(records: list[TrialRecord], finalist_test: Mapping[int, float]) -> Control:
+    test = {record.seed: record.metrics["test/top1"] for record in records}
+    val = estimate([record.metrics["val/top1"] for record in records])
+    return Control(val, estimate(list(test.values())), paired_difference(finalist_test, test))

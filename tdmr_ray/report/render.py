@@ -75,6 +75,7 @@ def _cells(rank: int, row: Row, controls: tuple[str, ...]) -> dict[str, str]:
         "latency ms": MISSING if latency is None else f"{latency:.2f}",
         "trials": "/".join(str(row.num_trials.get(state, 0)) for state in ("complete", "pruned", "failed")),
         "search s": f"{row.search_seconds:.0f}",
+        "teacher val %": percent(row.teacher_val) + (" (below scratch)" if row.teacher_below_scratch else ""),
     }
     return cells
 
@@ -108,7 +109,7 @@ def sentence(board: Leaderboard) -> str:
 
 
 NAME_COLUMNS = ["foundation", "target"]
-COST_COLUMNS = ["params", "MACs", "latency ms", "trials", "search s"]
+COST_COLUMNS = ["params", "MACs", "latency ms", "trials", "search s", "teacher val %"]
 NOTES = (
     "Rows are ranked by val; test was read once for each finalist and seed, after the search. "
     "± is the standard deviation between seeds; [ ] is a 95 % t interval of the difference paired by seed. "

@@ -102,6 +102,14 @@ def test_a_teacher_that_did_not_help_is_said_to_be_one() -> None:
     assert "ship the target trained from scratch" in sentence(build_leaderboard(records, {}))
 
 
+@pytest.mark.parametrize(("teacher", "said"), [(0.93, True), (0.97, False)])
+def test_a_teacher_weaker_than_scratch_is_said_to_be_one(teacher: float, said: bool) -> None:
+    finalist = record("c", test=0.96)
+    finalist.metrics["val/teacher_top1"] = teacher
+    board = build_leaderboard([finalist, record("x", role="scratch", pair=("", "t"), val=0.95, test=0.95)], {})
+    assert ("(below scratch)" in render_markdown(board)) is said
+
+
 def test_files_hold_the_same_figures(board: Leaderboard, tmp_path: Path) -> None:
     paths = write_reports(board, tmp_path, title="test")
     data = json.loads(paths["json"].read_text())
