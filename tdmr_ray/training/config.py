@@ -90,7 +90,7 @@ class DistillConfig(Part):
     alignment_weight: float = Field(default=5.0, ge=0)
     logits_weight: float = Field(default=1.0, ge=0)
     labels_weight: float = Field(default=0.1, ge=0)
-    lr: float = Field(default=8e-3, gt=0)
+    lr: float = Field(default=0.012, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
     batch_size: int = Field(default=64, ge=2)
 

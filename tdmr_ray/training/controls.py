@@ -19,25 +19,18 @@ PLAIN_TEMPERATURE = TemperatureConfig(schedule="constant", start=4.0)
 def scratch(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConfig:
     """The target from random weights with labels alone, for at least `min_steps` steps.
 
-    No foundation takes part, so that pairs with the same target share it.
+    No foundation and nothing that was searched takes part, so that all pairs with the same target share it.
     """
-    per_epoch = batches_per_epoch(num_labeled, config.distill.batch_size)
-    epochs = max(config.distill.epochs, -(-min_steps // per_epoch))
     blank = TrialConfig()
+    per_epoch = batches_per_epoch(num_labeled, blank.distill.batch_size)
+    epochs = max(config.distill.epochs, -(-min_steps // per_epoch))
     return blank.model_copy(
         update={
             "method": "scratch",
             "data": config.data.model_copy(update={"unlabeled": False}),
             "target": TargetConfig(name=config.target.name),
             "views": config.views,
-            "distill": blank.distill.model_copy(
-                update={
-                    "epochs": epochs,
-                    "lr": config.distill.lr,
-                    "weight_decay": config.distill.weight_decay,
-                    "batch_size": config.distill.batch_size,
-                }
-            ),
+            "distill": blank.distill.model_copy(update={"epochs": epochs}),
             "seed": config.seed,
         }
     )

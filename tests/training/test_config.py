@@ -70,6 +70,8 @@ def test_controls_without_a_teacher_get_the_steps_they_need(name: str) -> None:
 def test_pairs_with_one_target_share_scratch_and_pairs_with_one_foundation_the_probe() -> None:
     other = FULL.with_values({"foundation.name": "glyph_cnn", "prompt.size_px": 2})
     assert CONTROLS["scratch"](FULL, 100, 1500) == CONTROLS["scratch"](other, 100, 1500)
+    faster = FULL.replace(distill__lr=0.02)
+    assert CONTROLS["scratch"](FULL, 100, 1500) == CONTROLS["scratch"](faster, 100, 1500)
     smaller = FULL.with_values({"target.name": "resnet10t", "distill.num_stages": 1})
     assert CONTROLS["linear_probe"](FULL, 100, 1500) == CONTROLS["linear_probe"](smaller, 100, 1500)
 
