@@ -53,7 +53,7 @@ class MappingConfig(Part):
 class ReprogramConfig(Part):
     """How a teacher is trained, on labelled images."""
 
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=6, ge=1)
     lr: float = Field(default=0.01, gt=0)
     """Of the mapping."""
     prompt_lr: float = Field(default=0.1, gt=0)
