@@ -109,7 +109,9 @@ class JobEvents(tune.Callback):
             self._tell(job, trial, "pruned")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial took its process with it."""
+        """A trial took its process with it, perhaps before it began."""
+        if trial.trial_id not in self.curves:
+            self.on_trial_start(iteration, trials, trial)
         job = self.searcher.live.pop(trial.trial_id)
         cause = trial.get_error() or trial.get_pickled_error()
         lines = str(cause).strip().splitlines() or ["the process died without a word"]
