@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SPACE ?= search_spaces/vit_mobile.yaml
-export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/.cache/pycache
+export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: search test lint clean
 

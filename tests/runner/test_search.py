@@ -1,5 +1,6 @@
 """The main job end to end, as its user runs it: a small search, everything it leaves, and how it ends when it must."""
 
+import contextlib
 import json
 import os
 import re
@@ -138,17 +139,31 @@ def test_a_trial_replays_from_its_record_without_ray_bit_for_bit(records: list[T
         assert replayed == {name: value for name, value in record.metrics.items() if name != "images_per_s"}
 
 
-def test_replay_and_several_workers_by_command_line(records: list[TrialRecord], out: Path, tmp_path: Path) -> None:
+def test_replay_by_command_line(records: list[TrialRecord], out: Path, tmp_path: Path) -> None:
     record = complete(records, phase="confirm")[0]
     name = f"{out / 'records.jsonl'}:{record.id}"
     run("train", "--record", name, "--workers", 0, "--out", tmp_path / "alone")
     alone = json.loads((tmp_path / "alone" / "metrics.json").read_text())
     assert alone["test/top1"] == record.metrics["test/top1"]
-    run("train", "--record", name, "--workers", 2, "--out", tmp_path / "two", "--store", tmp_path / "store")
-    two = json.loads((tmp_path / "two" / "metrics.json").read_text())
-    assert two["epoch"] == record.metrics["epoch"]
-    assert two["train/loss"] == pytest.approx(record.metrics["train/loss"], rel=0.25)
-    assert (tmp_path / "two" / "target.safetensors").exists()
+
+
+def test_two_workers_see_the_batches_of_one(records: list[TrialRecord], out: Path, tmp_path: Path) -> None:
+    """With hardly any learning the mean loss of an epoch is that of its samples, whoever computed it.
+
+    Batch norm sees half of a batch in each worker, and so does CKA, which is left out here.
+    """
+    record = next(record for record in complete(records, phase="confirm") if record.role == "tdmr")
+    name = f"{out / 'records.jsonl'}:{record.id}"
+    still = {"distill.lr": 1e-6, "distill.alignment_weight": 0, "distill.epochs": 1, "distill.num_stages": 1}
+    pins = [part for key, value in still.items() for part in ("--set", f"{key}={value}")]
+    metrics = []
+    for workers in (0, 2):
+        folder = tmp_path / str(workers)
+        run("train", "--record", name, "--workers", workers, "--out", folder, "--store", tmp_path / "store", *pins)
+        metrics.append(json.loads((folder / "metrics.json").read_text()))
+        assert (folder / "target.safetensors").exists()
+    assert metrics[1]["train/loss"] == pytest.approx(metrics[0]["train/loss"], rel=0.1)
+    assert metrics[1]["val/teacher_top1"] == metrics[0]["val/teacher_top1"]
 
 
 def event_files(out: Path, pattern: str) -> list[EventAccumulator]:
@@ -306,6 +321,15 @@ def test_when_every_trial_fails_the_search_says_why_and_exits_1(place: Path, tmp
     assert "non-finite" in said
 
 
+def working_actor(driver: int) -> psutil.Process | None:
+    """A process of the driver's family that is in the middle of a step."""
+    for child in psutil.Process(driver).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "TrialActor.train" in "".join(child.cmdline()):
+                return child
+    return None
+
+
 def test_a_trial_whose_process_is_killed_is_recorded_and_the_search_goes_on(place: Path, tmp_path: Path) -> None:
     space = write_space(tmp_path, budget={"trials": 4, "epochs": 12}, confirm={"top": 0})
     arguments = ["--space", space, "--out", tmp_path / "out", "--store", place / "store"]
@@ -314,15 +338,15 @@ def test_a_trial_whose_process_is_killed_is_recorded_and_the_search_goes_on(plac
         deadline = time.monotonic() + 120
         while victim is None and time.monotonic() < deadline:
             time.sleep(0.2)
-            family = psutil.Process(process.pid).children(recursive=True)
-            victim = next((child for child in family if "TrialActor.train" in "".join(child.cmdline())), None)
+            victim = working_actor(process.pid)
         assert victim is not None
         victim.kill()
         assert process.wait(timeout=200) == 0
     records = Ledger(tmp_path / "out/records.jsonl").read()
     assert len(records) == 4
-    (failed,) = [record for record in records if record.state == "failed"]
-    assert "process died" in failed.error
+    failed = [record for record in records if record.state == "failed"]
+    assert failed
+    assert all("process died" in record.error for record in failed)
 
 
 def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(place: Path, out: Path, tmp_path: Path) -> None:
