@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from tdmr_ray.errors import InputError
-from tdmr_ray.models import Target, load_target
+from tdmr_ray.models import WEIGHTS_FILE, Target, load_target
 from tdmr_ray.training.config import TrialConfig
 
 
@@ -62,7 +62,7 @@ def load_shipped(folder: Path) -> Shipped:
     """
     try:
         description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / "target.safetensors")
+        weights = load_file(folder / WEIGHTS_FILE)
     except OSError as error:
         raise InputError(str(folder), "holds no target; give a folder under best/ of a search's results") from error
     names, image_px = tuple(description["class_names"]), description["image_px"]

@@ -84,9 +84,9 @@ def replace_values(record: TrialRecord, overrides: dict[str, object]) -> TrialCo
 def replay(config: TrialConfig, out: Path, record: TrialRecord | None, console: Console) -> Metrics:
     """Train in this process, without Ray; on a CPU a record's figures come out bit for bit."""
     import torch
-    from safetensors.torch import save_file
 
     from tdmr_ray.data.task import load_task
+    from tdmr_ray.models import save_target
     from tdmr_ray.training.fit import fit
 
     torch.set_num_threads(record.threads if record else 1)
@@ -97,8 +97,7 @@ def replay(config: TrialConfig, out: Path, record: TrialRecord | None, console: 
     finalist = record is None or record.phase == "confirm"
     outcome = fit(config, load_task(config.data), say, read_test=finalist)
     if outcome.target is not None:
-        weights = {name: value.cpu().contiguous() for name, value in outcome.target.state_dict().items()}
-        save_file(weights, out / "target.safetensors")
+        save_target(outcome.target, out)
     (out / "metrics.json").write_text(json.dumps(outcome.metrics, indent=1))
     return outcome.metrics
 

@@ -3,9 +3,10 @@
 from tdmr_ray.models.foundation import Foundation, load_foundation
 from tdmr_ray.models.names import check_foundation, check_target
 from tdmr_ray.models.spec import InputSpec
-from tdmr_ray.models.target import Target, TargetOutput, load_target
+from tdmr_ray.models.target import WEIGHTS_FILE, Target, TargetOutput, load_target, save_target
 
 __all__ = [
+    "WEIGHTS_FILE",
     "Foundation",
     "InputSpec",
     "Target",
@@ -14,4 +15,5 @@ __all__ = [
     "check_target",
     "load_foundation",
     "load_target",
+    "save_target",
 ]

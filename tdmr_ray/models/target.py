@@ -1,15 +1,18 @@
 """The small network that is shipped."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.models.names import check_target
 from tdmr_ray.models.spec import InputSpec
 
+WEIGHTS_FILE = "target.safetensors"
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
 
@@ -68,3 +71,9 @@ def load_target(name: str, *, num_classes: int, image_px: int, pretrained: bool 
         raise InputError("target", f"the weights of '{name}' cannot be had: {str(error).splitlines()[0]}") from error
     spec = InputSpec.from_timm(network.pretrained_cfg) if pretrained else InputSpec(image_px, MEAN, STD)
     return Target(network, spec).to(memory_format=torch.channels_last)
+
+
+def save_target(target: Target, folder: Path) -> None:
+    """Write a target's weights as `WEIGHTS_FILE` into an existing folder."""
+    weights = {name: value.cpu().contiguous() for name, value in target.state_dict().items()}
+    save_file(weights, folder / WEIGHTS_FILE)

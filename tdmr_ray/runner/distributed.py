@@ -10,12 +10,11 @@ import torch
 import torch.distributed
 from ray.train import Checkpoint, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device, prepare_model
-from safetensors.torch import save_file
 from torch import nn
 
+from tdmr_ray.models import save_target
 from tdmr_ray.runner.jobs import resident_task
 from tdmr_ray.runner.programs import StoredFoundry
-from tdmr_ray.runner.trainable import WEIGHTS_FILE
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distil import Metrics, Workers
@@ -82,8 +81,7 @@ def _report_end(run: Run, rank: int) -> None:
     outcome = run.finish(read_test=True)
     with tempfile.TemporaryDirectory() as folder:
         if outcome.target is not None:
-            weights = {name: value.cpu().contiguous() for name, value in outcome.target.state_dict().items()}
-            save_file(weights, Path(folder) / WEIGHTS_FILE)
+            save_target(outcome.target, Path(folder))
         (Path(folder) / METRICS_FILE).write_text(json.dumps(outcome.metrics))
         ray.train.report(dict(outcome.metrics), checkpoint=Checkpoint.from_directory(folder))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.models.cost import TargetCost, measure_target
 from tdmr_ray.records import Ledger, Pair, TrialRecord, complete
 from tdmr_ray.runner.asha import PairAsha, Rungs
@@ -16,7 +17,6 @@ from tdmr_ray.runner.loop import Interrupt, run_jobs
 from tdmr_ray.runner.progress import Progress
 from tdmr_ray.runner.studies import PairStudies, export_studies
 from tdmr_ray.runner.tensorboard import TensorBoardLog
-from tdmr_ray.runner.trainable import WEIGHTS_FILE
 from tdmr_ray.space import Space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig

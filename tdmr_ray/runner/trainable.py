@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from ray import tune
-from safetensors.torch import save_file
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
+from tdmr_ray.models import save_target
 from tdmr_ray.runner.jobs import resident_task
 from tdmr_ray.runner.programs import StoredFoundry
 from tdmr_ray.store import Store
@@ -19,8 +19,6 @@ from tdmr_ray.training.fit import Outcome, Run
 
 MAX_TRIALS_PER_ACTOR = 100
 """Reused actors are known to leak GPU memory; after so many trials a fresh one takes over."""
-
-WEIGHTS_FILE = "target.safetensors"
 
 
 class TrialActor(tune.Trainable):
@@ -84,8 +82,7 @@ class TrialActor(tune.Trainable):
             return ""
         folder = Path(self.job["artifacts"])
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {name: value.cpu().contiguous() for name, value in outcome.target.state_dict().items()}
-        save_file(weights, folder / WEIGHTS_FILE)
+        save_target(outcome.target, folder)
         return folder.name
 
     def _facts(self) -> dict[str, Any]:
