@@ -13,6 +13,7 @@ from tdmr_ray.errors import InputError
 State = Literal["complete", "pruned", "failed"]
 Phase = Literal["search", "confirm"]
 TDMR = "tdmr"
+BELOW_SCRATCH = "teacher below scratch"
 
 
 class Pair(BaseModel):
@@ -43,6 +44,7 @@ class TrialRecord(BaseModel):
         seconds: From start to end, waiting apart.
         threads: CPU threads it ran with; a replay needs the same number for the same bits.
         artifacts: Where the confirmation left weights, seen from the results' folder.
+        notes: What a reader should know, such as that the teacher is worse than the target without one.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -69,6 +71,7 @@ class TrialRecord(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
     artifacts: str = ""
     error: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Ledger:
@@ -121,3 +124,24 @@ class Ledger:
 def complete(records: Iterable[TrialRecord], *, phase: Phase, role: str = TDMR) -> list[TrialRecord]:
     """The finished records of a phase and role."""
     return [record for record in records if (record.phase, record.role, record.state) == (phase, role, "complete")]
+
+
+def noted_below_scratch(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trials whose teacher is weaker on val than the control `scratch` of their target, with a note that says so.
+
+    Args:
+        records: Of one search; those that have the note already are not returned again.
+    """
+    records = list(records)
+    scratch: dict[str, list[float]] = {}
+    for record in complete(records, phase="confirm", role="scratch"):
+        scratch.setdefault(record.pair.target, []).append(record.metrics["val/top1"])
+    means = {target: sum(values) / len(values) for target, values in scratch.items()}
+    noted = []
+    for record in records:
+        teacher, mean = record.metrics.get("val/teacher_top1"), means.get(record.pair.target)
+        told = any(note.startswith(BELOW_SCRATCH) for note in record.notes)
+        if record.role == TDMR and teacher is not None and mean is not None and teacher < mean and not told:
+            note = f"{BELOW_SCRATCH}: {teacher:.3f} against {mean:.3f} on val; it has little to teach"
+            noted.append(record.model_copy(update={"notes": (*record.notes, note)}))
+    return noted

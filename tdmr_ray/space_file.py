@@ -239,6 +239,10 @@ def _check_meaning(space: Space) -> list[str]:
         )
     if num_classes < 3:
         problems += _check_two_classes(space)
+    if "self_training" in space.confirm.controls and not space.data.unlabeled:
+        problems.append(
+            "confirm.controls: 'self_training' needs images without labels; set data.unlabeled, or leave it out"
+        )
     if "fine_tune" in space.confirm.controls:
         problems += [
             f"confirm.controls: 'fine_tune' needs weights of '{target}', and timm has none; leave the control out"
@@ -258,11 +262,14 @@ def possible_values(space: Space, name: str) -> tuple[Any, ...]:
 
 def _check_foundation_fit(space: Space, name: str, facts: FoundationFacts, num_classes: int) -> list[str]:
     problems = []
-    widest = max(possible_values(space, "prompt.size_px"))
-    if widest >= facts.image_px / 2:
+    prompts = possible_values(space, "prompt.kind")
+    widest, most = max(possible_values(space, "prompt.size_px")), facts.image_px / 2
+    if widest > most or (widest == most and {"border", "overlay"} & set(prompts)):
         problems.append(
             f"prompt.size_px: must be less than half of the {facts.image_px} px that '{name}' takes, got {widest}"
         )
+    if "tokens" in prompts and not facts.takes_tokens:
+        problems.append(f"prompt.kind: 'tokens' needs a plain transformer, and '{name}' is none; leave it out")
     kinds = [kind for kind in possible_values(space, "mapping.kind") if kind in LABEL_RULES]
     for kind in kinds:
         if facts.num_source_classes == 0:

@@ -33,8 +33,9 @@ class TinyFoundation(nn.Module):
         self.classifier = nn.Linear(6, 5)
         self.requires_grad_(False)
 
-    def features(self, images: Tensor) -> Tensor:
-        return self.body(self.pool(images).flatten(1)).tanh()
+    def features(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
+        shift = 0.0 if tokens is None else tokens.mean()
+        return (self.body(self.pool(images).flatten(1)) + shift).tanh()
 
     def source_logits(self, features: Tensor) -> Tensor:
         return 5 * self.classifier(features)

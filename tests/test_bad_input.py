@@ -67,6 +67,8 @@ CASES = [
     ("search/prompt.size_px", 3, "to pin it write it under 'fixed'"),
     ("search/prompt.size_px", {"lo": 0, "high": 2}, "did you mean 'low'?"),
     ("search/prompt.size_px", {"low": 0, "high": 16}, "less than half of the 32 px that 'glyph_cnn' takes, got 16"),
+    ("fixed/prompt.kind", "tokens", "prompt.kind: 'tokens' needs a plain transformer, and 'glyph_cnn' is none"),
+    ("confirm/controls", ["self_training"], "'self_training' needs images without labels; set data.unlabeled"),
     ("search/prompt.size_px", {"low": -2, "high": 4}, "greater than or equal to 0, got -2"),
     ("search/prompt.size_px", {"low": 0.5, "high": 2.5}, "search.prompt.size_px: input should be a valid integer"),
     ("search/temperature.start", {"low": 0.0, "high": 2.0, "log": True}, "log needs low > 0"),
@@ -95,6 +97,15 @@ def test_each_problem_has_its_message(path: str, value: Any, message: str) -> No
     assert len(problems) == 1, problems
 
 
+def test_a_mask_alone_may_cover_the_whole_image() -> None:
+    tree = copy.deepcopy(GOOD)
+    tree["search"]["prompt.size_px"] = {"choices": [8, 16]}
+    tree["fixed"]["prompt.kind"] = "masked"
+    assert check_tree(tree)[1] == []
+    tree["fixed"]["prompt.kind"] = "overlay"
+    assert "less than half of the 32 px" in check_tree(tree)[1][0]
+
+
 def test_conditions_in_a_circle_are_refused() -> None:
     tree = copy.deepcopy(GOOD)
     tree["search"] |= {
@@ -109,7 +120,7 @@ def test_a_one_to_one_mapping_needs_enough_source_classes(monkeypatch: pytest.Mo
     from tdmr_ray.models.names import FoundationFacts
 
     def problems(num_source_classes: int, kind: str) -> list[str]:
-        facts = FoundationFacts(32, num_source_classes)
+        facts = FoundationFacts(32, num_source_classes, takes_tokens=False)
         monkeypatch.setattr(space_file, "foundation_facts", lambda name: facts)
         return problems_with("fixed/mapping.kind", kind)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tdmr_ray.errors import InputError
-from tdmr_ray.records import Ledger, Pair, TrialRecord, complete
+from tdmr_ray.records import BELOW_SCRATCH, Ledger, Pair, TrialRecord, complete, noted_below_scratch
 
 
 def record(name: str, **values: object) -> TrialRecord:
@@ -72,3 +72,25 @@ def test_complete_filters_by_phase_role_and_state() -> None:
 )
 def test_pair_names_are_folder_names(foundation: str, target: str, name: str) -> None:
     assert Pair(foundation=foundation, target=target).name == name
+
+
+def scratch(val: float, target: str = "t") -> TrialRecord:
+    pair = Pair(foundation="", target=target)
+    return record(f"s{target}{val}", phase="confirm", role="scratch", pair=pair, metrics={"val/top1": val})
+
+
+@pytest.mark.parametrize(
+    ("teacher", "controls", "noted"),
+    [
+        (0.80, [scratch(0.9), scratch(0.7)], False),
+        (0.79, [scratch(0.9), scratch(0.7)], True),
+        (0.79, [scratch(0.9, target="other")], False),
+        (0.79, [], False),
+    ],
+)
+def test_a_teacher_below_scratch_is_noted_once(teacher: float, controls: list[TrialRecord], noted: bool) -> None:
+    trials = [record("ours", metrics={"val/top1": 0.95, "val/teacher_top1": teacher}), record("failed", state="failed")]
+    found = noted_below_scratch([*trials, *controls])
+    assert [each.id for each in found] == (["ours"] if noted else [])
+    assert all(BELOW_SCRATCH in each.notes[0] for each in found)
+    assert noted_below_scratch([*found, *controls]) == []

@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits as load_sklearn_digits
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from tdmr_ray.data.script import SCRIPT_LETTERS, render_script
 from tdmr_ray.errors import InputError, near_match
 
 
@@ -20,12 +21,14 @@ class Dataset:
         labels: int64, [N], each in 0..C-1.
         class_names: C names.
         mirror: Whether a mirrored image still shows its class (not so for writing).
+        in_test: bool, [N], where the data set itself says which images are for test; None splits them off.
     """
 
     images: Tensor
     labels: Tensor
     class_names: tuple[str, ...]
     mirror: bool
+    in_test: Tensor | None = None
 
 
 def load_digits(size_px: int = 32) -> Dataset:
@@ -41,7 +44,13 @@ def load_digits(size_px: int = 32) -> Dataset:
     return Dataset(images, labels, tuple(str(digit) for digit in range(10)), mirror=False)
 
 
-DATASETS: dict[str, Callable[[], Dataset]] = {"digits": load_digits}
+def load_script() -> Dataset:
+    """2,560 distorted letters of 20 Armenian and 20 Georgian classes, 32x32; test has fonts of its own."""
+    images, labels, in_test = render_script()
+    return Dataset(images, labels, tuple(SCRIPT_LETTERS), mirror=False, in_test=in_test)
+
+
+DATASETS: dict[str, Callable[[], Dataset]] = {"digits": load_digits, "script": load_script}
 
 
 def check_dataset(name: str) -> list[str]:

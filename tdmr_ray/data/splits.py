@@ -24,7 +24,14 @@ class Split:
     test: Indices
 
 
-def split_dataset(labels: Indices, *, shots: int | None, split_seed: int, shots_seed: int) -> Split:
+def split_dataset(
+    labels: Indices,
+    *,
+    shots: int | None,
+    split_seed: int,
+    shots_seed: int,
+    in_test: NDArray[np.bool_] | None = None,
+) -> Split:
     """Split into train / val / test (50 / 20 / 30 %), and draw the labelled images from the training part.
 
     The three parts follow from `split_seed` alone, so that every number of shots is tested on the same images.
@@ -35,18 +42,28 @@ def split_dataset(labels: Indices, *, shots: int | None, split_seed: int, shots_
         shots: Labelled images a class; None takes every training image with its label.
         split_seed: Fixes train / val / test.
         shots_seed: Fixes which training images are labelled.
+        in_test: Which images are for test, [N]; the others are then split 5 to 2 into train and val.
 
     Raises:
         InputError: If a class has fewer training images than `shots`.
     """
     rows = np.arange(len(labels), dtype=np.int64)
     held = VAL_FRACTION + TEST_FRACTION
-    train, rest = train_test_split(rows, test_size=held, stratify=labels, random_state=split_seed)
-    share = TEST_FRACTION / held
-    val, test = train_test_split(rest, test_size=share, stratify=labels[rest], random_state=split_seed)
+    if in_test is None:
+        train, rest = _split_off(rows, labels, held, split_seed)
+        val, test = _split_off(rest, labels, TEST_FRACTION / held, split_seed)
+    else:
+        test = rows[in_test]
+        train, val = _split_off(rows[~in_test], labels, VAL_FRACTION / (1 - TEST_FRACTION), split_seed)
     labeled = train if shots is None else _draw_shots(train, labels, shots, shots_seed)
     unlabeled = np.setdiff1d(train, labeled)
     return Split(np.sort(labeled), np.sort(unlabeled), np.sort(val), np.sort(test))
+
+
+def _split_off(rows: Indices, labels: Indices, fraction: float, seed: int) -> tuple[Indices, Indices]:
+    """What stays, and a stratified share of the rows."""
+    stays, leaves = train_test_split(rows, test_size=fraction, stratify=labels[rows], random_state=seed)
+    return stays, leaves
 
 
 def _draw_shots(train: Indices, labels: Indices, shots: int, seed: int) -> Indices:

@@ -83,7 +83,13 @@ def load_task(config: DataConfig) -> Task:
     """
     dataset = load_dataset(config.name)
     labels = dataset.labels.numpy()
-    split = split_dataset(labels, shots=config.shots, split_seed=config.split_seed, shots_seed=config.shots_seed)
+    split = split_dataset(
+        labels,
+        shots=config.shots,
+        split_seed=config.split_seed,
+        shots_seed=config.shots_seed,
+        in_test=None if dataset.in_test is None else dataset.in_test.numpy(),
+    )
     labeled, unlabeled = torch.from_numpy(split.labeled), torch.from_numpy(split.unlabeled)
     train = Images(dataset.images[labeled], dataset.labels[labeled])
     if config.unlabeled:

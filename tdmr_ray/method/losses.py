@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize, one_hot
 
+Temperature = float | Tensor
+"""A number, or a scalar that is learned."""
 
-def kl_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
+
+def kl_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: Temperature) -> Tensor:
     """Softened KL divergence from teacher to target, averaged over the batch, in nats.
 
     KL(softmax(t / T) || softmax(s / T)) * T**2. Zero when both agree; T**2 keeps the gradient's scale independent of T.
@@ -28,11 +31,11 @@ def kl_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: float
     return kl_div(target, teacher, reduction="batchmean", log_target=True) * temperature**2
 
 
-def mse_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
+def mse_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: Temperature) -> Tensor:
     """Mean square difference of centred logits, averaged over batch and classes.
 
-    mean((s - mean(s)) - (t - mean(t)))**2. Zero when both give the same probabilities. T would cancel (logits over T,
-    times T**2), so it is not read: this is the control for temperature schedules.
+    mean(((s - mean(s)) / T - (t - mean(t)) / T)**2) * T**2. Zero when both give the same probabilities. T cancels, so
+    this is the control for temperature schedules.
 
     Args:
         target_logits: [B, C].
@@ -46,11 +49,11 @@ def mse_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
     """
     check_logits(target_logits, teacher_logits, temperature)
     teacher = teacher_logits.detach()
-    difference = target_logits - teacher
-    return (difference - difference.mean(dim=1, keepdim=True)).square().mean()
+    difference = (target_logits - teacher) / temperature
+    return (difference - difference.mean(dim=1, keepdim=True)).square().mean() * temperature**2
 
 
-def dist_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
+def dist_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: Temperature) -> Tensor:
     """One minus the correlation of softened probabilities, over classes and over the batch.
 
     ((1 - mean_b r(s_b, t_b)) + (1 - mean_c r(s_c, t_c))) * T**2 with Pearson's r of rows and of columns. Zero when
@@ -77,7 +80,7 @@ def dist_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: flo
 DKD_TARGET_WEIGHT, DKD_OTHERS_WEIGHT = 1.0, 8.0
 
 
-def dkd_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
+def dkd_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: Temperature) -> Tensor:
     """Decoupled KL: the teacher's top class against the rest, and the rest among themselves.
 
     (alpha * KL(binary) + beta * KL(others)) * T**2 with alpha 1 and beta 8. Zero when both agree. The paper takes the
@@ -184,7 +187,7 @@ def label_loss(logits: Tensor, labels: Tensor, partner_labels: Tensor, ratio: Te
     return losses.sum() / (own + other).sum().clamp(min=1e-6)
 
 
-def check_logits(target_logits: Tensor, teacher_logits: Tensor, temperature: float) -> None:
+def check_logits(target_logits: Tensor, teacher_logits: Tensor, temperature: Temperature) -> None:
     """Raises ValueError unless both have one shape [B, C] and the temperature is positive."""
     if target_logits.shape != teacher_logits.shape:
         raise ValueError(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tdmr_ray.method.label_mapping import LabelMapping
 from tdmr_ray.method.projection import LinearMapping, PrototypeMapping
-from tdmr_ray.method.prompts import Prompt
+from tdmr_ray.method.prompts import Prompt, resize
 
 Mapping = LabelMapping | LinearMapping | PrototypeMapping
 
@@ -17,8 +17,8 @@ MAPPINGS = ("random", "frequency", "iterative", "bayesian", "bayesian_plus", "li
 class SourceNetwork(Protocol):
     """What a teacher needs of a foundation."""
 
-    def features(self, images: Tensor) -> Tensor:
-        """[B, 3, S, S] in 0..1 to [B, d]."""
+    def features(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """[B, 3, S, S] in 0..1 to [B, d]; tokens [P, width] join the patches of a transformer."""
 
     def source_logits(self, features: Tensor) -> Tensor:
         """[B, d] to [B, S]."""
@@ -46,8 +46,10 @@ class Teacher(nn.Module):
     def source(self, images: Tensor, *, prompted: bool = True) -> tuple[Tensor, Tensor]:
         """Features [B, d] and source logits [B, S] of images in 0..1, with the prompt or only resized."""
         foundation = self._foundation[0]
-        shown = self.prompt(images) if prompted else resize_only(self.prompt, images)
-        features = foundation.features(shown)
+        if prompted:
+            features = foundation.features(self.prompt(images), self.prompt.tokens)
+        else:
+            features = foundation.features(resize(images, self.prompt.image_px))
         if isinstance(self.mapping, LabelMapping):
             return features, foundation.source_logits(features)
         return features, features.new_zeros(len(features), 0)
@@ -60,12 +62,6 @@ class Teacher(nn.Module):
     def learns(self) -> bool:
         """Whether anything in it is trained by gradients."""
         return any(parameter.requires_grad for parameter in self.parameters())
-
-
-def resize_only(prompt: Prompt, images: Tensor) -> Tensor:
-    """What the foundation would see without a prompt."""
-    resized: Tensor = type(prompt)(0, prompt.image_px)(images)
-    return resized
 
 
 def build_mapping(

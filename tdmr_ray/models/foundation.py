@@ -1,9 +1,12 @@
 """A pretrained timm network that never learns: the source of knowledge."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Self
 
 import timm
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from tdmr_ray.errors import InputError
@@ -37,10 +40,22 @@ class Foundation(nn.Module):
         """Whether the network speaks in source classes; image towers without a head do not."""
         return not isinstance(self.network.get_classifier(), nn.Identity)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Penultimate features [B, d] of images in 0..1, [B, 3, size_px, size_px]."""
+    @property
+    def token_dim(self) -> int:
+        """Width of the tokens that a prompt may add; 0 unless this is a plain transformer."""
+        return int(self.network.embed_dim) if isinstance(self.network, VisionTransformer) else 0
+
+    def features(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """Penultimate features [B, d] of images in 0..1, [B, 3, size_px, size_px].
+
+        Args:
+            images: In 0..1.
+            tokens: Learned tokens [P, token_dim] that join the patches of every image; transformers only.
+        """
         network = self.network
-        pooled: Tensor = network.forward_head(network.forward_features(self.spec.normalize(images)), pre_logits=True)
+        with nullcontext() if tokens is None else _visitors(network, tokens):
+            maps = network.forward_features(self.spec.normalize(images))
+        pooled: Tensor = network.forward_head(maps, pre_logits=True)
         return pooled
 
     def source_logits(self, features: Tensor) -> Tensor:
@@ -51,6 +66,26 @@ class Foundation(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Keeps evaluation mode."""
         return super().train(False)
+
+
+@contextmanager
+def _visitors(network: Any, tokens: Tensor) -> Iterator[None]:
+    """While this lasts, tokens stand between the class token and the patches from the first block to the last."""
+    place, count = int(network.num_prefix_tokens), len(tokens)
+
+    def enter(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        (x,) = inputs
+        return (torch.cat([x[:, :place], tokens.expand(len(x), -1, -1), x[:, place:]], dim=1),)
+
+    def leave(_: nn.Module, __: tuple[Tensor], x: Tensor) -> Tensor:
+        return torch.cat([x[:, :place], x[:, place + count :]], dim=1)
+
+    handles = network.blocks.register_forward_pre_hook(enter), network.blocks.register_forward_hook(leave)
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def load_foundation(name: str) -> Foundation:

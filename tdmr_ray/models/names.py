@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import timm
+from timm.models import is_model_in_modules
 
 from tdmr_ray.errors import near_match
 from tdmr_ray.models.embedded import EMBEDDED, IMAGE_SIZE_PX, load_card
@@ -34,20 +35,23 @@ class FoundationFacts:
     Attributes:
         image_px: Side of the images it takes.
         num_source_classes: 0 for an image tower without a classifier.
+        takes_tokens: Whether it is a plain transformer, to which a prompt may add tokens.
     """
 
     image_px: int
     num_source_classes: int
+    takes_tokens: bool
 
 
 def foundation_facts(name: str) -> FoundationFacts:
     """Read a known foundation's facts from its card or from timm's table."""
     if name in EMBEDDED:
         card = load_card(name)
-        return FoundationFacts(IMAGE_SIZE_PX, len(card["classes"]))
+        return FoundationFacts(IMAGE_SIZE_PX, len(card["classes"]), takes_tokens=EMBEDDED[name] != "cnn")
     config = timm.get_pretrained_cfg(name)
     assert config is not None, "the name was checked"
-    return FoundationFacts(int(config.input_size[-1]), int(config.num_classes))
+    takes_tokens = is_model_in_modules(name, ["vision_transformer"])
+    return FoundationFacts(int(config.input_size[-1]), int(config.num_classes), takes_tokens)
 
 
 def has_weights(name: str) -> bool:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.models.cost import TargetCost, measure_target
-from tdmr_ray.records import Ledger, Pair, TrialRecord, complete
+from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, noted_below_scratch
 from tdmr_ray.runner.asha import PairAsha, Rungs
 from tdmr_ray.runner.jobs import Job, Queue, Source, confirmation_jobs, num_steps, resident_task
 from tdmr_ray.runner.loop import Interrupt, run_jobs
@@ -95,6 +95,7 @@ class Search:
             self._search()
             if not self.interrupt.came:
                 self._confirm()
+                self._note_weak_teachers()
         finally:
             self.progress.stop()
             self.board.close()
@@ -118,6 +119,11 @@ class Search:
         work = {job.id: float(num_steps(job.config)) for job in jobs}
         self.progress.begin("confirmation", list(dict.fromkeys(job.pair.name for job in jobs)), len(jobs), work)
         self._run_jobs(Queue(jobs), None)
+
+    def _note_weak_teachers(self) -> None:
+        for record in noted_below_scratch(self.ledger.read()):
+            self.ledger.append(record)
+            self.board.noted(record)
 
     def _run_jobs(self, source: Source, scheduler: PairAsha | None) -> None:
         run_jobs(

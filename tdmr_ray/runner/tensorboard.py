@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from tdmr_ray.method.prompts import PROMPTS
+from tdmr_ray.method.prompts import build_prompt
 from tdmr_ray.models.names import foundation_facts
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.runner.jobs import Job
@@ -39,8 +39,7 @@ class TensorBoardLog:
 
     def started(self, job: Job) -> None:
         """Opens the trial's folder."""
-        name = f"{job.phase}-{job.role}-{job.config.key()[:8]}-seed{job.config.seed}"
-        self.writers[job.id] = SummaryWriter(str(self.folder / job.pair.name / name))
+        self.writers[job.id] = SummaryWriter(str(self.folder / trial_folder(job, job.config)))
 
     def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
         """Writes an epoch's scalars."""
@@ -61,10 +60,21 @@ class TensorBoardLog:
         _write_hparams(writer, job, record, self.objective)
         writer.close()
 
+    def noted(self, record: TrialRecord) -> None:
+        """Adds the notes of a trial that has ended."""
+        config = TrialConfig.model_validate(record.config)
+        with SummaryWriter(str(self.folder / trial_folder(record, config))) as writer:
+            writer.add_text("notes", "\n\n".join(record.notes))
+
     def close(self) -> None:
         """Closes what interrupted trials left open."""
         for writer in self.writers.values():
             writer.close()
+
+
+def trial_folder(trial: Job | TrialRecord, config: TrialConfig) -> str:
+    """Where a trial's event files lie, seen from the folder of all."""
+    return f"{trial.pair.name}/{trial.phase}-{trial.role}-{config.key()[:8]}-seed{config.seed}"
 
 
 def _write_teacher(writer: SummaryWriter, config: TrialConfig, program: Program) -> None:
@@ -72,9 +82,15 @@ def _write_teacher(writer: SummaryWriter, config: TrialConfig, program: Program)
         for name, value in row.items():
             writer.add_scalar(name, value, epoch)
     if "prompt.delta" in program.weights:
-        image_px = foundation_facts(config.foundation.name).image_px
-        prompt = PROMPTS[config.prompt.kind](config.prompt.size_px, image_px)
-        prompt.load_state_dict({"delta": program.weights["prompt.delta"]})
+        prompt = build_prompt(
+            config.prompt.kind,
+            size_px=config.prompt.size_px,
+            image_px=foundation_facts(config.foundation.name).image_px,
+            patch_px=config.prompt.patch_px,
+        )
+        prefix = "prompt."
+        own = {name.removeprefix(prefix): value for name, value in program.weights.items() if name.startswith(prefix)}
+        prompt.load_state_dict(own)
         writer.add_image("prompt", _enlarge(prompt.picture()))
     if "mapping.matrix" in program.weights:
         write_picture(writer, "label mapping (row: source class)", program.weights["mapping.matrix"])

@@ -22,18 +22,24 @@ class Batch:
         return Batch(self.rows[rank::num_parts], self.views[rank::num_parts])
 
 
-def passes_per_epoch(num_images: int) -> int:
+def passes_per_epoch(num_images: int, min_views: int = MIN_VIEWS_PER_EPOCH) -> int:
     """How often an epoch goes over the images: once, or more often when there are so few that it would be short."""
-    return max(1, -(-MIN_VIEWS_PER_EPOCH // num_images))
+    return max(1, -(-min_views // num_images))
 
 
-def batches_per_epoch(num_images: int, batch_size: int) -> int:
+def batches_per_epoch(num_images: int, batch_size: int, min_views: int = MIN_VIEWS_PER_EPOCH) -> int:
     """Optimisation steps of an epoch."""
-    return max(1, round(passes_per_epoch(num_images) * num_images / batch_size))
+    return max(1, round(passes_per_epoch(num_images, min_views) * num_images / batch_size))
 
 
 def epoch_batches(
-    num_images: int, *, batch_size: int, epoch: int, seed: int, num_views: int | None = None
+    num_images: int,
+    *,
+    batch_size: int,
+    epoch: int,
+    seed: int,
+    num_views: int | None = None,
+    min_views: int = MIN_VIEWS_PER_EPOCH,
 ) -> Iterator[Batch]:
     """Batches of one epoch, of nearly equal size; each pass shows another view of every image.
 
@@ -43,13 +49,14 @@ def epoch_batches(
         epoch: Counted from 0.
         seed: Fixes the order.
         num_views: Goes round this many views; None never repeats one.
+        min_views: The least length of an epoch.
     """
-    passes = passes_per_epoch(num_images)
+    passes = passes_per_epoch(num_images, min_views)
     order = np.random.default_rng([seed, epoch]).permutation(passes * num_images)
     views = epoch * passes + order // num_images
     if num_views is not None:
         views = views % num_views
-    for part in np.array_split(np.arange(len(order)), batches_per_epoch(num_images, batch_size)):
+    for part in np.array_split(np.arange(len(order)), batches_per_epoch(num_images, batch_size, min_views)):
         yield Batch(torch.from_numpy(order[part] % num_images), torch.from_numpy(views[part]))
 
 

@@ -31,11 +31,15 @@ class TargetConfig(Part):
 
 
 class PromptConfig(Part):
-    """Learnable pixels around or over the image."""
+    """Learnable pixels around or over the image, or tokens beside its patches."""
 
-    kind: Literal["border", "overlay"] = "border"
+    kind: Literal["border", "overlay", "masked", "tokens"] = "border"
     size_px: int = Field(default=0, ge=0)
-    """Width on each side, in the foundation's pixels; 0 is no prompt."""
+    """Width on each side, in the foundation's pixels; 0 is no prompt. Not read by `tokens`."""
+    patch_px: Literal[1, 2, 4, 8, 16] = 4
+    """Side of the patches that share a mask value; read by `masked`."""
+    num_tokens: int = Field(default=5, ge=1)
+    """Learned tokens; read by `tokens`."""
 
 
 class MappingConfig(Part):
@@ -55,11 +59,20 @@ class ReprogramConfig(Part):
 
     epochs: int = Field(default=6, ge=1)
     lr: float = Field(default=0.01, gt=0)
-    """Of the mapping."""
+    """Of the mapping, of a mask's network and of tokens."""
     prompt_lr: float = Field(default=0.1, gt=0)
     """Of the prompt's pixels."""
     weight_decay: float = Field(default=0.01, ge=0)
     batch_size: int = Field(default=64, ge=2)
+
+
+class PseudoLabelsConfig(Part):
+    """How a network's own answers stand in for missing labels."""
+
+    rounds: int = Field(default=0, ge=0)
+    """How often a teacher learns again, from its own answers too; needs `data.unlabeled`."""
+    threshold: float = Field(default=0.0, ge=0, le=1)
+    """Least probability of an answer that counts; read by teachers and by the control `self_training`."""
 
 
 class SignalsConfig(Part):
@@ -67,15 +80,17 @@ class SignalsConfig(Part):
 
     num_views: int = Field(default=8, ge=1)
     """Stored views of each training image; epoch after epoch goes round them."""
+    consensus: float = Field(default=0.0, ge=0, le=1)
+    """Share of what the teacher says of the whole image in what it says of a view."""
 
 
 class TemperatureConfig(Part):
     """Softening of the logits over the whole distillation."""
 
-    schedule: Literal["constant", "linear", "cosine", "exponential", "step"] = "constant"
+    schedule: Literal["constant", "linear", "cosine", "exponential", "step", "learned"] = "constant"
     start: float = Field(default=3.0, gt=0)
     end: float = Field(default=1.0, gt=0)
-    """Not read by `constant`."""
+    """Not read by `constant`; for `learned`, start and end are the bounds."""
 
 
 class DistillConfig(Part):
@@ -99,16 +114,18 @@ class TrialConfig(Part):
     """One trial: replays bit for bit on a CPU with the same number of threads.
 
     `method` is what is done: `tdmr` reprograms and distils, `scratch` trains the target with labels alone,
-    `linear_probe` stops after the teacher. The controls `plain_kd` and `fine_tune` are settings of these.
+    `self_training` does so twice and fills in labels between, `linear_probe` stops after the teacher. The controls
+    `plain_kd` and `fine_tune` are settings of these.
     """
 
-    method: Literal["tdmr", "scratch", "linear_probe"] = "tdmr"
+    method: Literal["tdmr", "scratch", "self_training", "linear_probe"] = "tdmr"
     data: DataConfig = DataConfig()
     foundation: FoundationConfig = FoundationConfig()
     target: TargetConfig = TargetConfig()
     prompt: PromptConfig = PromptConfig()
     mapping: MappingConfig = MappingConfig()
     reprogram: ReprogramConfig = ReprogramConfig()
+    pseudo_labels: PseudoLabelsConfig = PseudoLabelsConfig()
     views: ViewConfig = ViewConfig()
     signals: SignalsConfig = SignalsConfig()
     temperature: TemperatureConfig = TemperatureConfig()
@@ -127,12 +144,14 @@ class TrialConfig(Part):
     @property
     def needs_teacher(self) -> bool:
         """Whether a foundation takes part."""
-        return self.method != "scratch"
+        return self.method in ("tdmr", "linear_probe")
 
     @property
     def num_epochs(self) -> int:
-        """Epochs that are reported; a linear probe reports once."""
-        return 1 if self.method == "linear_probe" else self.distill.epochs
+        """Epochs that are reported; a linear probe reports once, self-training trains twice."""
+        if self.method == "linear_probe":
+            return 1
+        return self.distill.epochs * (2 if self.method == "self_training" else 1)
 
     def key(self) -> str:
         """A short hash of everything in it: equal configurations have equal keys."""

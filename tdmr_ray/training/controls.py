@@ -7,6 +7,7 @@ from tdmr_ray.training.config import (
     FoundationConfig,
     MappingConfig,
     PromptConfig,
+    PseudoLabelsConfig,
     TargetConfig,
     TemperatureConfig,
     TrialConfig,
@@ -14,6 +15,9 @@ from tdmr_ray.training.config import (
 
 PLAIN_TEMPERATURE = TemperatureConfig(schedule="constant", start=4.0)
 """T = 4 is what the common code bases (RepDistiller, mdistiller) take for plain distillation."""
+
+SURE = PseudoLabelsConfig(threshold=0.8)
+"""Self-training leaves out what it is not sure of."""
 
 
 def scratch(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConfig:
@@ -34,6 +38,12 @@ def scratch(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConfi
             "seed": config.seed,
         }
     )
+
+
+def self_training(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConfig:
+    """As `scratch`, and then again with the answers it gave for the images without labels."""
+    start = scratch(config, num_labeled, min_steps)
+    return start.model_copy(update={"method": "self_training", "data": config.data, "pseudo_labels": SURE})
 
 
 def fine_tune(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConfig:
@@ -72,6 +82,8 @@ def _plain_teacher(config: TrialConfig) -> TrialConfig:
             "foundation": FoundationConfig(name=config.foundation.name),
             "prompt": PromptConfig(),
             "mapping": MappingConfig(kind="linear"),
+            "pseudo_labels": PseudoLabelsConfig(),
+            "signals": config.signals.model_copy(update={"consensus": 0.0}),
             "temperature": TemperatureConfig(),
         }
     )
@@ -79,6 +91,7 @@ def _plain_teacher(config: TrialConfig) -> TrialConfig:
 
 CONTROLS: dict[str, Callable[[TrialConfig, int, int], TrialConfig]] = {
     "scratch": scratch,
+    "self_training": self_training,
     "linear_probe": linear_probe,
     "plain_kd": plain_kd,
     "fine_tune": fine_tune,

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch
+from tdmr_ray.method.learned_temperature import LearnedTemperature, reversal_strength
 from tdmr_ray.method.losses import (
     LOSSES,
+    Temperature,
     cka_alignment,
     cosine_alignment,
     label_loss,
@@ -21,7 +23,7 @@ from tdmr_ray.method.schedule import temperature_at
 from tdmr_ray.method.stages import Stage, TermWeights, plan_stages, stage_at
 from tdmr_ray.method.teacher import ProxySpace
 from tdmr_ray.models import Target, load_target
-from tdmr_ray.training.batches import Batch, batches_per_epoch, cycle, epoch_batches
+from tdmr_ray.training.batches import MIN_VIEWS_PER_EPOCH, Batch, cycle, epoch_batches
 from tdmr_ray.training.config import DistillConfig, TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
@@ -59,22 +61,25 @@ ALONE = Workers()
 
 
 class Learner(nn.Module):
-    """A target, and the projection that its features need to be compared with an embedding.
+    """All that is trained: a target, and what only its training needs.
 
     Args:
         target: To be trained.
-        embedding_dim: Width of the embedding to project to; None compares without a projection.
+        embedding_dim: Width of the embedding that its features are projected to; None compares without a projection.
+        temperature: None where the schedule says it.
     """
 
-    def __init__(self, target: Target, embedding_dim: int | None) -> None:
+    def __init__(self, target: Target, embedding_dim: int | None, temperature: LearnedTemperature | None) -> None:
         super().__init__()
         self.target = target
         self.projection = nn.Linear(target.feature_dim, embedding_dim) if embedding_dim else nn.Identity()
+        self.temperature = temperature
 
-    def forward(self, images: Tensor, detach_head: bool) -> tuple[Tensor, Tensor]:
-        """Features ready for the alignment, [B, d], and logits [B, C]."""
+    def forward(self, images: Tensor, detach_head: bool, progress: float) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Features ready for the alignment [B, d], logits [B, C], and the temperature if it is learned."""
         output = self.target(images, detach_head)
-        return self.projection(output.features), output.logits
+        temperature = self.temperature(reversal_strength(progress)) if self.temperature else None
+        return self.projection(output.features), output.logits, temperature
 
 
 def loss_terms(
@@ -83,7 +88,7 @@ def loss_terms(
     logits: Tensor,
     proxy: ProxySpace | None,
     labels: tuple[Tensor, Tensor, Tensor],
-    temperature: float,
+    temperature: Temperature,
 ) -> dict[str, Tensor]:
     """The named terms of a batch before their weights; those of the teacher only if there is one.
 
@@ -118,10 +123,20 @@ class Distillation:
         task: Its images.
         signals: The teacher's; None trains with labels alone, on labelled images.
         workers: Who else trains this target.
+        min_views: The least length of an epoch.
     """
 
-    def __init__(self, config: TrialConfig, task: Task, signals: Signals | None, workers: Workers = ALONE) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        task: Task,
+        signals: Signals | None,
+        workers: Workers = ALONE,
+        *,
+        min_views: int = MIN_VIEWS_PER_EPOCH,
+    ) -> None:
         self.config, self.settings, self.task, self.signals = config, config.distill, task, signals
+        self.min_views = min_views
         self.workers, self.device = workers, pick_device()
         self.num_images = task.num_labeled if signals is None else len(task.train)
         self.views = training_views(config, task)
@@ -135,7 +150,8 @@ class Distillation:
             pretrained=config.target.pretrained,
         )
         projects = signals is not None and self.settings.alignment == "project"
-        self.learner = Learner(target, signals.embedding.shape[-1] if signals and projects else None).to(self.device)
+        embedding_dim = signals.embedding.shape[-1] if signals and projects else None
+        self.learner = Learner(target, embedding_dim, self._learned_temperature()).to(self.device)
         self.trained = workers.wrap(self.learner)
         self.optimizer = self._new_optimizer()
         self.best_top1, self.best_loss = -1.0, float("inf")
@@ -201,11 +217,20 @@ class Distillation:
         base = TermWeights(settings.alignment_weight, settings.logits_weight, settings.labels_weight)
         return plan_stages(settings.num_stages, settings.epochs, base)
 
+    def _learned_temperature(self) -> LearnedTemperature | None:
+        settings = self.config.temperature
+        if settings.schedule != "learned":
+            return None
+        return LearnedTemperature(settings.start, settings.end)
+
     def _new_optimizer(self) -> torch.optim.Optimizer:
-        settings = self.settings
-        return torch.optim.AdamW(
-            self.learner.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
-        )
+        """AdamW; decay would draw a learned temperature to the middle of its range."""
+        settings, learner = self.settings, self.learner
+        networks = [*learner.target.parameters(), *learner.projection.parameters()]
+        groups = [{"params": networks, "weight_decay": settings.weight_decay}]
+        if learner.temperature:
+            groups.append({"params": list(learner.temperature.parameters()), "weight_decay": 0.0})
+        return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
 
     def _batches(self, epoch: int) -> list[Batch]:
         num_views = None if self.signals is None else self.signals.num_views
@@ -216,26 +241,28 @@ class Distillation:
                 epoch=epoch,
                 seed=self.config.seed,
                 num_views=num_views,
+                min_views=self.min_views,
             )
         )
 
     def _train(self, stage: Stage) -> Metrics:
         self.trained.train()
         batches = self._batches(self.epoch)
-        num_steps = batches_per_epoch(self.num_images, self.settings.batch_size)
+        num_steps = len(batches)
         totals: dict[str, Tensor] = {}
         for number, batch in enumerate(batches):
             done = number + num_steps * (self.epoch - stage.first_epoch)
             lr = self.settings.lr * cycle(done / (num_steps * stage.num_epochs))
-            temperature = self._temperature(stage, (number + num_steps * self.epoch) / (num_steps * self.num_epochs))
-            self.optimizer.param_groups[0]["lr"] = lr
-            terms = self._step(stage, batch.part(self.workers.rank, self.workers.count), temperature)
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            progress = (number + num_steps * self.epoch) / (num_steps * self.num_epochs)
+            terms, temperature = self._step(stage, batch.part(self.workers.rank, self.workers.count), progress)
             for name, value in terms.items():
                 totals[name] = totals.get(name, torch.zeros(())) + value
         means = {f"train/{name}": float(total) / len(batches) for name, total in totals.items()}
-        return {**means, "temperature": temperature, "lr": lr}
+        return {**means, "temperature": float(torch.as_tensor(temperature).detach()), "lr": lr}
 
-    def _temperature(self, stage: Stage, progress: float) -> float:
+    def _scheduled_temperature(self, stage: Stage, progress: float) -> float:
         settings = self.config.temperature
         return temperature_at(
             settings.schedule,
@@ -246,7 +273,7 @@ class Distillation:
             num_stages=len(self.stages),
         )
 
-    def _step(self, stage: Stage, batch: Batch, temperature: float) -> dict[str, Tensor]:
+    def _step(self, stage: Stage, batch: Batch, progress: float) -> tuple[dict[str, Tensor], Temperature]:
         view = self.views.batch(batch.rows, batch.views)
         labels = self._labels(batch, view)
         proxy = None
@@ -254,7 +281,9 @@ class Distillation:
             said = self.signals.batch(batch.rows, batch.views)
             proxy = ProxySpace(said.embedding.to(self.device), said.logits.to(self.device))
         images = view.images.to(self.device, memory_format=torch.channels_last)
-        features, logits = self.trained(images, stage.detach_head)
+        features, logits, temperature = self.trained(images, stage.detach_head, progress)
+        if temperature is None:
+            temperature = self._scheduled_temperature(stage, progress)
         terms = loss_terms(self.settings, features, logits, proxy, labels, temperature)
         weights = {"alignment": stage.weights.alignment, "logits": stage.weights.logits, "labels": stage.weights.labels}
         loss = sum((weights[name] * term for name, term in terms.items()), torch.zeros((), device=self.device))
@@ -265,7 +294,7 @@ class Distillation:
         right = (logits.detach().argmax(dim=1) == labels[0])[known].float()
         top1 = right.mean() if len(right) else torch.zeros(())
         named = {name: term.detach().cpu() for name, term in terms.items()}
-        return {"loss": loss.detach().cpu(), "top1": top1.cpu(), **named}
+        return {"loss": loss.detach().cpu(), "top1": top1.cpu(), **named}, temperature
 
     def _labels(self, batch: Batch, view: ViewBatch) -> tuple[Tensor, Tensor, Tensor]:
         labels = self.task.train.labels

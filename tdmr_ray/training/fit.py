@@ -10,6 +10,7 @@ from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.distil import ALONE, Distillation, Metrics, Workers
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.program import Foundry, Program, make_program, restore_teacher
+from tdmr_ray.training.self_training import SelfTraining
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,10 @@ class Run:
     ) -> None:
         self.config, self.task = config, task
         self.program = foundry(config, task) if config.needs_teacher else None
-        self.distillation: Distillation | None = None
-        if config.method != "linear_probe":
+        self.distillation: Distillation | SelfTraining | None = None
+        if config.method == "self_training":
+            self.distillation = SelfTraining(config, task, workers)
+        elif config.method != "linear_probe":
             signals = self.program.signals if self.program else None
             self.distillation = Distillation(config, task, signals, workers)
         self.metrics: Metrics = {}

@@ -20,7 +20,8 @@ from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
 from tdmr_ray.training.signals import Signals, make_signals, training_views
 
 WEIGHTS, EMBEDDING, LOGITS, REPORT = "teacher.safetensors", "embedding.npy", "logits.npy", "report.json"
-_CODE = ("method", "models", "data/views.py", "training/reprogram.py", "training/signals.py", "training/batches.py")
+_TRAINING = ("reprogram", "self_training", "signals", "batches")
+_CODE = ("method", "models", "data/views.py", *(f"training/{name}.py" for name in _TRAINING))
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def foundation_digest(name: str) -> str:
 def program_key(config: TrialConfig, fingerprint: str) -> str:
     """A hash of all that a program depends on: data, foundation, prompt, mapping, views, seed and the method's code."""
     parts = config.model_dump(
-        mode="json", include={"foundation", "prompt", "mapping", "reprogram", "views", "signals", "seed"}
+        mode="json",
+        include={"foundation", "prompt", "mapping", "reprogram", "pseudo_labels", "views", "signals", "seed"},
     )
     digest = foundation_digest(config.foundation.name)
     return hash_json({**parts, "data": fingerprint, "weights": digest, "code": _code_digest()})
@@ -87,7 +89,10 @@ def make_program(config: TrialConfig, task: Task) -> Program:
     device = pick_device()
     fitted = fit_teacher(config, task, resident_foundation(config.foundation.name), device)
     views = training_views(config, task)
-    signals = make_signals(fitted.teacher, views, num_views=config.signals.num_views, device=device)
+    settings = config.signals
+    signals = make_signals(
+        fitted.teacher, views, num_views=settings.num_views, consensus=settings.consensus, device=device
+    )
     weights = {name: value.cpu().contiguous() for name, value in fitted.teacher.state_dict().items()}
     return Program(weights, signals, fitted.history, fitted.val_top1)
 

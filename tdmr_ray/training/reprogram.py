@@ -1,6 +1,7 @@
 """The first step of TDMR: fit prompt and mapping of a frozen foundation to a task."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,13 +10,14 @@ from torch.nn.functional import cross_entropy
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.data.views import Views
 from tdmr_ray.method.label_mapping import LabelMapping
-from tdmr_ray.method.prompts import PROMPTS
+from tdmr_ray.method.prompts import build_prompt
 from tdmr_ray.method.teacher import Teacher, build_mapping, refit_mapping
 from tdmr_ray.models import Foundation
 from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches
 from tdmr_ray.training.config import ReprogramConfig, TrialConfig
 from tdmr_ray.training.device import check_finite
 from tdmr_ray.training.evaluate import evaluate
+from tdmr_ray.training.self_training import pseudo_labeled
 
 History = list[dict[str, float]]
 
@@ -38,7 +40,14 @@ class FittedTeacher:
 def build_teacher(config: TrialConfig, foundation: Foundation, num_classes: int) -> Teacher:
     """An untrained teacher: an empty prompt's start values and a mapping that has seen no data."""
     torch.manual_seed(config.seed)
-    prompt = PROMPTS[config.prompt.kind](config.prompt.size_px, foundation.spec.size_px)
+    prompt = build_prompt(
+        config.prompt.kind,
+        size_px=config.prompt.size_px,
+        image_px=foundation.spec.size_px,
+        patch_px=config.prompt.patch_px,
+        num_tokens=config.prompt.num_tokens,
+        token_dim=foundation.token_dim,
+    )
     mapping = build_mapping(
         config.mapping.kind,
         feature_dim=foundation.feature_dim,
@@ -55,47 +64,65 @@ def build_teacher(config: TrialConfig, foundation: Foundation, num_classes: int)
 def fit_teacher(config: TrialConfig, task: Task, foundation: Foundation, device: torch.device) -> FittedTeacher:
     """Reprogram a foundation with the labelled images of a task; val decides which epoch is kept.
 
+    With `pseudo_labels.rounds`, the kept teacher then labels the other images and learns again from all of them.
+
     Raises:
         NonFiniteLoss: If the loss diverges.
-        ValueError: If a one-to-one mapping has too few source classes or the prompt leaves no room.
+        ValueError: If a one-to-one mapping has too few source classes, the prompt leaves no room or the foundation
+            takes no tokens.
     """
     teacher = build_teacher(config, foundation.to(device), task.num_classes).to(device)
     teacher.prompt.start_from(task.labeled.images.to(device).float().div(255.0))
     _refit(teacher, task.labeled, device, prompted=not _fitted_once(teacher))
     keeper = _BestOnVal(teacher, task, device)
+    _learn(config, teacher, task.labeled, task.mirror, keeper)
+    for _ in range(config.pseudo_labels.rounds if task.num_labeled < len(task.train) else 0):
+        keeper.load_best()
+        threshold = config.pseudo_labels.threshold
+        filled = pseudo_labeled(task, lambda images: teacher(images).logits, threshold=threshold)
+        if isinstance(teacher.mapping, LabelMapping):
+            _refit(teacher, filled.labeled, device, prompted=not _fitted_once(teacher))
+            keeper.see({})
+        _learn(config, teacher, filled.labeled, task.mirror, keeper)
+    return keeper.result()
+
+
+def _learn(config: TrialConfig, teacher: Teacher, labeled: Images, mirror: bool, keeper: "_BestOnVal") -> None:
+    """One cycle of training, if anything is trained; a mapping made from counts is made again at every epoch."""
     if not teacher.learns:
-        return keeper.result()
-    settings = config.reprogram
-    views = Views(
-        task.labeled.images, config.views.model_copy(update={"mix": 0.0}), seed=config.seed, mirror=task.mirror
-    )
+        return
+    settings, device = config.reprogram, keeper.device
+    views = Views(labeled.images, config.views.model_copy(update={"mix": 0.0}), seed=config.seed, mirror=mirror)
     optimizer = _build_optimizer(teacher, settings)
-    num_steps = settings.epochs * batches_per_epoch(task.num_labeled, settings.batch_size)
+    num_steps = settings.epochs * batches_per_epoch(len(labeled), settings.batch_size)
     step = 0
     for epoch in range(settings.epochs):
         if _refits_each_epoch(teacher) and epoch:
-            _refit(teacher, task.labeled, device, prompted=True)
+            _refit(teacher, labeled, device, prompted=True)
+        teacher.train()
         total, seen = 0.0, 0
-        batches = epoch_batches(task.num_labeled, batch_size=settings.batch_size, epoch=epoch, seed=config.seed)
+        batches = epoch_batches(len(labeled), batch_size=settings.batch_size, epoch=epoch, seed=config.seed)
         for batch in batches:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * cycle(step / num_steps)
             images = views.batch(batch.rows, batch.views).images.to(device)
-            loss = cross_entropy(teacher(images).logits, task.labeled.labels[batch.rows].to(device))
+            loss = cross_entropy(teacher(images).logits, labeled.labels[batch.rows].to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             total, seen, step = total + float(loss.detach()) * len(images), seen + len(images), step + 1
         check_finite({"reprogram/loss": total}, f"reprogram epoch {epoch}")
         keeper.see({"reprogram/loss": total / seen, "reprogram/lr": float(optimizer.param_groups[0]["lr"])})
-    return keeper.result()
 
 
 def _build_optimizer(teacher: Teacher, settings: ReprogramConfig) -> torch.optim.Optimizer:
     """AdamW that draws the mapping towards 0, but not the prompt: there 0 is a colour like any other."""
-    groups = [
+    pixels = [value for name, value in teacher.prompt.named_parameters() if name == "delta"]
+    others = [value for name, value in teacher.prompt.named_parameters() if name != "delta"]
+    groups: list[dict[str, Any]] = [
         {"params": list(teacher.mapping.parameters()), "peak": settings.lr, "weight_decay": settings.weight_decay},
-        {"params": list(teacher.prompt.parameters()), "peak": settings.prompt_lr, "weight_decay": 0.0},
+        {"params": others, "peak": settings.lr, "weight_decay": 0.0},
+        {"params": pixels, "peak": settings.prompt_lr, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr)
 
@@ -131,12 +158,19 @@ class _BestOnVal:
 
     def see(self, metrics: dict[str, float]) -> None:
         """Measure the teacher as it is now."""
+        self.teacher.eval()
         top1 = evaluate(lambda images: self.teacher(images).logits, self.task.val, device=self.device).top1
         self.history.append({**metrics, "reprogram/val_top1": top1})
         if top1 >= self.top1:
             self.top1 = top1
             self.weights = {name: value.detach().clone() for name, value in self.teacher.state_dict().items()}
 
-    def result(self) -> FittedTeacher:
+    def load_best(self) -> None:
+        """Back to the kept weights."""
         self.teacher.load_state_dict(self.weights)
+        self.teacher.eval()
+
+    def result(self) -> FittedTeacher:
+        """The teacher with the kept weights."""
+        self.load_best()
         return FittedTeacher(self.teacher.eval(), self.history, self.top1)

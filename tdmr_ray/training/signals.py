@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.data.views import Views
+from tdmr_ray.data.views import ViewBatch, Views
 from tdmr_ray.method.teacher import ProxySpace, Teacher
 from tdmr_ray.training.config import TrialConfig
+
+CONSENSUS_VIEWS = 8
+"""Views of an image that are averaged for what a teacher says of it as a whole."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,58 @@ def training_views(config: TrialConfig, task: Task) -> Views:
 
 
 @torch.no_grad()
-def make_signals(teacher: Teacher, views: Views, *, num_views: int, device: torch.device) -> Signals:
-    """Run a teacher over `num_views` views of every image."""
-    answers = [_answer_view(teacher, views, number, device) for number in range(num_views)]
+def make_signals(
+    teacher: Teacher, views: Views, *, num_views: int, consensus: float = 0.0, device: torch.device
+) -> Signals:
+    """Run a teacher over `num_views` views of every image.
+
+    Args:
+        teacher: Already reprogrammed.
+        views: Of N images.
+        num_views: K.
+        consensus: Share, 0..1, of what the teacher says of the image as a whole in what it says of one view.
+        device: Of the teacher.
+    """
+    whole = image_consensus(teacher, views, device) if consensus else None
+    answers = [_answer_view(teacher, views, number, whole, consensus, device) for number in range(num_views)]
     embedding, logits = (np.stack(parts) for parts in zip(*answers, strict=True))
     return Signals(embedding, logits)
 
 
+@torch.no_grad()
+def image_consensus(teacher: Teacher, views: Views, device: torch.device) -> ProxySpace:
+    """What a teacher says of each image as a whole: half of it as it is, half averaged over unmixed views.
+
+    Embedding [N, d] and logits [N, C]. A single strong view misleads a teacher that was right about the image.
+    """
+    plain = Views(views.images, views.config.model_copy(update={"mix": 0.0}), seed=views.seed, mirror=views.mirror)
+    parts = []
+    for rows in torch.arange(len(views)).split(256):
+        clean = teacher(views.images[rows].to(device).float().div(255.0))
+        moved = [teacher(plain.batch(rows, number).images.to(device)) for number in range(CONSENSUS_VIEWS)]
+        means = [torch.stack(answers).mean(dim=0) for answers in zip(*moved, strict=True)]
+        parts.append([((own + mean) / 2).cpu() for own, mean in zip(clean, means, strict=True)])
+    embedding, logits = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    return ProxySpace(embedding, logits)
+
+
 def _answer_view(
-    teacher: Teacher, views: Views, number: int, device: torch.device
+    teacher: Teacher, views: Views, number: int, whole: ProxySpace | None, consensus: float, device: torch.device
 ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    parts = [teacher(views.batch(rows, number).images.to(device)) for rows in torch.arange(len(views)).split(256)]
-    embedding = torch.cat([part.embedding for part in parts]).half().cpu().numpy()
-    return embedding, torch.cat([part.logits for part in parts]).half().cpu().numpy()
+    parts = []
+    for rows in torch.arange(len(views)).split(256):
+        view = views.batch(rows, number)
+        answer = ProxySpace(*(tensor.cpu() for tensor in teacher(view.images.to(device))))
+        parts.append(answer if whole is None else _blend(answer, whole, rows, view, consensus))
+    embedding = torch.cat([part.embedding for part in parts]).half().numpy()
+    return embedding, torch.cat([part.logits for part in parts]).half().numpy()
+
+
+def _blend(answer: ProxySpace, whole: ProxySpace, rows: Tensor, view: ViewBatch, share: float) -> ProxySpace:
+    """Move answers for a view towards those for its image; a mixed view has two images, each by its ratio."""
+    ratio = view.ratio[:, None].float()
+    blended = [
+        torch.lerp(own, ratio * of_image[rows] + (1 - ratio) * of_image[view.partner], share)
+        for own, of_image in zip(answer, whole, strict=True)
+    ]
+    return ProxySpace(*blended)

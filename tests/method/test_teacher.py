@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import TinyFoundation
 
-from tdmr_ray.method.prompts import PROMPTS
+from tdmr_ray.method.prompts import PROMPTS, build_prompt
 from tdmr_ray.method.teacher import MAPPINGS, Teacher, build_mapping, refit_mapping
 
 OPTIONS = {"num_source_classes": 5, "num_classes": 3, "dim": 4, "smoothing": 1.0, "top_k_fraction": 0.5, "seed": 0}
@@ -12,7 +12,8 @@ OPTIONS = {"num_source_classes": 5, "num_classes": 3, "dim": 4, "smoothing": 1.0
 
 def build(kind: str, foundation: TinyFoundation, *, prompt: str = "border", size_px: int = 2) -> Teacher:
     mapping = build_mapping(kind, feature_dim=6, **OPTIONS)  # type: ignore[arg-type]
-    teacher = Teacher(PROMPTS[prompt](size_px, 16), foundation, mapping)
+    pixels = build_prompt(prompt, size_px=size_px, image_px=16, token_dim=3)
+    teacher = Teacher(pixels, foundation, mapping)
     features, source_logits = teacher.source(torch.rand(30, 3, 16, 16))
     if source_logits.shape[1] == 0:
         source_logits = torch.zeros(30, 5)
@@ -30,22 +31,24 @@ def test_emits_the_proxy_space(kind: str, prompt: str, tiny_foundation: TinyFoun
 
 
 @pytest.mark.parametrize("kind", MAPPINGS)
-def test_no_gradient_reaches_the_foundation(kind: str, tiny_foundation: TinyFoundation) -> None:
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_no_gradient_reaches_the_foundation(kind: str, prompt: str, tiny_foundation: TinyFoundation) -> None:
     before = {name: value.clone() for name, value in tiny_foundation.state_dict().items()}
-    teacher = build(kind, tiny_foundation)
+    teacher = build(kind, tiny_foundation, prompt=prompt)
     optimizer = torch.optim.SGD(teacher.parameters(), lr=1.0)
     teacher(torch.rand(4, 3, 16, 16)).logits.square().sum().backward()
     optimizer.step()
     assert all(parameter.grad is None for parameter in tiny_foundation.parameters())
     assert all(torch.equal(value, before[name]) for name, value in tiny_foundation.state_dict().items())
-    assert teacher.prompt.delta is not None
-    assert teacher.prompt.delta.grad is not None
+    assert all(parameter.grad is not None for parameter in teacher.prompt.parameters())
 
 
 @pytest.mark.parametrize("kind", MAPPINGS)
 def test_state_restores_the_teacher_without_the_foundation(kind: str, tiny_foundation: TinyFoundation) -> None:
     teacher = build(kind, tiny_foundation)
-    other = Teacher(PROMPTS["border"](2, 16), tiny_foundation, build_mapping(kind, feature_dim=6, **OPTIONS))  # type: ignore[arg-type]
+    other = Teacher(
+        build_prompt("border", size_px=2, image_px=16), tiny_foundation, build_mapping(kind, feature_dim=6, **OPTIONS)
+    )  # type: ignore[arg-type]
     other.load_state_dict(teacher.state_dict())
     images = torch.rand(4, 3, 16, 16)
     assert torch.equal(other(images).logits, teacher(images).logits)

@@ -9,18 +9,12 @@ import pytest
 import torch
 from torch import Generator
 
+from tdmr_ray.data.distort import distort
+from tdmr_ray.data.glyphs import GLYPH_SIZE_PX, is_letter, render_glyphs
 from tdmr_ray.models.embedded import EMBEDDED, load_card, load_embedded, load_weights, weights_path
 from tdmr_ray.models.embedded.architectures import Kind, build_glyph_network
-from tdmr_ray.models.embedded.augment import augment
 from tdmr_ray.models.embedded.card import write_weights
-from tdmr_ray.models.embedded.glyphs import (
-    GLYPH_SIZE_PX,
-    HELD_OUT_FONTS,
-    LETTERS,
-    TRAIN_FONTS,
-    is_letter,
-    render_glyphs,
-)
+from tdmr_ray.models.embedded.letters import HELD_OUT_FONTS, LETTERS, TRAIN_FONTS
 from tdmr_ray.models.embedded.pretrain import Recipe, evaluate_source, pretrain
 from tdmr_ray.models.embedded.probe import choose_shots, load_probe_digits, probe_accuracy
 
@@ -72,7 +66,7 @@ def test_renderer_refuses(characters: str, fonts: tuple[str, ...], message: str)
 
 def test_augmentation_follows_its_generator() -> None:
     glyphs = render_glyphs("ABCДΩ", TINY_FONTS).images
-    first, again, other = (augment(glyphs, Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    first, again, other = (distort(glyphs, Generator().manual_seed(seed)) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.shape == (len(glyphs), 3, 32, 32)
@@ -83,7 +77,7 @@ def test_augmentation_follows_its_generator() -> None:
 def test_augmentation_leaves_glyphs_and_global_generator_alone() -> None:
     glyphs = render_glyphs("AB", TINY_FONTS).images
     before, state = glyphs.clone(), torch.get_rng_state()
-    augment(glyphs, Generator().manual_seed(0))
+    distort(glyphs, Generator().manual_seed(0))
     assert torch.equal(glyphs, before)
     assert torch.equal(torch.get_rng_state(), state)
 

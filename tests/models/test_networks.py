@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from timm import create_model
 
 from tdmr_ray.errors import InputError
-from tdmr_ray.models import InputSpec, check_foundation, check_target, load_foundation, load_target
+from tdmr_ray.models import Foundation, InputSpec, check_foundation, check_target, load_foundation, load_target
 from tdmr_ray.models.cost import measure_target
 from tdmr_ray.models.embedded import EMBEDDED
 from tdmr_ray.models.names import foundation_facts
@@ -32,9 +33,47 @@ def test_facts_agree_with_the_network(name: str) -> None:
     assert (foundation.spec.size_px, foundation.num_source_classes) == (facts.image_px, facts.num_source_classes)
 
 
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_only_a_transformer_takes_tokens(name: str) -> None:
+    foundation = load_foundation(name)
+    assert (foundation.token_dim > 0) == foundation_facts(name).takes_tokens == (name != "glyph_cnn")
+
+
+@pytest.mark.parametrize("name", ["glyph_vit", "glyph_hybrid"])
+def test_tokens_join_for_one_call_and_learn(name: str) -> None:
+    foundation, images = load_foundation(name), torch.rand(2, 3, 32, 32)
+    before = foundation.features(images)
+    tokens = torch.randn(4, foundation.token_dim, requires_grad=True)
+    with_tokens = foundation.features(images, tokens)
+    assert with_tokens.shape == before.shape
+    assert not torch.allclose(with_tokens, before, atol=1e-2)
+    assert torch.equal(foundation.features(images), before)
+    with_tokens.sum().backward()
+    assert tokens.grad is not None
+    assert (tokens.grad.abs().sum(dim=1) > 0).all()
+    assert all(parameter.grad is None for parameter in foundation.parameters())
+
+
+def test_tokens_stand_behind_the_class_token_and_leave_after_the_last_block() -> None:
+    network = create_model("vit_tiny_patch16_224", img_size=32, num_classes=0)
+    foundation, seen = Foundation(network, InputSpec(32, (0.5,) * 3, (0.5,) * 3)), []
+    network.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    network.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    tokens = torch.randn(3, foundation.token_dim)
+    foundation.features(torch.rand(1, 3, 32, 32))
+    foundation.features(torch.rand(1, 3, 32, 32), tokens)
+    plain, _, joined, left = seen
+    assert joined.shape[1] == plain.shape[1] + 3
+    assert torch.equal(joined[:, 0], plain[:, 0])
+    assert torch.equal(joined[0, 1:4], tokens)
+    assert left.shape[1] == plain.shape[1]
+
+
 def test_facts_of_timm_networks_need_no_weights() -> None:
     assert foundation_facts("vit_base_patch16_224").num_source_classes == 1000
     assert foundation_facts("vit_small_patch14_dinov2").num_source_classes == 0
+    assert foundation_facts("vit_base_patch16_224").takes_tokens
+    assert not foundation_facts("resnet50").takes_tokens
 
 
 @pytest.mark.parametrize("name", TARGETS)

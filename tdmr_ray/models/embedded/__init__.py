@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from tdmr_ray.data.distort import IMAGE_SIZE_PX
 from tdmr_ray.models.embedded.architectures import Kind, build_glyph_network
-from tdmr_ray.models.embedded.augment import IMAGE_SIZE_PX
 
 EMBEDDED: dict[str, Kind] = {"glyph_vit": "vit", "glyph_cnn": "cnn", "glyph_hybrid": "hybrid"}
 MEAN = (0.4, 0.4, 0.4)

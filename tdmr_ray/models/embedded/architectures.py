@@ -12,7 +12,7 @@ from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from tdmr_ray.models.embedded.augment import IMAGE_SIZE_PX
+from tdmr_ray.data.distort import IMAGE_SIZE_PX
 
 Kind = Literal["vit", "cnn", "hybrid"]
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tdmr_ray.models.embedded.architectures import Kind, build_glyph_network
-from tdmr_ray.models.embedded.glyphs import HELD_OUT_FONTS, TRAIN_FONTS
+from tdmr_ray.models.embedded.letters import HELD_OUT_FONTS, TRAIN_FONTS
 from tdmr_ray.models.embedded.probe import probe_figures
 
 _PACKAGES = ("torch", "timm", "matplotlib", "pillow", "scikit-learn")

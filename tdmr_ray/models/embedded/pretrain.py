@@ -19,11 +19,12 @@ import typer
 from timm.layers.attention import Attention
 from torch import Generator, Tensor, nn
 
+from tdmr_ray.data.distort import distort
+from tdmr_ray.data.glyphs import GlyphSet, render_glyphs
 from tdmr_ray.models.embedded import EMBEDDED, load_embedded
 from tdmr_ray.models.embedded.architectures import Kind, build_glyph_network
-from tdmr_ray.models.embedded.augment import augment
 from tdmr_ray.models.embedded.card import Training, write_card, write_weights
-from tdmr_ray.models.embedded.glyphs import HELD_OUT_FONTS, LETTERS, TRAIN_FONTS, GlyphSet, render_glyphs
+from tdmr_ray.models.embedded.letters import HELD_OUT_FONTS, LETTERS, TRAIN_FONTS
 from tdmr_ray.models.embedded.probe import normalise
 
 TEACHER_NAME = "glyph_cnn"
@@ -94,7 +95,7 @@ def fit(model: nn.Module, glyphs: GlyphSet, recipe: Recipe, seed: int, distil: D
     started = time.monotonic()
     for step in range(1, recipe.steps + 1):
         chosen = torch.randint(len(glyphs.images), (recipe.batch_size,), generator=generator)
-        images, labels = normalise(augment(glyphs.images[chosen], generator)), glyphs.labels[chosen]
+        images, labels = normalise(distort(glyphs.images[chosen], generator)), glyphs.labels[chosen]
         features, logits = run(model, images)
         loss = F.cross_entropy(logits, labels)
         if distil is not None:
@@ -122,7 +123,7 @@ def evaluate_source(model: nn.Module, glyphs: GlyphSet) -> float:
     num_right, num_seen = 0, 0
     for _ in range(TEST_VIEWS):
         for chosen in torch.split(torch.arange(len(glyphs.images)), 256):
-            logits = model(normalise(augment(glyphs.images[chosen], generator)))
+            logits = model(normalise(distort(glyphs.images[chosen], generator)))
             num_right += int((logits.argmax(1) == glyphs.labels[chosen]).sum())
             num_seen += len(chosen)
     return round(num_right / num_seen, 4)

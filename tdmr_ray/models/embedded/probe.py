@@ -20,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor, nn
 
+from tdmr_ray.data.distort import IMAGE_SIZE_PX
 from tdmr_ray.models.embedded import MEAN, STD
-from tdmr_ray.models.embedded.augment import IMAGE_SIZE_PX
 
 SHOTS = (5, 10)
 SEEDS = (0, 1, 2)

@@ -16,7 +16,7 @@ _LOW_SIZES_PX = (8, 8, 8, 8, 10, 12, 16)
 _FULL_SIZE_SHARE = 0.33
 
 
-def augment(glyphs: Tensor, generator: Generator) -> Tensor:
+def distort(glyphs: Tensor, generator: Generator) -> Tensor:
     """Distort each glyph on its own.
 
     Args:

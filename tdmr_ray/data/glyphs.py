@@ -1,11 +1,4 @@
-"""Rendered letters: what the built-in foundations are pretrained on.
-
-Each (letter, font) pair is rendered once; all variety comes from `augment`. The letters are Latin, Greek and
-Cyrillic. No class is a digit in any form, so that a task of digits is new to a foundation, and no other
-script is touched, so that a data set of those can be held out. Letters that are indistinguishable once
-every glyph is scaled to the same box (o and O, Latin A and Greek Alpha) are one class. A digit's doubles
-(Cyrillic Ze, small Be) are left out; O and I remain, as letters that any alphabet has.
-"""
+"""Rendered letters of any script, each (letter, font) pair once; all further variety comes from `distort`."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -22,38 +15,6 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 GLYPH_SIZE_PX = 48
 _INK_SIZE_PX = 40
 _POINT_SIZE_PX = 96
-
-LETTERS = (
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    "abdefghijkmnpqrtuy"
-    "ÆæŒœßØøÞþðŁŊŋĦħ"
-    "ÂÅĄÇČĎÈËĘĜĢĤÎÏĮĴĶĹĻÑŅÖŐŔŖŠŞŤŢÜŮŲŴÝŽ"
-    "àåäąçćďèëęĝģĥîïįĵķĺļľñņöőŕŗšşťţüůųŵýž"
-    "ΓΔΘΛΞΠΣΦΨΩαβγδεζηθιλμξπςστφχψωϑϕϖϱ"
-    "БДЖИЙЛУЦЧШЩЪЫЬЭЮЯЂЉЊЋЏѢѪҐђћ"
-)
-
-TRAIN_FONTS = (
-    "DejaVuSans",
-    "DejaVuSans-Bold",
-    "DejaVuSans-Oblique",
-    "DejaVuSans-BoldOblique",
-    "DejaVuSansMono",
-    "DejaVuSansMono-Bold",
-    "DejaVuSansMono-Oblique",
-    "DejaVuSerif",
-    "DejaVuSerif-Bold",
-    "DejaVuSerif-Italic",
-    "STIXGeneral",
-    "STIXGeneralBol",
-    "STIXGeneralItalic",
-    "cmr10",
-    "cmb10",
-    "cmss10",
-    "cmti10",
-    "cmmi10",
-)
-HELD_OUT_FONTS = ("DejaVuSansMono-BoldOblique", "DejaVuSerif-BoldItalic", "STIXGeneralBolIta", "cmtt10")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,70 @@
+"""Self-training: labels stay, answers fill in, unsure ones are left out."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from tdmr_ray.data.task import Images, Task
+from tdmr_ray.models import load_foundation
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.distil import Metrics
+from tdmr_ray.training.fit import Run, fit
+from tdmr_ray.training.reprogram import fit_teacher
+from tdmr_ray.training.self_training import pseudo_labeled
+
+
+def always(logits: list[float]) -> object:
+    return lambda images: torch.tensor([logits]).expand(len(images), -1)
+
+
+@pytest.mark.parametrize(("threshold", "count"), [(0.0, 42), (0.6, 42), (0.7, 30)])
+def test_answers_count_from_the_threshold_on(threshold: float, count: int, tiny_task: Task) -> None:
+    filled = pseudo_labeled(tiny_task, always([0.0, 1.3, 0.0]), threshold=threshold)  # type: ignore[arg-type] # 0.65
+    assert (len(filled.train), filled.num_labeled) == (count, count)
+    assert torch.equal(filled.train.labels[:30], tiny_task.labeled.labels)
+    assert (filled.train.labels[30:] == 1).all()
+
+
+def test_without_other_images_nothing_changes(tiny_task: Task) -> None:
+    task = replace(tiny_task, train=tiny_task.labeled)
+    assert pseudo_labeled(task, always([1.0, 0.0, 0.0]), threshold=0.0) is task  # type: ignore[arg-type]
+
+
+def test_both_trainings_are_reported_and_the_second_sees_all(tiny_config: TrialConfig, tiny_task: Task) -> None:
+    config = tiny_config.with_values({"method": "self_training", "foundation.name": ""})
+    rows: list[Metrics] = []
+    outcome = fit(config, tiny_task, rows.append, read_test=True)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert outcome.metrics["val/top1"] == rows[-1]["val/top1"]
+    assert "test/top1" in outcome.metrics
+    run = Run(config, tiny_task)
+    while not run.done:
+        run.run_epoch()
+    assert run.distillation.second.num_images == 42  # type: ignore[union-attr]
+
+
+def test_a_teacher_learns_from_its_own_answers_too(tiny_task: Task) -> None:
+    config = TrialConfig().with_values({"reprogram.epochs": 1, "pseudo_labels.rounds": 2})
+    fitted = fit_teacher(config, tiny_task, load_foundation("glyph_cnn"), torch.device("cpu"))
+    assert len(fitted.history) == 4
+    assert fitted.val_top1 == max(row["reprogram/val_top1"] for row in fitted.history)
+
+
+def test_a_counted_mapping_counts_its_own_answers_too(tiny_task: Task) -> None:
+    config = TrialConfig().with_values({"mapping.kind": "bayesian", "pseudo_labels.rounds": 1})
+    fitted = fit_teacher(config, tiny_task, load_foundation("glyph_cnn"), torch.device("cpu"))
+    assert len(fitted.history) == 2
+
+
+def test_labels_that_are_missing_are_never_read(tiny_task: Task) -> None:
+    seen: list[Tensor] = []
+
+    def remember(images: Tensor) -> Tensor:
+        seen.append(images)
+        return torch.zeros(len(images), 3)
+
+    pseudo_labeled(tiny_task, remember, threshold=0.0)
+    hidden = Images(tiny_task.train.images[30:], tiny_task.train.labels[30:])
+    assert torch.equal(torch.cat(seen), hidden.images.float() / 255)
