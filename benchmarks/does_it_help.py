@@ -14,11 +14,9 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -29,6 +27,7 @@ import typer
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.does_it_help_report import write_report
+from benchmarks.resumable import Row, read_runs, run_missing
 from tdmr_ray.data.task import DataConfig, Task, load_task
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TrialConfig, hash_json
@@ -39,7 +38,8 @@ from tdmr_ray.training.fit import Outcome, fit
 from tdmr_ray.training.program import restore_teacher
 
 RUNS = Path(__file__).parent / "results" / "does_it_help.jsonl"
-TASKS = ("digits", "script")
+SHOTS = {"digits": (5, 10, 20, 50), "script": (5, 10, 20)}
+"""Images a class that can be labelled; `script` has 28 to train on."""
 FOUNDATIONS = ("glyph_cnn", "glyph_vit", "glyph_hybrid")
 TARGETS = ("mobilenetv3_small_050", "lcnet_050")
 MAX_STEPS = 1500
@@ -47,7 +47,6 @@ STORED_VIEWS = 20_000
 TUNING_SEED, TUNING_SHOTS, TUNING_FOUNDATION = 100, 5, "glyph_cnn"
 
 Overrides = dict[str, Any]
-Row = dict[str, Any]
 
 PLAIN_KD: Overrides = {
     "temperature.start": PLAIN_TEMPERATURE.start,
@@ -114,6 +113,12 @@ class Job:
         stored = max(1, round(STORED_VIEWS / images))
         return config.with_values({"distill.epochs": epochs, "signals.num_views": stored})
 
+    def __str__(self) -> str:
+        """What it is, for people."""
+        cell = self.cell
+        method = f"{'tuning ' if self.tuning else ''}{cell.method}{' + unlabelled' if cell.unlabeled else ''}"
+        return f"{cell.task}, {cell.shots} a class, seed {cell.seed}, {method} {cell.foundation}".rstrip()
+
     @property
     def key(self) -> str:
         """Equal for equal runs, whenever they are asked for."""
@@ -139,7 +144,7 @@ def measured_cells(tasks: Iterable[str], target: str, shots: Iterable[int], seed
     """The fewest labels first, then seed after seed, so that at any time what is finished can be compared."""
     for count in shots:
         for seed in seeds:
-            for task in tasks:
+            for task in (name for name in tasks if count in SHOTS[name]):
                 yield Cell(task, "scratch", False, "", target, count, seed)
                 yield Cell(task, "self_training", True, "", target, count, seed)
                 for foundation in FOUNDATIONS:
@@ -160,7 +165,7 @@ def chosen(rows: Iterable[Row], cell: Cell) -> Overrides:
         if row["tuning"] and (row["task"], row["method"], row["unlabeled"]) == (cell.task, cell.method, cell.unlabeled)
     ]
     val = {json.dumps(row["overrides"], sort_keys=True): row["val_top1"] for row in same}
-    return max(tried, key=lambda overrides: val[json.dumps(overrides, sort_keys=True)])
+    return max(tried, key=lambda overrides: val.get(json.dumps(overrides, sort_keys=True), 0.0))
 
 
 def run_job(job: Job) -> Row:
@@ -174,7 +179,6 @@ def run_job(job: Job) -> Row:
         **asdict(job.cell),
         "tuning": job.tuning,
         "overrides": job.overrides,
-        "key": job.key,
         "val_top1": outcome.metrics["val/top1"],
         "test_top1": outcome.metrics["test/top1"],
         "teacher_test_top1": teacher_on_test(config, task, outcome),
@@ -193,38 +197,6 @@ def teacher_on_test(config: TrialConfig, task: Task, outcome: Outcome) -> float 
     return evaluate(lambda images: teacher(images).logits, task.test, device=pick_device()).top1
 
 
-def read_runs(path: Path) -> list[Row]:
-    """All finished runs; a line that a stop has torn is not one."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
-
-
-def described(row: Row) -> str:
-    """A finished run in a line."""
-    method = row["method"] + (" + unlabelled" if row["unlabeled"] else "")
-    cell = f"{row['task']}, {row['shots']} a class, seed {row['seed']}, {method} {row['foundation']}"
-    return f"{cell}: {100 * row['test_top1']:.1f} % in {row['seconds']:.0f} s"
-
-
-def run_all(jobs: list[Job], path: Path, workers: int) -> list[Row]:
-    """Run what is not finished yet, a process a core, and write each row as it comes; all rows of the file."""
-    finished = {row["key"] for row in read_runs(path)}
-    due = [job for job in jobs if job.key not in finished]
-    started = perf_counter()
-    with (
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
-        path.open("a", encoding="utf-8") as file,
-    ):
-        futures = [pool.submit(run_job, job) for job in due]
-        for count, future in enumerate(as_completed(futures), start=1):
-            row = future.result()
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            left_s = (perf_counter() - started) / count * (len(due) - count)
-            print(f"{count}/{len(due)}, {left_s / 60:.0f} min left: {described(row)}", flush=True)
-    return read_runs(path)
-
-
 def main(
     full: Annotated[bool, typer.Option(help="a second target, 20 and 50 images a class, 10 seeds")] = False,
     seeds: Annotated[int | None, typer.Option(min=1, help="default: 5, or 10 with --full")] = None,
@@ -235,10 +207,9 @@ def main(
     targets, shots = (TARGETS, (5, 10, 20, 50)) if full else (TARGETS[:1], (5, 10))
     numbers = range(seeds or (10 if full else 5))
     for target in targets:
-        rows = run_all(list(tuning_jobs(TASKS, target)), runs, workers)
-        rows = [row for row in rows if row["target"] in (target, "")]
-        cells = measured_cells(TASKS, target, shots, numbers)
-        run_all([Job(cell, chosen(rows, cell), tuning=False) for cell in cells], runs, workers)
+        tried = run_missing(list(tuning_jobs(SHOTS, target)), run_job, runs, workers)
+        cells = measured_cells(SHOTS, target, shots, numbers)
+        run_missing([Job(cell, chosen(tried, cell), tuning=False) for cell in cells], run_job, runs, workers)
     write_report(read_runs(runs), runs.parent)
 
 

@@ -1,0 +1,157 @@
+"""How far accuracy moves with each choice of the method, everything else at its best; negative results are kept.
+
+Run:    python benchmarks/what_matters.py            (after a stop, again: finished runs are kept and not run twice)
+Cost:   FILL
+Result: results/what_matters.json and .md; every run is a line of results/what_matters.jsonl.
+
+One pair, one task: glyph_cnn with mobilenetv3_small_050 on `script`, 5 labelled images a class and the others without.
+Differences to the base are paired by seed (labelled subset and initial weights). All on val, since defaults follow from
+them; test is not read.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.results_file import FOLDER, write_results
+from benchmarks.resumable import Row, run_missing
+from tdmr_ray.data.task import load_task
+from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
+from tdmr_ray.training.batches import batches_per_epoch
+from tdmr_ray.training.config import TrialConfig, hash_json
+from tdmr_ray.training.fit import fit
+
+NAME = "what_matters"
+STEPS = 500
+BASE: dict[str, Any] = {
+    "foundation.name": "glyph_cnn",
+    "target.name": "mobilenetv3_small_050",
+    "data.name": "script",
+    "data.shots": 5,
+    "data.unlabeled": True,
+    "signals.consensus": 0.5,
+}
+Settings = dict[str, dict[str, Any]]
+"""By label, what differs from the base."""
+
+MOVING = {"temperature.start": 6.0, "temperature.end": 2.0}
+FACTORS: dict[str, Settings] = {
+    "prompt": {
+        **{f"border {px} px": {"prompt.size_px": px} for px in (2, 4, 8)},
+        **{f"overlay {px} px": {"prompt.kind": "overlay", "prompt.size_px": px} for px in (2, 4, 8)},
+        "masked, whole image": {"prompt.kind": "masked", "prompt.size_px": 16, "reprogram.prompt_lr": 0.01},
+    },
+    "mapping": {
+        kind: {"mapping.kind": kind}
+        for kind in ("random", "frequency", "iterative", "bayesian", "bayesian_plus", "prototype")
+    },
+    "temperature schedule": {
+        **{f"constant {value:g}": {"temperature.start": value} for value in (1.0, 6.0)},
+        **{
+            kind: {"temperature.schedule": kind, **MOVING}
+            for kind in ("linear", "cosine", "exponential", "step", "learned")
+        },
+    },
+    "stages": {str(count): {"distill.num_stages": count} for count in (2, 3, 4)},
+    "loss": {
+        **{kind: {"distill.loss": kind} for kind in ("mse", "dist", "dkd")},
+        "kl, standardised logits": {"distill.standardize": True, "temperature.start": 2.0},
+    },
+    "alignment": {
+        **{f"cka, weight {weight:g}": {"distill.alignment_weight": weight} for weight in (0.0, 1.0, 20.0)},
+        "projection, weight 5": {"distill.alignment": "project"},
+    },
+    "labels": {f"weight {weight:g}": {"distill.labels_weight": weight} for weight in (0.0, 1.0)},
+    "images without labels": {"left out": {"data.unlabeled": False}},
+    "consensus": {f"{share:g}": {"signals.consensus": share} for share in (0.0, 1.0)},
+    "mixed views": {f"{share:g}": {"views.mix": share} for share in (0.3, 0.7)},
+    "own answers as labels of the teacher": {"1 round": {"pseudo_labels.rounds": 1}},
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One setting with one seed."""
+
+    factor: str
+    label: str
+    overrides: dict[str, Any]
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.factor} {self.label}, seed {self.seed}"
+
+    @property
+    def key(self) -> str:
+        """Equal for equal runs."""
+        return hash_json([BASE, self.overrides, self.seed, STEPS])
+
+
+def plan(seeds: int) -> list[Job]:
+    """The base and every setting, seed after seed."""
+    settings = [("base", "", dict[str, Any]())]
+    settings += [(factor, label, values) for factor, group in FACTORS.items() for label, values in group.items()]
+    return [Job(*setting, seed) for seed in range(seeds) for setting in settings]
+
+
+def run_job(job: Job) -> Row:
+    """Train and measure on one core."""
+    torch.set_num_threads(1)
+    values = {**BASE, **job.overrides, "seed": job.seed, "data.shots_seed": job.seed}
+    config = TrialConfig().with_values(values)
+    task = load_task(config.data)
+    epochs = round(STEPS / batches_per_epoch(len(task.train), config.distill.batch_size))
+    outcome = fit(config.with_values({"distill.epochs": epochs}), task, lambda _: None)
+    return {"factor": job.factor, "label": job.label, "seed": job.seed, "val_top1": outcome.metrics["val/top1"]}
+
+
+def write_report(rows: list[Row]) -> None:
+    """Print and keep the table; its figures are differences to the base, and each factor's range."""
+    scores: dict[tuple[str, str], dict[int, float]] = {}
+    for row in rows:
+        scores.setdefault((row["factor"], row["label"]), {})[row["seed"]] = row["val_top1"]
+    base = scores.pop(("base", ""))
+    figures: dict[str, float | Estimate] = {"base": estimate(list(base.values()))}
+    lines = [
+        f"Base: {100 * sum(base.values()) / len(base):.1f} % on val, {len(base)} seeds, {STEPS} steps. Differences in"
+        " points, with the paired 95 % interval.",
+        "",
+        "| choice | setting | against the base |",
+        "|---|---|--:|",
+    ]
+    ranges: dict[str, list[float]] = {}
+    for (factor, label), own in scores.items():
+        gain = paired_difference(own, base)
+        if gain is None:
+            continue
+        figures[f"{factor}: {label}"] = gain
+        ranges.setdefault(factor, [0.0]).append(gain.mean)
+        spread = "" if gain.low is None or gain.high is None else f" [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        lines.append(f"| {factor} | {label} | {100 * gain.mean:+.1f}{spread} |")
+    figures |= {f"range of {factor}": max(values) - min(values) for factor, values in ranges.items()}
+    lines += ["", "| choice | range of the means |", "|---|--:|"]
+    by_range = sorted(ranges.items(), key=lambda item: min(item[1]) - max(item[1]))
+    lines += [f"| {factor} | {100 * (max(values) - min(values)):.1f} |" for factor, values in by_range]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    print(write_results(NAME, figures))
+    (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")
+
+
+def main(
+    seeds: Annotated[int, typer.Option(min=1, help="labelled subsets and initial weights")] = 3,
+    workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = os.cpu_count() or 1,
+) -> None:
+    """Run what is missing, then report; Ctrl-C loses only the runs under way."""
+    write_report(run_missing(plan(seeds), run_job, FOLDER / f"{NAME}.jsonl", workers))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,145 @@
+"""The benchmark that answers whether TDMR helps: its plan and its figures, worked out by hand."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.does_it_help import FOUNDATIONS, SHOTS, TRIED, Cell, Job, chosen, measured_cells, tuning_jobs
+from benchmarks.does_it_help_report import Runs, figures_of, render_table, shown_gain
+from benchmarks.resumable import read_runs, run_missing
+from tdmr_ray.report.statistics import Estimate
+
+
+def row(method: str, unlabeled: bool, foundation: str, seed: int, test: float, **values: Any) -> dict[str, Any]:
+    base = {
+        "task": "digits",
+        "shots": 5,
+        "target": "t",
+        "tuning": False,
+        "teacher_test_top1": 0.96,
+        "curve": [0.5, 0.8],
+    }
+    cell = {"method": method, "unlabeled": unlabeled, "foundation": foundation, "seed": seed, "test_top1": test}
+    return {**base, **cell, **values}
+
+
+ROWS = [
+    row("scratch", False, "", 0, 0.90, curve=[0.5, 0.8, 0.9, 0.9]),
+    row("scratch", False, "", 1, 0.92, curve=[0.5, 0.8, 0.9, 0.9]),
+    row("self_training", True, "", 0, 0.91),
+    row("self_training", True, "", 1, 0.93),
+    row("plain_kd", True, "a", 0, 0.92),
+    row("plain_kd", True, "a", 1, 0.94),
+    row("plain_kd", True, "b", 0, 0.90),
+    row("plain_kd", True, "b", 1, 0.92),
+    row("tdmr", True, "a", 0, 0.95, curve=[0.91, 0.92, 0.93, 0.94]),
+    row("tdmr", True, "a", 1, 0.95, curve=[0.4, 0.5, 0.6, 0.7]),
+    row("tdmr", True, "b", 0, 0.93, curve=[0.4, 0.91, 0.93, 0.94]),
+    row("tdmr", True, "b", 1, 0.95, curve=[0.4, 0.91, 0.93, 0.94]),
+]
+
+
+def test_gains_are_paired_by_seed_and_averaged_over_foundations() -> None:
+    figures = figures_of(Runs("digits", 5, ROWS))
+    expected = {"scratch": (0.04, 0.03), "plain_kd": (0.03, 0.02), "self_training": (0.03, 0.02)}
+    for rival, differences in expected.items():
+        gain = figures[f"gain_over_{rival}_5shot"]
+        assert isinstance(gain, Estimate)
+        assert gain.mean == pytest.approx(sum(differences) / 2)
+        assert gain.n == 2
+    assert not any(name.endswith("_labeled_only") for name in figures)
+
+
+def test_gap_closed_and_steps_by_hand() -> None:
+    figures = figures_of(Runs("digits", 5, ROWS))
+    assert figures["gap_closed_5shot"] == pytest.approx((0.945 - 0.91) / (0.96 - 0.91))
+    steps = figures["steps_to_scratch_best_5shot"]
+    assert isinstance(steps, Estimate)
+    assert steps.mean == pytest.approx(((1 / 3) + 1.0 + (2 / 3) + (2 / 3)) / 4)  # never reached counts as 1
+
+
+def test_a_seed_that_is_not_finished_with_every_foundation_waits() -> None:
+    unfinished = [each for each in ROWS if (each["method"], each["foundation"], each["seed"]) != ("tdmr", "b", 1)]
+    gain = figures_of(Runs("digits", 5, unfinished))["gain_over_scratch_5shot"]
+    assert isinstance(gain, Estimate)
+    assert gain.n == 1
+
+
+def test_the_table_names_who_wins() -> None:
+    text = render_table(Runs("digits", 5, ROWS), "t")
+    assert "| scratch | 91.0 |  | +3.5 [-2.9, +9.9] ties |" in text
+    assert "| a | " in text
+    assert "| b | " in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"), [(0.01, 0.03, "wins"), (-0.01, 0.03, "ties"), (-0.03, -0.01, "loses")]
+)
+def test_verdicts(low: float, high: float, verdict: str) -> None:
+    assert shown_gain(Estimate(0.0, 0.01, low, high, 3)).endswith(verdict)
+
+
+def test_every_method_tries_as_many_configurations_on_images_of_its_own() -> None:
+    assert len({len(tried) for tried in TRIED.values()}) == 1
+    jobs = list(tuning_jobs(SHOTS, "lcnet_050"))
+    assert len({job.key for job in jobs}) == len(jobs)
+    seeds = {cell.seed for cell in measured_cells(SHOTS, "lcnet_050", (5,), range(5))}
+    assert not seeds & {job.cell.seed for job in jobs}
+
+
+def test_the_default_plan() -> None:
+    cells = list(measured_cells(SHOTS, "lcnet_050", (5, 10), range(5)))
+    assert len(set(cells)) == len(cells) == 2 * 2 * 5 * (2 + 5 * len(FOUNDATIONS))
+
+
+def test_the_best_on_val_is_chosen_and_test_is_not_asked() -> None:
+    cell = Cell("digits", "scratch", False, "", "t", 5, 0)
+    tried = TRIED["scratch", False]
+    rows = [
+        {**row("scratch", False, "", 100, test), "tuning": True, "overrides": overrides, "val_top1": val}
+        for overrides, val, test in zip(tried, (0.8, 0.9, 0.7), (0.99, 0.5, 0.99), strict=True)
+    ]
+    assert chosen(rows, cell) == tried[1]
+
+
+@pytest.mark.parametrize("method", ["scratch", "self_training", "plain_kd", "tdmr"])
+def test_all_have_the_same_ceiling_of_steps(method: str) -> None:
+    from benchmarks.does_it_help import MAX_STEPS
+    from tdmr_ray.training.batches import batches_per_epoch
+
+    unlabeled = method != "scratch"
+    cell = Cell("digits", method, unlabeled, "glyph_cnn", "lcnet_050", 5, 0)
+    config = Job(cell, TRIED[method, unlabeled][0], tuning=False).config
+    steps = config.distill.epochs * batches_per_epoch(898 if unlabeled else 50, config.distill.batch_size)
+    assert steps == pytest.approx(MAX_STEPS, abs=10)
+
+
+class Fake:
+    """A job of a test."""
+
+    def __init__(self, name: str) -> None:
+        self.key = name
+
+    def __str__(self) -> str:
+        return self.key
+
+
+def run_fake(job: Fake) -> dict[str, Any]:
+    if job.key == "bad":
+        raise ValueError("nothing")
+    return {"val_top1": 0.5}
+
+
+def test_runs_are_kept_one_by_one_and_failures_do_not_stop_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"key": "old", "test_top1": 0.1}\n{"key": "torn", "te')
+    rows = run_missing([Fake("old"), Fake("bad"), Fake("new")], run_fake, path, workers=1)
+    assert [each["key"] for each in rows] == ["old", "new"]
+    assert [each["key"] for each in read_runs(path)] == ["old", "new"]
+    assert "FAILED, ValueError: nothing" in capsys.readouterr().out
