@@ -5,16 +5,16 @@ Run:    python benchmarks/does_it_help.py            (after a stop, again: finis
 Cost:   FILL
 Result: results/does_it_help.json, .md and .png; every run is a line of results/does_it_help.jsonl.
 
-Every method first tries three configurations on a labelled subset that is not used again, and keeps the one that is
-best on val. Then it runs with every seed (labelled subset and initial weights). All have one ceiling of steps, and the
-epoch that is best on val counts. Test is read at the end of a run and decides nothing.
+Every method first tries three configurations on a labelled subset that is not measured, and keeps the one that is best
+on val; equals are tried on a further subset. Then it runs with every seed (labelled subset and initial weights). All have
+one ceiling of steps, and the epoch that is best on val counts; `scratch_long` shows what scratch gains from four times as
+many. Test is read at the end of a run and decides nothing.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -44,9 +44,12 @@ FOUNDATIONS = ("glyph_cnn", "glyph_vit", "glyph_hybrid")
 TARGETS = ("mobilenetv3_small_050", "lcnet_050")
 MAX_STEPS = 1500
 STORED_VIEWS = 20_000
-TUNING_SEED, TUNING_SHOTS, TUNING_FOUNDATION = 100, 5, "glyph_cnn"
+LONG = 4
+TUNING_SEEDS, TUNING_SHOTS, TUNING_FOUNDATION = (100, 101, 102), 5, "glyph_cnn"
 
 Overrides = dict[str, Any]
+Chosen = dict[tuple[str, str, bool], Overrides]
+"""By task, method and whether images without labels take part."""
 
 PLAIN_KD: Overrides = {
     "temperature.start": PLAIN_TEMPERATURE.start,
@@ -92,7 +95,7 @@ class Job:
     def config(self) -> TrialConfig:
         """All of it; as many epochs as fit under the ceiling of steps."""
         cell = self.cell
-        method = "tdmr" if cell.method == "plain_kd" else cell.method
+        method = {"plain_kd": "tdmr", "scratch_long": "scratch"}.get(cell.method, cell.method)
         config = TrialConfig().with_values(
             {
                 "method": method,
@@ -109,7 +112,7 @@ class Job:
         if method == "linear_probe":
             return config.with_values({"signals.num_views": 1})
         images = len(resident_task(config.data).train)
-        epochs = round(MAX_STEPS / batches_per_epoch(images, config.distill.batch_size))
+        epochs = round(max_steps(cell.method) / batches_per_epoch(images, config.distill.batch_size))
         stored = max(1, round(STORED_VIEWS / images))
         return config.with_values({"distill.epochs": epochs, "signals.num_views": stored})
 
@@ -131,13 +134,44 @@ def resident_task(data: DataConfig) -> Task:
     return load_task(data)
 
 
-def tuning_jobs(tasks: Iterable[str], target: str) -> Iterator[Job]:
-    """Every configuration of every method, on images that the measurement does not use."""
+def max_steps(method: str) -> int:
+    """Ceiling of steps of one training."""
+    return MAX_STEPS * (LONG if method == "scratch_long" else 1)
+
+
+def tuned_cells(tasks: Iterable[str], target: str) -> Iterator[Cell]:
+    """Every method that has something to choose, on images that the measurement does not use."""
     for task in tasks:
-        for (method, unlabeled), tried in TRIED.items():
+        for method, unlabeled in TRIED:
             foundation = TUNING_FOUNDATION if method in ("plain_kd", "tdmr") else ""
-            cell = Cell(task, method, unlabeled, foundation, target, TUNING_SHOTS, TUNING_SEED)
-            yield from (Job(cell, overrides, tuning=True) for overrides in tried)
+            yield Cell(task, method, unlabeled, foundation, target, TUNING_SHOTS, TUNING_SEEDS[0])
+
+
+def tune(tasks: Iterable[str], target: str, runs: Path, workers: int) -> Chosen:
+    """The best configuration of each method on val; those that are equal are tried on one subset more."""
+    left = {cell: list(TRIED[cell.method, cell.unlabeled]) for cell in tuned_cells(tasks, target)}
+    for seed in TUNING_SEEDS:
+        jobs = [
+            Job(replace(cell, seed=seed), overrides, tuning=True)
+            for cell, several in left.items()
+            if len(several) > 1
+            for overrides in several
+        ]
+        rows = run_missing(jobs, run_job, runs, workers)
+        left = {cell: best_on_val(rows, cell, several) for cell, several in left.items()}
+    return {(cell.task, cell.method, cell.unlabeled): several[0] for cell, several in left.items()}
+
+
+def best_on_val(rows: Iterable[Row], cell: Cell, several: list[Overrides]) -> list[Overrides]:
+    """Those of several configurations that were best; all of them if none was run."""
+    same = [
+        row
+        for row in rows
+        if all(row[name] == getattr(cell, name) for name in ("task", "method", "unlabeled", "target"))
+    ]
+    most = max((row["val_top1"] for row in same), default=None)
+    best = [row["overrides"] for row in same if row["val_top1"] == most]
+    return [overrides for overrides in several if overrides in best] or several
 
 
 def measured_cells(tasks: Iterable[str], target: str, shots: Iterable[int], seeds: Iterable[int]) -> Iterator[Cell]:
@@ -152,20 +186,14 @@ def measured_cells(tasks: Iterable[str], target: str, shots: Iterable[int], seed
                     for method in ("plain_kd", "tdmr"):
                         yield Cell(task, method, False, foundation, target, count, seed)
                         yield Cell(task, method, True, foundation, target, count, seed)
+                if count == TUNING_SHOTS:
+                    yield Cell(task, "scratch_long", False, "", target, count, seed)
 
 
-def chosen(rows: Iterable[Row], cell: Cell) -> Overrides:
-    """The tried configuration of a cell's method that was best on val; the first of equals."""
-    tried = TRIED.get((cell.method, cell.unlabeled))
-    if tried is None:
-        return {}
-    same = [
-        row
-        for row in rows
-        if row["tuning"] and (row["task"], row["method"], row["unlabeled"]) == (cell.task, cell.method, cell.unlabeled)
-    ]
-    val = {json.dumps(row["overrides"], sort_keys=True): row["val_top1"] for row in same}
-    return max(tried, key=lambda overrides: val.get(json.dumps(overrides, sort_keys=True), 0.0))
+def measuring_job(cell: Cell, chosen: Chosen) -> Job:
+    """A cell with the configuration that was chosen for its method."""
+    method = "scratch" if cell.method == "scratch_long" else cell.method
+    return Job(cell, chosen.get((cell.task, method, cell.unlabeled), {}), tuning=False)
 
 
 def run_job(job: Job) -> Row:
@@ -182,7 +210,7 @@ def run_job(job: Job) -> Row:
         "val_top1": outcome.metrics["val/top1"],
         "test_top1": outcome.metrics["test/top1"],
         "teacher_test_top1": teacher_on_test(config, task, outcome),
-        "steps": MAX_STEPS * (2 if job.cell.method == "self_training" else 1),
+        "steps": max_steps(job.cell.method) * (2 if job.cell.method == "self_training" else 1),
         "curve": curve,
         "seconds": round(perf_counter() - started, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -207,9 +235,9 @@ def main(
     targets, shots = (TARGETS, (5, 10, 20, 50)) if full else (TARGETS[:1], (5, 10))
     numbers = range(seeds or (10 if full else 5))
     for target in targets:
-        tried = run_missing(list(tuning_jobs(SHOTS, target)), run_job, runs, workers)
+        chosen = tune(SHOTS, target, runs, workers)
         cells = measured_cells(SHOTS, target, shots, numbers)
-        run_missing([Job(cell, chosen(tried, cell), tuning=False) for cell in cells], run_job, runs, workers)
+        run_missing([measuring_job(cell, chosen) for cell in cells], run_job, runs, workers)
     write_report(read_runs(runs), runs.parent)
 
 

@@ -16,6 +16,7 @@ Row = dict[str, Any]
 NAME = "does_it_help"
 METHODS: dict[tuple[str, bool], str] = {
     ("scratch", False): "scratch",
+    ("scratch_long", False): "scratch, 4 times the steps",
     ("self_training", True): "self-training + unlabelled",
     ("plain_kd", False): "plain distillation",
     ("tdmr", False): "**TDMR**",
@@ -184,6 +185,7 @@ def shown_gain(gain: Estimate | None) -> str:
 
 STYLES: Mapping[tuple[str, bool], tuple[str, str]] = {
     ("scratch", False): ("#888888", "-"),
+    ("scratch_long", False): ("#444444", ":"),
     ("self_training", True): ("#888888", "--"),
     ("plain_kd", False): ("#3b7dd8", "-"),
     ("plain_kd", True): ("#3b7dd8", "--"),

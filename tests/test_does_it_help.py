@@ -1,6 +1,7 @@
 """The benchmark that answers whether TDMR helps: its plan and its figures, worked out by hand."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.does_it_help import FOUNDATIONS, SHOTS, TRIED, Cell, Job, chosen, measured_cells, tuning_jobs
+from benchmarks import does_it_help
+from benchmarks.does_it_help import (
+    FOUNDATIONS,
+    SHOTS,
+    TRIED,
+    TUNING_SEEDS,
+    Cell,
+    Job,
+    best_on_val,
+    measured_cells,
+    tuned_cells,
+)
 from benchmarks.does_it_help_report import Runs, figures_of, render_table, shown_gain
 from benchmarks.resumable import read_runs, run_missing
 from tdmr_ray.report.statistics import Estimate
@@ -85,25 +97,46 @@ def test_verdicts(low: float, high: float, verdict: str) -> None:
 
 def test_every_method_tries_as_many_configurations_on_images_of_its_own() -> None:
     assert len({len(tried) for tried in TRIED.values()}) == 1
-    jobs = list(tuning_jobs(SHOTS, "lcnet_050"))
-    assert len({job.key for job in jobs}) == len(jobs)
-    seeds = {cell.seed for cell in measured_cells(SHOTS, "lcnet_050", (5,), range(5))}
-    assert not seeds & {job.cell.seed for job in jobs}
+    assert len(list(tuned_cells(SHOTS, "lcnet_050"))) == 2 * len(TRIED)
+    seeds = {cell.seed for cell in measured_cells(SHOTS, "lcnet_050", (5,), range(10))}
+    assert not seeds & set(TUNING_SEEDS)
 
 
 def test_the_default_plan() -> None:
     cells = list(measured_cells(SHOTS, "lcnet_050", (5, 10), range(5)))
-    assert len(set(cells)) == len(cells) == 2 * 2 * 5 * (2 + 5 * len(FOUNDATIONS))
+    assert len(set(cells)) == len(cells) == 2 * 2 * 5 * (2 + 5 * len(FOUNDATIONS)) + 2 * 5
 
 
-def test_the_best_on_val_is_chosen_and_test_is_not_asked() -> None:
+@pytest.mark.parametrize(
+    ("val", "kept"), [((0.8, 0.9, 0.7), [1]), ((0.9, 0.8, 0.9), [0, 2]), ((0.5, 0.5, 0.5), [0, 1, 2])]
+)
+def test_the_best_on_val_is_chosen_and_test_is_not_asked(val: tuple[float, ...], kept: list[int]) -> None:
     cell = Cell("digits", "scratch", False, "", "t", 5, 0)
-    tried = TRIED["scratch", False]
+    tried = list(TRIED["scratch", False])
     rows = [
-        {**row("scratch", False, "", 100, test), "tuning": True, "overrides": overrides, "val_top1": val}
-        for overrides, val, test in zip(tried, (0.8, 0.9, 0.7), (0.99, 0.5, 0.99), strict=True)
+        {**row("scratch", False, "", 100, test), "overrides": overrides, "val_top1": value}
+        for overrides, value, test in zip(tried, val, (0.99, 0.5, 0.9), strict=True)
     ]
-    assert chosen(rows, cell) == tried[1]
+    assert best_on_val(rows, cell, tried) == [tried[place] for place in kept]
+    assert best_on_val([], cell, tried) == tried
+
+
+def test_equals_are_tried_on_a_further_subset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+
+    def run(jobs: list[Job], *_: object) -> list[dict[str, Any]]:
+        asked.append([(job.cell.seed, job.overrides) for job in jobs if job.cell.method == "tdmr"])
+        better = [place + (job.cell.seed == 101) for place, job in enumerate(jobs)]
+        values = [0.9 if job.cell.seed == 100 else float(value) for job, value in zip(jobs, better, strict=True)]
+        return [
+            {**asdict(job.cell), "overrides": job.overrides, "val_top1": val}
+            for job, val in zip(jobs, values, strict=True)
+        ]
+
+    monkeypatch.setattr(does_it_help, "run_missing", run)
+    chosen = does_it_help.tune(["digits"], "t", tmp_path, 1)
+    assert [len(jobs) for jobs in asked] == [6, 6, 0]
+    assert chosen["digits", "tdmr", True] == TRIED["tdmr", True][-1]
 
 
 @pytest.mark.parametrize("method", ["scratch", "self_training", "plain_kd", "tdmr"])
