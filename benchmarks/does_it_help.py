@@ -6,9 +6,9 @@ Cost:   FILL
 Result: results/does_it_help.json, .md and .png; every run is a line of results/does_it_help.jsonl.
 
 Every method first tries three configurations on a labelled subset that is not measured, and keeps the one that is best
-on val; equals are tried on a further subset. Then it runs with every seed (labelled subset and initial weights). All have
-one ceiling of steps, and the epoch that is best on val counts; `scratch_long` shows what scratch gains from four times as
-many. Test is read at the end of a run and decides nothing.
+on val; equals are tried on a further subset. Then it runs with every seed (labelled subset and initial weights). All
+have one ceiling of steps, and the epoch that is best on val counts; `scratch_long` shows what scratch gains from four
+times as many. Test is read at the end of a run and decides nothing.
 """
 
 import os
