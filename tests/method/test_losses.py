@@ -68,10 +68,13 @@ def test_kl_by_hand() -> None:
     torch.testing.assert_close(kl_loss(target, teacher, temperature=1.0), expected)
 
 
-def test_kl_is_an_average_over_images() -> None:
-    both = kl_loss(logits(1), logits(2), temperature=3.0)
-    halves = [kl_loss(logits(1)[rows], logits(2)[rows], temperature=3.0) for rows in (slice(0, 3), slice(3, 6))]
-    torch.testing.assert_close(both, torch.stack(halves).mean())
+@pytest.mark.parametrize("kind", ["kl", "mse", "dkd"])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_what_compares_images_one_by_one_does_not_depend_on_the_batch(kind: str, size: int) -> None:
+    both = LOSSES[kind](logits(1), logits(2), temperature=3.0)
+    pairs = zip(logits(1).split(size), logits(2).split(size), strict=True)
+    parts = [LOSSES[kind](*pair, temperature=3.0) for pair in pairs]
+    torch.testing.assert_close(both, torch.stack(parts).mean())
 
 
 def test_temperature_squared_keeps_the_scale_of_kl_gradients() -> None:
@@ -89,6 +92,17 @@ def test_mse_by_hand_and_without_temperature() -> None:
     # centred difference (-1, +1)
     assert mse_loss(target, teacher, temperature=1.0) == 1.0
     assert mse_loss(target, teacher, temperature=9.0) == 1.0
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_dist_by_hand(temperature: float) -> None:
+    # first row: (0.5, 0.2, 0.3) against (0.3, 0.2, 0.5), centred in thirtieths (5, -4, -1) and (-1, -4, 5): 6 / 42;
+    # second row: equal, 1. Of two images every column rises or falls; all three do so alike: 1
+    teacher = torch.tensor([[0.5, 0.2, 0.3], [0.2, 0.6, 0.2]])
+    target = torch.tensor([[0.3, 0.2, 0.5], [0.2, 0.6, 0.2]])
+    expected = 1 - (6 / 42 + 1) / 2
+    loss = dist_loss(target.log() * temperature, teacher.log() * temperature, temperature=temperature)
+    assert loss.item() == pytest.approx(expected * temperature**2, abs=1e-5)
 
 
 def test_dist_sees_order_not_scale_of_rows() -> None:
