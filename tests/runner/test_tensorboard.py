@@ -1,0 +1,31 @@
+"""TensorBoard: what is added to a trial that has ended."""
+
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tdmr_ray.records import Pair, TrialRecord
+from tdmr_ray.runner.tensorboard import TensorBoardLog, trial_folder
+from tdmr_ray.store import Store
+from tdmr_ray.training.config import TrialConfig
+
+
+def test_a_note_joins_the_trials_own_folder(tmp_path: Path) -> None:
+    config = TrialConfig(seed=3)
+    record = TrialRecord(
+        id="x",
+        phase="confirm",
+        pair=Pair(foundation="f", target="t"),
+        config=config.model_dump(mode="json"),
+        state="complete",
+        seed=3,
+        seconds=1.0,
+        notes=("teacher below scratch: 0.800 against 0.900 on val; it has little to teach",),
+    )
+    TensorBoardLog(tmp_path / "tb", Store(tmp_path / "store"), "val/top1").noted(record)
+    folder = tmp_path / "tb" / trial_folder(record, config)
+    assert folder.parent.name == "f-t"
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    (told,) = events.Tensors("notes/text_summary")
+    assert b"teacher below scratch: 0.800" in told.tensor_proto.string_val[0]
