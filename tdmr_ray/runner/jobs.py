@@ -89,7 +89,7 @@ def confirmation_jobs(space: Space, finalists: list[TrialRecord]) -> list[Job]:
             task = resident_task(config)
             made = [build_job(config, phase="confirm", values=record.values)]
             for role in space.confirm.controls:
-                control = CONTROLS[role](config, task.num_labeled, space.confirm.control_steps)
+                control = CONTROLS[role](config, task, space.confirm.control_steps)
                 made.append(build_job(control, phase="confirm", role=role))
             for job in made:
                 jobs.setdefault(job.id, job)
@@ -99,7 +99,7 @@ def confirmation_jobs(space: Space, finalists: list[TrialRecord]) -> list[Job]:
 def num_steps(config: TrialConfig) -> int:
     """Optimisation steps of a job's target; a few for a linear probe, which has none."""
     task = resident_task(config)
-    images = len(task.train) if config.needs_teacher else task.num_labeled
+    images = task.num_labeled if config.method == "scratch" else len(task.train)
     return config.num_epochs * batches_per_epoch(images, config.distill.batch_size)
 
 

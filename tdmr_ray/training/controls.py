@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+from tdmr_ray.data.task import Task
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import (
+    DistillConfig,
     FoundationConfig,
     MappingConfig,
     PromptConfig,
@@ -20,14 +22,13 @@ SURE = PseudoLabelsConfig(threshold=0.8)
 """Self-training leaves out what it is not sure of."""
 
 
-def scratch(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConfig:
+def scratch(config: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
     """The target from random weights with labels alone, for at least `min_steps` steps.
 
     No foundation and nothing that was searched takes part, so that all pairs with the same target share it.
     """
     blank = TrialConfig()
-    per_epoch = batches_per_epoch(num_labeled, blank.distill.batch_size)
-    epochs = max(config.distill.epochs, -(-min_steps // per_epoch))
+    epochs = max(config.distill.epochs, _epochs_for(min_steps, task.num_labeled))
     return blank.model_copy(
         update={
             "method": "scratch",
@@ -40,19 +41,27 @@ def scratch(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConfi
     )
 
 
-def self_training(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConfig:
-    """As `scratch`, and then again with the answers it gave for the images without labels."""
-    start = scratch(config, num_labeled, min_steps)
-    return start.model_copy(update={"method": "self_training", "data": config.data, "pseudo_labels": SURE})
+def self_training(config: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
+    """As `scratch`, and then again with the answers it gave for the images without labels; each for `min_steps`."""
+    start = scratch(config, task, min_steps)
+    epochs = max(config.distill.epochs, _epochs_for(min_steps, len(task.train)))
+    return start.model_copy(
+        update={
+            "method": "self_training",
+            "data": config.data,
+            "pseudo_labels": SURE,
+            "distill": start.distill.model_copy(update={"epochs": epochs}),
+        }
+    )
 
 
-def fine_tune(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConfig:
+def fine_tune(config: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
     """As `scratch`, but from the target's own pretrained weights."""
-    start = scratch(config, num_labeled, min_steps)
+    start = scratch(config, task, min_steps)
     return start.model_copy(update={"target": TargetConfig(name=config.target.name, pretrained=True)})
 
 
-def linear_probe(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConfig:
+def linear_probe(config: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
     """The foundation with a linear layer, no prompt, nothing distilled: what is too big to ship."""
     probe = _plain_teacher(config)
     return probe.model_copy(
@@ -60,7 +69,7 @@ def linear_probe(config: TrialConfig, num_labeled: int, min_steps: int) -> Trial
     )
 
 
-def plain_kd(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConfig:
+def plain_kd(config: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
     """Distil that linear probe at one temperature in one stage, with the same images and steps."""
     distill = config.distill.model_copy(
         update={
@@ -73,6 +82,11 @@ def plain_kd(config: TrialConfig, num_labeled: int, min_steps: int) -> TrialConf
         }
     )
     return _plain_teacher(config).model_copy(update={"temperature": PLAIN_TEMPERATURE, "distill": distill})
+
+
+def _epochs_for(steps: int, num_images: int) -> int:
+    """The least number of epochs with at least so many steps."""
+    return -(-steps // batches_per_epoch(num_images, DistillConfig().batch_size))
 
 
 def _plain_teacher(config: TrialConfig) -> TrialConfig:
@@ -89,11 +103,11 @@ def _plain_teacher(config: TrialConfig) -> TrialConfig:
     )
 
 
-CONTROLS: dict[str, Callable[[TrialConfig, int, int], TrialConfig]] = {
+CONTROLS: dict[str, Callable[[TrialConfig, Task, int], TrialConfig]] = {
     "scratch": scratch,
     "self_training": self_training,
     "linear_probe": linear_probe,
     "plain_kd": plain_kd,
     "fine_tune": fine_tune,
 }
-"""From a finalist's configuration, the number of labelled images and the least number of steps to the control's."""
+"""From a finalist's configuration, its images and the least number of steps to the control's configuration."""

@@ -1,8 +1,10 @@
 """Configurations and controls."""
 
 import pytest
+import torch
 from pydantic import ValidationError
 
+from tdmr_ray.data.task import Images, Task
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls import CONTROLS
 
@@ -18,6 +20,10 @@ FULL = TrialConfig().with_values(
         "seed": 5,
     }
 )
+
+SOME = Images(torch.zeros(1000, 3, 1, 1, dtype=torch.uint8), torch.zeros(1000, dtype=torch.int64))
+TASK = Task(SOME, 100, SOME, SOME, ("a", "b"), mirror=False, fingerprint="")
+"""100 labelled images, 900 without labels."""
 
 
 def test_survives_json_and_keeps_its_key() -> None:
@@ -50,7 +56,7 @@ def test_illegal_values_are_refused(change: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_contract_of_every_control(name: str) -> None:
-    control = CONTROLS[name](FULL, 100, 1500)
+    control = CONTROLS[name](FULL, TASK, 1500)
     assert control.seed == FULL.seed
     assert control.prompt.size_px == 0
     assert control.distill.num_stages == 1
@@ -61,7 +67,7 @@ def test_contract_of_every_control(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["scratch", "fine_tune"])
 def test_controls_without_a_teacher_get_the_steps_they_need(name: str) -> None:
-    control = CONTROLS[name](FULL, 100, 1500)
+    control = CONTROLS[name](FULL, TASK, 1500)
     assert control.distill.epochs == 188  # 100 images are shown 5 times an epoch: 8 batches of 64
     assert not control.needs_teacher
     assert not control.data.unlabeled
@@ -69,17 +75,25 @@ def test_controls_without_a_teacher_get_the_steps_they_need(name: str) -> None:
     assert control.target.pretrained == (name == "fine_tune")
 
 
+def test_self_training_has_those_steps_twice_and_the_same_images() -> None:
+    control = CONTROLS["self_training"](FULL, TASK, 1500)
+    assert control.distill.epochs == 94  # 1,000 images: 16 batches of 64
+    assert control.num_epochs == 188
+    assert control.data == FULL.data
+    assert not control.needs_teacher
+
+
 def test_pairs_with_one_target_share_scratch_and_pairs_with_one_foundation_the_probe() -> None:
     other = FULL.with_values({"foundation.name": "glyph_cnn", "prompt.size_px": 2})
-    assert CONTROLS["scratch"](FULL, 100, 1500) == CONTROLS["scratch"](other, 100, 1500)
+    assert CONTROLS["scratch"](FULL, TASK, 1500) == CONTROLS["scratch"](other, TASK, 1500)
     faster = FULL.replace(distill__lr=0.02)
-    assert CONTROLS["scratch"](FULL, 100, 1500) == CONTROLS["scratch"](faster, 100, 1500)
+    assert CONTROLS["scratch"](FULL, TASK, 1500) == CONTROLS["scratch"](faster, TASK, 1500)
     smaller = FULL.with_values({"target.name": "resnet10t", "distill.num_stages": 1})
-    assert CONTROLS["linear_probe"](FULL, 100, 1500) == CONTROLS["linear_probe"](smaller, 100, 1500)
+    assert CONTROLS["linear_probe"](FULL, TASK, 1500) == CONTROLS["linear_probe"](smaller, TASK, 1500)
 
 
 def test_plain_kd_sees_the_same_images() -> None:
-    control = CONTROLS["plain_kd"](FULL, 100, 1500)
+    control = CONTROLS["plain_kd"](FULL, TASK, 1500)
     assert control.data == FULL.data
     assert control.distill.epochs == FULL.distill.epochs
     assert (control.mapping.kind, control.distill.alignment_weight) == ("linear", 0.0)
