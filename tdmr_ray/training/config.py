@@ -104,6 +104,8 @@ class DistillConfig(Part):
     alignment: Literal["cka", "project"] = "cka"
     alignment_weight: float = Field(default=5.0, ge=0)
     logits_weight: float = Field(default=1.0, ge=0)
+    own_share: float = Field(default=0.0, ge=0, le=1)
+    """From the second stage on, share of what the target says of an image in what the teacher says of it."""
     labels_weight: float = Field(default=0.1, ge=0)
     lr: float = Field(default=0.012, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)

@@ -27,7 +27,7 @@ from tdmr_ray.training.batches import MIN_VIEWS_PER_EPOCH, Batch, cycle, epoch_b
 from tdmr_ray.training.config import DistillConfig, TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
-from tdmr_ray.training.signals import Signals, training_views
+from tdmr_ray.training.signals import Signals, image_consensus, training_views
 
 Metrics = dict[str, float]
 
@@ -116,7 +116,8 @@ class Distillation:
     """One training of a target, an epoch at a time.
 
     Every random choice of an epoch follows from seed and epoch, so that a restored training goes on as if it had
-    never stopped. The weights that are best on val are kept (later ones win ties); a new stage starts from them.
+    never stopped. The weights that are best on val are kept (later ones win ties); a new stage starts from them, and
+    with `distill.own_share` what they say of the training images joins what the teacher says.
 
     Args:
         config: The trial.
@@ -156,6 +157,7 @@ class Distillation:
         self.optimizer = self._new_optimizer()
         self.best_top1, self.best_loss = -1.0, float("inf")
         self.best_weights: dict[str, Tensor] = {}
+        self.own_logits: Tensor | None = None
 
     @property
     def num_epochs(self) -> int:
@@ -171,6 +173,7 @@ class Distillation:
         stage = stage_at(self.stages, self.epoch)
         if stage.index and self.epoch == stage.first_epoch:
             self._start_from_best()
+            self.own_logits = self._own_answers()
         torch.manual_seed(self.config.seed * 1_000_003 + self.epoch)
         started = perf_counter()
         metrics = self._train(stage)
@@ -200,6 +203,7 @@ class Distillation:
             "optimizer": self.optimizer.state_dict(),
             "best_weights": self.best_weights,
             "best": (self.best_top1, self.best_loss),
+            "own_logits": self.own_logits,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -209,6 +213,7 @@ class Distillation:
         self.optimizer.load_state_dict(state["optimizer"])
         self.best_weights = dict(state["best_weights"])
         self.best_top1, self.best_loss = state["best"]
+        self.own_logits = state["own_logits"]
 
     def _plan(self) -> tuple[Stage, ...]:
         settings = self.settings
@@ -279,7 +284,8 @@ class Distillation:
         proxy = None
         if self.signals is not None:
             said = self.signals.batch(batch.rows, batch.views)
-            proxy = ProxySpace(said.embedding.to(self.device), said.logits.to(self.device))
+            logits = self._with_own_answers(said.logits, batch, view)
+            proxy = ProxySpace(said.embedding.to(self.device), logits.to(self.device))
         images = view.images.to(self.device, memory_format=torch.channels_last)
         features, logits, temperature = self.trained(images, stage.detach_head, progress)
         if temperature is None:
@@ -295,6 +301,24 @@ class Distillation:
         top1 = right.mean() if len(right) else torch.zeros(())
         named = {name: term.detach().cpu() for name, term in terms.items()}
         return {"loss": loss.detach().cpu(), "top1": top1.cpu(), **named}, temperature
+
+    @torch.no_grad()
+    def _own_answers(self) -> Tensor | None:
+        """What the target says of each training image as a whole, [N, C]; None if that does not count.
+
+        Source: Kim et al. 2021 (PS-KD), arXiv 2006.12000: a target's past answers join what it learns from.
+        """
+        if self.signals is None or not self.settings.own_share:
+            return None
+        target = self.learner.target.eval()
+        return image_consensus(lambda images: ProxySpace(*target(images)), self.views, self.device).logits
+
+    def _with_own_answers(self, logits: Tensor, batch: Batch, view: ViewBatch) -> Tensor:
+        if self.own_logits is None:
+            return logits
+        ratio = view.ratio[:, None].float()
+        own = ratio * self.own_logits[batch.rows] + (1 - ratio) * self.own_logits[view.partner]
+        return torch.lerp(logits, own, self.settings.own_share)
 
     def _labels(self, batch: Batch, view: ViewBatch) -> tuple[Tensor, Tensor, Tensor]:
         labels = self.task.train.labels

@@ -1,5 +1,6 @@
 """Signals: a teacher's answers for the views that a target will see."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,9 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch, Views
 from tdmr_ray.method.teacher import ProxySpace, Teacher
 from tdmr_ray.training.config import TrialConfig
+
+Answerer = Callable[[Tensor], ProxySpace]
+"""From images in 0..1, [B, 3, H, W], to what is said of them."""
 
 CONSENSUS_VIEWS = 8
 """Views of an image that are averaged for what a teacher says of it as a whole."""
@@ -65,8 +69,8 @@ def make_signals(
 
 
 @torch.no_grad()
-def image_consensus(teacher: Teacher, views: Views, device: torch.device) -> ProxySpace:
-    """What a teacher says of each image as a whole: half of it as it is, half averaged over unmixed views.
+def image_consensus(teacher: Answerer, views: Views, device: torch.device) -> ProxySpace:
+    """What a network says of each image as a whole: half of it as it is, half averaged over unmixed views.
 
     Embedding [N, d] and logits [N, C]. A single strong view misleads a teacher that was right about the image.
     """

@@ -1,5 +1,7 @@
 """Distillation: restores exactly, replays bit for bit, and moves through its stages."""
 
+import copy
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.errors import NonFiniteLoss
 from tdmr_ray.method.losses import ALIGNMENTS, LOSSES
 from tdmr_ray.method.schedule import SCHEDULES
+from tdmr_ray.method.teacher import ProxySpace
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distil import Distillation, Metrics
 from tdmr_ray.training.fit import Run, fit
@@ -18,7 +21,7 @@ from tdmr_ray.training.program import (
     restore_teacher,
     save_program,
 )
-from tdmr_ray.training.signals import training_views
+from tdmr_ray.training.signals import image_consensus, training_views
 
 TIMES = {"images_per_s"}
 
@@ -48,10 +51,11 @@ def test_seed_changes_the_run(tiny_config: TrialConfig, tiny_task: Task, program
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
+@pytest.mark.parametrize("own_share", [0.0, 0.5])
 def test_a_restored_distillation_goes_on_as_if_it_had_never_stopped(
-    stop_after: int, tiny_config: TrialConfig, tiny_task: Task, program: Program
+    stop_after: int, own_share: float, tiny_config: TrialConfig, tiny_task: Task, program: Program
 ) -> None:
-    config = tiny_config.replace(distill__epochs=4, distill__num_stages=2)
+    config = tiny_config.replace(distill__epochs=4, distill__num_stages=2, distill__own_share=own_share)
     whole = Distillation(config, tiny_task, program.signals)
     expected = [without_times(whole.run_epoch()) for _ in range(4)]
     first = Distillation(config, tiny_task, program.signals)
@@ -112,6 +116,19 @@ def test_a_later_stage_starts_from_the_best_weights(
     state = distillation.learner.state_dict()
     assert all(torch.equal(state[name], value) for name, value in marked.items())
     assert distillation.optimizer.state_dict()["state"] == {}
+
+
+def test_own_answers_join_from_the_second_stage_on(tiny_config: TrialConfig, tiny_task: Task, program: Program) -> None:
+    config = tiny_config.replace(distill__epochs=4, distill__num_stages=2, distill__own_share=1.0)
+    distillation = Distillation(config, tiny_task, program.signals)
+    distillation.run_epoch()
+    distillation.run_epoch()
+    assert distillation.own_logits is None
+    best = copy.deepcopy(distillation.best_target()).eval()
+    distillation.run_epoch()
+    said = image_consensus(lambda images: ProxySpace(*best(images)), distillation.views, torch.device("cpu"))
+    assert distillation.own_logits is not None
+    torch.testing.assert_close(distillation.own_logits, said.logits)
 
 
 def test_scratch_sees_labelled_images_only_and_needs_no_foundation(tiny_config: TrialConfig, tiny_task: Task) -> None:
