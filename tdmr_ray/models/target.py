@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.models.names import check_target
+from tdmr_ray.models.small_maps import use_small_map_convolutions
 from tdmr_ray.models.spec import InputSpec
 
 WEIGHTS_FILE = "target.safetensors"
@@ -69,6 +70,7 @@ def load_target(name: str, *, num_classes: int, image_px: int, pretrained: bool 
         network: Any = timm.create_model(name, pretrained=pretrained, num_classes=num_classes)
     except (OSError, RuntimeError) as error:
         raise InputError("target", f"the weights of '{name}' cannot be had: {str(error).splitlines()[0]}") from error
+    use_small_map_convolutions(network)
     spec = InputSpec.from_timm(network.pretrained_cfg) if pretrained else InputSpec(image_px, MEAN, STD)
     return Target(network, spec).to(memory_format=torch.channels_last)
 

@@ -1,0 +1,61 @@
+"""Convolutions on 1x1 maps: the same results, parameters and gradients as torch's."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from tdmr_ray.models import load_target
+from tdmr_ray.models.small_maps import SmallMapConv2d, use_small_map_convolutions
+
+FAST = [
+    {"kernel_size": 5, "padding": 2, "groups": 6},
+    {"kernel_size": 3, "padding": 1, "groups": 6, "bias": False},
+    {"kernel_size": 3, "padding": 1, "stride": 2, "groups": 6},
+    {"kernel_size": 1},
+    {"kernel_size": 1, "stride": 2, "bias": False},
+    {"kernel_size": 3, "padding": 1},
+    {"kernel_size": 2, "padding": 1, "stride": 2},
+]
+PLAIN = [
+    {"kernel_size": 2, "padding": 1},
+    {"kernel_size": 1, "padding": 1, "stride": 3},
+    {"kernel_size": 3, "padding": "same"},
+    {"kernel_size": 3, "padding": 2, "dilation": 2},
+    {"kernel_size": 3, "padding": 1, "padding_mode": "circular"},
+    {"kernel_size": 3, "padding": 1, "groups": 2},
+]
+
+
+@pytest.mark.parametrize("options", [*FAST, *PLAIN], ids=str)
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_same_as_torch(options: dict[str, object], side: int) -> None:
+    plain = nn.Conv2d(6, 6, **options).double()  # type: ignore[arg-type]
+    fast = copy.deepcopy(plain)
+    use_small_map_convolutions(fast)
+    assert type(fast) is SmallMapConv2d
+    images = torch.randn(3, 6, side, side, dtype=torch.float64)
+    torch.testing.assert_close(fast(images), plain(images))
+    for module in (plain, fast):
+        module(images).square().sum().backward()
+    for parameter, other in zip(fast.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, other.grad)
+
+
+@pytest.mark.parametrize(("options", "fast"), [*((each, True) for each in FAST), *((each, False) for each in PLAIN)])
+def test_which_are_fast(options: dict[str, object], fast: bool) -> None:
+    assert SmallMapConv2d(6, 6, **options).one_weight_counts is fast  # type: ignore[arg-type]
+
+
+def test_a_targets_parameters_keep_their_names_and_values() -> None:
+    torch.manual_seed(0)
+    target = load_target("mobilenetv3_small_050", num_classes=3, image_px=32).eval()
+    assert any(isinstance(module, SmallMapConv2d) for module in target.modules())
+    plain = copy.deepcopy(target)
+    for module in plain.modules():
+        if type(module) is SmallMapConv2d:
+            module.__class__ = nn.Conv2d
+    assert plain.state_dict().keys() == target.state_dict().keys()
+    images = torch.rand(4, 3, 32, 32)
+    torch.testing.assert_close(target(images).logits, plain(images).logits)
