@@ -109,6 +109,8 @@ class DistillConfig(Part):
     labels_weight: float = Field(default=0.1, ge=0)
     lr: float = Field(default=0.012, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0)
+    """The longest gradient; longer ones are shortened to it."""
     batch_size: int = Field(default=64, ge=2)
 
 

@@ -295,6 +295,7 @@ class Distillation:
         loss = sum((weights[name] * term for name, term in terms.items()), torch.zeros((), device=self.device))
         self.optimizer.zero_grad()
         loss.backward()
+        nn.utils.clip_grad_norm_(self.learner.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         known = labels[0] >= 0
         right = (logits.detach().argmax(dim=1) == labels[0])[known].float()

@@ -118,6 +118,15 @@ def test_a_later_stage_starts_from_the_best_weights(
     assert distillation.optimizer.state_dict()["state"] == {}
 
 
+def test_long_gradients_are_shortened(tiny_config: TrialConfig, tiny_task: Task, program: Program) -> None:
+    for clip_norm in (1e9, 1e-3):
+        distillation = Distillation(tiny_config.replace(distill__clip_norm=clip_norm), tiny_task, program.signals)
+        distillation.run_epoch()
+        gradients = [parameter.grad.flatten() for parameter in distillation.learner.parameters()]  # type: ignore[union-attr]
+        norm = torch.cat(gradients).norm().item()
+        assert norm > 0.01 if clip_norm > 1 else norm == pytest.approx(clip_norm, rel=1e-3)
+
+
 def test_own_answers_join_from_the_second_stage_on(tiny_config: TrialConfig, tiny_task: Task, program: Program) -> None:
     config = tiny_config.replace(distill__epochs=4, distill__num_stages=2, distill__own_share=1.0)
     distillation = Distillation(config, tiny_task, program.signals)
