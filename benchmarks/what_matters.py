@@ -1,7 +1,7 @@
 """How far accuracy moves with each choice of the method, everything else at its best; negative results are kept.
 
 Run:    python benchmarks/what_matters.py            (after a stop, again: finished runs are kept and not run twice)
-Cost:   about 40 s a run on one core; 40 settings with 3 seeds on two are 40 minutes.
+Cost:   9 minutes on 2 cores for each seed.
 Result: results/what_matters.json and .md; every run is a line of results/what_matters.jsonl.
 
 One pair, one task: glyph_cnn with mobilenetv3_small_050 on `script`, 5 labelled images a class and the others without.
