@@ -4,15 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
 
 from benchmarks.results_file import write_results
+from benchmarks.resumable import Row
 from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
 
-Row = dict[str, Any]
 NAME = "does_it_help"
 METHODS: dict[tuple[str, bool], str] = {
     ("scratch", False): "scratch",
@@ -41,8 +40,7 @@ class Runs:
         return [
             row
             for row in self.rows
-            if (row["method"], row["unlabeled"]) == (method, unlabeled)
-            and foundation in (None, row["foundation"], row["foundation"] or None)
+            if (row["method"], row["unlabeled"]) == (method, unlabeled) and foundation in (None, row["foundation"])
         ]
 
     def by_seed(self, method: str, unlabeled: bool, foundation: str | None = None) -> dict[int, float]:

@@ -36,7 +36,7 @@ class BorderPrompt(nn.Module):
         if self.delta is None:
             return inner
         framed = pad(inner, [self.size_px] * 4)
-        return framed + torch.sigmoid(self.delta) * frame_mask(self.size_px, self.image_px)
+        return framed + torch.sigmoid(self.delta) * frame_mask(self.size_px, self.image_px, self.delta.device)
 
     @torch.no_grad()
     def start_from(self, images: Tensor) -> None:
@@ -83,7 +83,7 @@ class OverlayPrompt(nn.Module):
         full = resize(images, self.image_px)
         if self.delta is None:
             return full
-        return (full + torch.tanh(self.delta) * frame_mask(self.size_px, self.image_px)).clamp(0, 1)
+        return (full + torch.tanh(self.delta) * frame_mask(self.size_px, self.image_px, self.delta.device)).clamp(0, 1)
 
     def start_from(self, images: Tensor) -> None:
         """Nothing: it starts at the identity."""
@@ -123,7 +123,7 @@ class MaskedPrompt(nn.Module):
         full = resize(images, self.image_px)
         if self.delta is None or self.mask is None:
             return full
-        within = frame_mask(self.size_px, self.image_px).to(full.device)
+        within = frame_mask(self.size_px, self.image_px, self.delta.device)
         shown: Tensor = full + torch.tanh(self.delta) * within * self.mask(full)
         return shown.clamp(0, 1)
 
@@ -263,8 +263,8 @@ def resize(images: Tensor, side_px: int) -> Tensor:
     return interpolate(images, size=(side_px, side_px), mode="bilinear", align_corners=False, antialias=True)
 
 
-def frame_mask(size_px: int, image_px: int) -> Tensor:
+def frame_mask(size_px: int, image_px: int, device: torch.device | None = None) -> Tensor:
     """1 within `size_px` of the edge, 0 inside, [image_px, image_px]."""
-    mask = torch.ones(image_px, image_px)
+    mask = torch.ones(image_px, image_px, device=device)
     mask[size_px : image_px - size_px, size_px : image_px - size_px] = 0
     return mask

@@ -25,10 +25,10 @@ def estimate_seconds(space: Space, slots: int) -> float:
     steps = space.budget.trials * (SHARE_OF_EPOCHS * distil + TEACHER_STEPS)
     if space.confirm.top:
         for control in ("tdmr", *space.confirm.controls):
-            alone = max(distil, space.confirm.control_steps)
-            each = {"linear_probe": TEACHER_STEPS, "scratch": alone, "fine_tune": alone, "self_training": 2 * alone}
-            shared = control in ("scratch", "fine_tune", "self_training")
-            count = len(space.pairs.targets) if shared else len(space.all_pairs)
+            longest = max(distil, space.confirm.control_steps)
+            alone = {"scratch": longest, "fine_tune": longest, "self_training": 2 * longest}
+            each = {"linear_probe": TEACHER_STEPS, **alone}
+            count = len(space.pairs.targets) if control in alone else len(space.all_pairs)
             steps += len(space.confirm.seeds) * count * each.get(control, distil)
     return steps * step_s / slots
 

@@ -12,13 +12,13 @@ from torch.nn.functional import interpolate
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from tdmr_ray.method.prompts import build_prompt
 from tdmr_ray.models.names import foundation_facts
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.runner.jobs import Job
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.program import Program, load_program
+from tdmr_ray.training.reprogram import configured_prompt
 
 PICTURE_PX = 640
 """The longer side of a picture, about: small ones are enlarged by a whole factor."""
@@ -82,12 +82,7 @@ def _write_teacher(writer: SummaryWriter, config: TrialConfig, program: Program)
         for name, value in row.items():
             writer.add_scalar(name, value, epoch)
     if "prompt.delta" in program.weights:
-        prompt = build_prompt(
-            config.prompt.kind,
-            size_px=config.prompt.size_px,
-            image_px=foundation_facts(config.foundation.name).image_px,
-            patch_px=config.prompt.patch_px,
-        )
+        prompt = configured_prompt(config, image_px=foundation_facts(config.foundation.name).image_px)
         prefix = "prompt."
         own = {name.removeprefix(prefix): value for name, value in program.weights.items() if name.startswith(prefix)}
         prompt.load_state_dict(own)

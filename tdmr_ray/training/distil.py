@@ -27,7 +27,7 @@ from tdmr_ray.training.batches import MIN_VIEWS_PER_EPOCH, Batch, cycle, epoch_b
 from tdmr_ray.training.config import DistillConfig, TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
-from tdmr_ray.training.signals import Signals, image_consensus, training_views
+from tdmr_ray.training.signals import Signals, image_consensus, of_both_images, training_views
 
 Metrics = dict[str, float]
 
@@ -317,8 +317,7 @@ class Distillation:
     def _with_own_answers(self, logits: Tensor, batch: Batch, view: ViewBatch) -> Tensor:
         if self.own_logits is None:
             return logits
-        ratio = view.ratio[:, None].float()
-        own = ratio * self.own_logits[batch.rows] + (1 - ratio) * self.own_logits[view.partner]
+        own = of_both_images(self.own_logits, batch.rows, view)
         return torch.lerp(logits, own, self.settings.own_share)
 
     def _labels(self, batch: Batch, view: ViewBatch) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.data.views import Views
 from tdmr_ray.method.label_mapping import LabelMapping
-from tdmr_ray.method.prompts import build_prompt
+from tdmr_ray.method.prompts import Prompt, build_prompt
 from tdmr_ray.method.teacher import Teacher, build_mapping, refit_mapping
 from tdmr_ray.models import Foundation
 from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches
@@ -40,14 +40,7 @@ class FittedTeacher:
 def build_teacher(config: TrialConfig, foundation: Foundation, num_classes: int) -> Teacher:
     """An untrained teacher: an empty prompt's start values and a mapping that has seen no data."""
     torch.manual_seed(config.seed)
-    prompt = build_prompt(
-        config.prompt.kind,
-        size_px=config.prompt.size_px,
-        image_px=foundation.spec.size_px,
-        patch_px=config.prompt.patch_px,
-        num_tokens=config.prompt.num_tokens,
-        token_dim=foundation.token_dim,
-    )
+    prompt = configured_prompt(config, image_px=foundation.spec.size_px, token_dim=foundation.token_dim)
     mapping = build_mapping(
         config.mapping.kind,
         feature_dim=foundation.feature_dim,
@@ -59,6 +52,19 @@ def build_teacher(config: TrialConfig, foundation: Foundation, num_classes: int)
         seed=config.seed,
     )
     return Teacher(prompt, foundation, mapping)
+
+
+def configured_prompt(config: TrialConfig, *, image_px: int, token_dim: int = 0) -> Prompt:
+    """The prompt of a trial with its start values, for a foundation's size of image and width of token."""
+    settings = config.prompt
+    return build_prompt(
+        settings.kind,
+        size_px=settings.size_px,
+        image_px=image_px,
+        patch_px=settings.patch_px,
+        num_tokens=settings.num_tokens,
+        token_dim=token_dim,
+    )
 
 
 def fit_teacher(config: TrialConfig, task: Task, foundation: Foundation, device: torch.device) -> FittedTeacher:

@@ -99,9 +99,14 @@ def _answer_view(
 
 def _blend(answer: ProxySpace, whole: ProxySpace, rows: Tensor, view: ViewBatch, share: float) -> ProxySpace:
     """Move answers for a view towards those for its image; a mixed view has two images, each by its ratio."""
-    ratio = view.ratio[:, None].float()
     blended = [
-        torch.lerp(own, ratio * of_image[rows] + (1 - ratio) * of_image[view.partner], share)
+        torch.lerp(own, of_both_images(of_image, rows, view), share)
         for own, of_image in zip(answer, whole, strict=True)
     ]
     return ProxySpace(*blended)
+
+
+def of_both_images(values: Tensor, rows: Tensor, view: ViewBatch) -> Tensor:
+    """What belongs to images, [N, ...], for views of them, [B, ...]: a mixed view has two, each by its ratio."""
+    ratio = view.ratio[:, None].float()
+    return ratio * values[rows] + (1 - ratio) * values[view.partner]
