@@ -82,6 +82,10 @@ class SignalsConfig(Part):
     """Stored views of each training image; epoch after epoch goes round them."""
     consensus: float = Field(default=0.0, ge=0, le=1)
     """Share of what the teacher says of the whole image in what it says of a view."""
+    neighbors: int = Field(default=0, ge=0)
+    """Most similar training images that have a say in what is said of a whole image; read with `consensus`."""
+    spread: float = Field(default=0.8, ge=0, lt=1)
+    """Share of the neighbours, and of theirs; 0 is the image alone."""
 
 
 class TemperatureConfig(Part):

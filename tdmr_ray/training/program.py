@@ -89,10 +89,7 @@ def make_program(config: TrialConfig, task: Task) -> Program:
     device = pick_device()
     fitted = fit_teacher(config, task, resident_foundation(config.foundation.name), device)
     views = training_views(config, task)
-    settings = config.signals
-    signals = make_signals(
-        fitted.teacher, views, num_views=settings.num_views, consensus=settings.consensus, device=device
-    )
+    signals = make_signals(fitted.teacher, views, config.signals, device)
     weights = {name: value.cpu().contiguous() for name, value in fitted.teacher.state_dict().items()}
     return Program(weights, signals, fitted.history, fitted.val_top1)
 

@@ -6,18 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array
+from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch, Views
 from tdmr_ray.method.teacher import ProxySpace, Teacher
-from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.config import SignalsConfig, TrialConfig
 
 Answerer = Callable[[Tensor], ProxySpace]
 """From images in 0..1, [B, 3, H, W], to what is said of them."""
 
 CONSENSUS_VIEWS = 8
 """Views of an image that are averaged for what a teacher says of it as a whole."""
+SPREADING_STEPS = 30
+"""Of the series over neighbours; 0.8**30 is 0.001."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +54,61 @@ def training_views(config: TrialConfig, task: Task) -> Views:
 
 
 @torch.no_grad()
-def make_signals(
-    teacher: Teacher, views: Views, *, num_views: int, consensus: float = 0.0, device: torch.device
-) -> Signals:
-    """Run a teacher over `num_views` views of every image.
+def make_signals(teacher: Teacher, views: Views, settings: SignalsConfig, device: torch.device) -> Signals:
+    """Run a teacher over K views of every image.
 
     Args:
         teacher: Already reprogrammed.
         views: Of N images.
-        num_views: K.
-        consensus: Share, 0..1, of what the teacher says of the image as a whole in what it says of one view.
+        settings: K, and how far what is said of a view moves to what is said of the whole image.
         device: Of the teacher.
     """
-    whole = image_consensus(teacher, views, device) if consensus else None
-    answers = [_answer_view(teacher, views, number, whole, consensus, device) for number in range(num_views)]
+    whole = _whole_images(teacher, views, settings, device) if settings.consensus else None
+    answers = [
+        _answer_view(teacher, views, number, whole, settings.consensus, device) for number in range(settings.num_views)
+    ]
     embedding, logits = (np.stack(parts) for parts in zip(*answers, strict=True))
     return Signals(embedding, logits)
+
+
+def _whole_images(teacher: Teacher, views: Views, settings: SignalsConfig, device: torch.device) -> ProxySpace:
+    said = image_consensus(teacher, views, device)
+    if not settings.neighbors:
+        return said
+    return spread_over_neighbors(said, neighbors=settings.neighbors, spread=settings.spread)
+
+
+def spread_over_neighbors(said: ProxySpace, *, neighbors: int, spread: float) -> ProxySpace:
+    """What is said of each image, averaged with what is said of similar ones, of those similar to them, and so on.
+
+    Z = (1 - spread) * (said + spread * P @ said + spread**2 * P @ P @ said + ...), where the rows of P weigh an image's
+    neighbours by their similarity and sum to 1. Images that look alike to a foundation mostly have one class, so an
+    answer that stands alone among its neighbours is outvoted. Unchanged where all say the same, or for spread 0.
+
+    Args:
+        said: Embedding [N, d], which also says who is similar (cosine), and logits [N, C].
+        neighbors: Of each image, at most N - 1; a neighbour of an image has it as one, too.
+        spread: 0..1, not 1.
+
+    Source: Zhou et al. 2003, "Learning with Local and Global Consistency" (with the random walk in place of the
+    symmetric matrix, so that logits keep their scale); for deep networks Iscen et al. 2019, arXiv 1904.04717.
+    """
+    walk = _walk_to_neighbors(said.embedding.numpy(), min(neighbors, len(said.embedding) - 1))
+    start = np.concatenate([tensor.numpy() for tensor in said], axis=1)
+    spread_out = start
+    for _ in range(SPREADING_STEPS):
+        spread_out = (1 - spread) * start + spread * (walk @ spread_out)
+    width = said.embedding.shape[1]
+    both = torch.from_numpy(spread_out.astype(np.float32))
+    return ProxySpace(both[:, :width], both[:, width:])
+
+
+def _walk_to_neighbors(embedding: NDArray[np.float32], neighbors: int) -> csr_array:
+    """Probabilities of a step from an image to a similar one, [N, N]; rows sum to 1."""
+    graph = kneighbors_graph(embedding, neighbors, mode="distance", metric="cosine")
+    graph.data = np.clip(1.0 - graph.data, 1e-6, 1.0) ** 3
+    similarity = graph.maximum(graph.T)
+    return csr_array(diags_array(1.0 / np.asarray(similarity.sum(axis=1)).ravel()) @ similarity)
 
 
 @torch.no_grad()

@@ -188,30 +188,6 @@ def test_mixed_views_have_signals_like_any_other(tiny_config: TrialConfig, tiny_
     assert all(torch.isfinite(torch.tensor(row["train/loss"])) for row in run(config, tiny_task, mixed))
 
 
-def test_consensus_moves_answers_from_the_view_to_the_image(tiny_config: TrialConfig, tiny_task: Task) -> None:
-    rows = torch.arange(42)
-    said = {}
-    for share in (0.0, 0.5, 1.0):
-        signals = make_program(tiny_config.replace(signals__consensus=share), tiny_task).signals
-        said[share] = [signals.batch(rows, torch.full((42,), view)) for view in (0, 1)]
-    first, second = said[1.0]
-    assert torch.equal(first.logits, second.logits)
-    assert torch.equal(first.embedding, second.embedding)
-    assert not torch.equal(said[0.0][0].logits, said[0.0][1].logits)
-    middle = (said[0.0][0].logits + first.logits) / 2
-    torch.testing.assert_close(said[0.5][0].logits, middle, atol=0.01, rtol=0.01)
-
-
-def test_a_mixed_view_has_the_consensus_of_both_images_by_its_ratio(tiny_config: TrialConfig, tiny_task: Task) -> None:
-    whole = make_program(tiny_config.replace(signals__consensus=1.0), tiny_task).signals.logits[0].astype("float32")
-    config = tiny_config.with_values({"signals.consensus": 1.0, "views.mix": 1.0})
-    mixed = make_program(config, tiny_task).signals.logits[0].astype("float32")
-    view = training_views(config, tiny_task).batch(torch.arange(42), 0)
-    ratio = view.ratio[:, None].numpy()
-    expected = ratio * whole + (1 - ratio) * whole[view.partner.numpy()]
-    torch.testing.assert_close(torch.tensor(mixed), torch.tensor(expected), atol=0.02, rtol=0.02)
-
-
 def test_a_learned_temperature_moves_within_its_bounds_and_restores(
     tiny_config: TrialConfig, tiny_task: Task, program: Program
 ) -> None:
@@ -245,6 +221,7 @@ CHANGES = [
     {"views.rotation_deg": 3},
     {"signals.num_views": 3},
     {"signals.consensus": 0.5},
+    {"signals.neighbors": 3},
     {"pseudo_labels.rounds": 1},
     {"prompt.kind": "masked"},
     {"seed": 1},
