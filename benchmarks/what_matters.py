@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.results_file import FOLDER, write_results
 from benchmarks.resumable import Row, run_missing
 from tdmr_ray.data.task import load_task
-from tdmr_ray.data.views import ViewConfig
 from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TrialConfig, hash_json
@@ -38,16 +37,12 @@ BASE: dict[str, Any] = {
     "data.shots": 5,
     "data.unlabeled": True,
     "signals.consensus": 0.5,
+    "views.strength": 0.5,
 }
 Settings = dict[str, dict[str, Any]]
 """By label, what differs from the base."""
 
 MOVING = {"temperature.start": 6.0, "temperature.end": 2.0}
-HALF_AS_STRONG = {
-    f"views.{name}": value / 2
-    for name, value in ViewConfig().model_dump().items()
-    if name in ("rotation_deg", "scale", "shear", "shift", "contrast", "brightness")
-}
 FACTORS: dict[str, Settings] = {
     "prompt": {
         **{f"border {px} px": {"prompt.size_px": px} for px in (2, 4, 8)},
@@ -77,10 +72,12 @@ FACTORS: dict[str, Settings] = {
     "labels": {f"weight {weight:g}": {"distill.labels_weight": weight} for weight in (0.0, 1.0)},
     "images without labels": {"left out": {"data.unlabeled": False}},
     "consensus": {f"{share:g}": {"signals.consensus": share} for share in (0.0, 1.0)},
+    "neighbors": {f"{count}": {"signals.neighbors": count} for count in (3, 6, 12)},
+    "batch size": {f"{size}": {"distill.batch_size": size} for size in (32, 128)},
     "mixed views": {f"{share:g}": {"views.mix": share} for share in (0.3, 0.7)},
     "learning rate": {f"{rate:g}": {"distill.lr": rate} for rate in (0.006, 0.02)},
     "longest gradient": {"any": {"distill.clip_norm": 1e9}},
-    "views": {"half as strong": HALF_AS_STRONG},
+    "strength of views": {f"{factor:g}": {"views.strength": factor} for factor in (0.25, 1.0)},
     "own answers as signals": {"half, 3 stages": {"distill.own_share": 0.5, "distill.num_stages": 3}},
     "own answers as labels of the teacher": {"1 round": {"pseudo_labels.rounds": 1}},
 }

@@ -22,6 +22,8 @@ class ViewConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    strength: float = Field(default=1.0, ge=0, le=1)
+    """Factor on all that follows but `mix`; less for images that differ much from each other already."""
     rotation_deg: float = Field(default=15.0, ge=0, le=180)
     scale: float = Field(default=0.2, ge=0, lt=1)
     """Sizes from 1 - scale to 1 + scale, each axis for itself by a third of it."""
@@ -80,7 +82,7 @@ class Views:
     def _augment(self, rows: Tensor, draws: Tensor) -> Tensor:
         config = self.config
         images = self.images[rows].float().div_(255.0)
-        spread = draws * 2 - 1
+        spread = (draws * 2 - 1) * config.strength
         theta = _affine_matrices(spread, config)
         if self.mirror:
             theta[:, :, 0] *= torch.where(draws[:, 8] < 0.5, -1.0, 1.0)[:, None]

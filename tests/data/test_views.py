@@ -29,6 +29,13 @@ def test_a_view_does_not_depend_on_its_batch(mix: float, rows: list[int]) -> Non
     assert torch.equal(some.ratio, whole.ratio[rows])
 
 
+def test_strength_is_a_factor_on_every_distortion() -> None:
+    halves = {name: value / 2 for name, value in ViewConfig().model_dump().items() if name not in ("strength", "mix")}
+    expected = views(ViewConfig(**halves)).batch(torch.arange(20), 1).images
+    half = views(ViewConfig(strength=0.5)).batch(torch.arange(20), 1).images
+    torch.testing.assert_close(half, expected, atol=1e-4, rtol=0)
+
+
 def test_seed_view_and_row_each_make_another_picture() -> None:
     rows = torch.tensor([1])
     first = views().batch(rows, 0).images
@@ -42,8 +49,9 @@ def test_a_batch_may_hold_different_views() -> None:
     assert torch.equal(mixed[1], views().batch(torch.tensor([2]), 7).images[0])
 
 
-def test_without_strength_a_view_is_its_image() -> None:
-    batch = views(STILL).batch(torch.arange(20), 3)
+@pytest.mark.parametrize("config", [STILL, ViewConfig(strength=0)])
+def test_without_strength_a_view_is_its_image(config: ViewConfig) -> None:
+    batch = views(config).batch(torch.arange(20), 3)
     torch.testing.assert_close(batch.images, images().float() / 255, atol=1e-5, rtol=0)
     assert torch.equal(batch.partner, torch.arange(20))
     assert torch.equal(batch.ratio, torch.ones(20))
