@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tdmr_ray.errors import InputError
 
-State = Literal["complete", "pruned", "failed"]
+State = Literal["running", "complete", "pruned", "failed"]
 Phase = Literal["search", "confirm"]
 TDMR = "tdmr"
 BELOW_SCRATCH = "teacher below scratch"
@@ -38,12 +38,14 @@ class TrialRecord(BaseModel):
         role: `tdmr` or the name of a control.
         config: Nested; its dotted paths are the names in the space file.
         values: The searched parameters' values, as Optuna knows them.
+        state: `running` until the trial has ended; after a stop, such a trial is to be gone on with.
         curve: The objective after each epoch.
         metrics: Of the last epoch; `test/` only in the confirmation.
         teacher: Key of the teacher's program, '' if none took part.
         seconds: From start to end, waiting apart.
         threads: CPU threads it ran with; a replay needs the same number for the same bits.
         artifacts: Where the confirmation left weights, seen from the results' folder.
+        restarts: How often its process died and another one went on.
         notes: What a reader should know, such as that the teacher is worse than the target without one.
     """
 
@@ -70,6 +72,7 @@ class TrialRecord(BaseModel):
     data: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     artifacts: str = ""
+    restarts: int = 0
     error: str = ""
     notes: tuple[str, ...] = ()
 

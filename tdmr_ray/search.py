@@ -2,13 +2,17 @@
 
 import json
 import os
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import optuna
 import typer
+from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
@@ -52,7 +56,9 @@ def search(
     root = out or DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
     check_weights(plan)
     prepare_out(root, resume=resume)
-    sys.exit(_run(plan, root, store or default_store(), address, console, verbose=verbose))
+    with owned(root):
+        code = _run(plan, root, store or default_store(), address, console, verbose=verbose)
+    sys.exit(code)
 
 
 def default_store() -> Path:
@@ -87,7 +93,7 @@ def prepare_out(root: Path, *, resume: bool) -> None:
     Raises:
         InputError: If it is in use and `resume` is not given, cannot be written, or there is nothing to resume.
     """
-    used = root.exists() and any(root.iterdir()) if root.is_dir() else root.exists()
+    used = any(not path.name.startswith(".") for path in root.iterdir()) if root.is_dir() else root.exists()
     if used and not resume:
         raise InputError("--out", f"{root} exists already; give another folder, or --resume to go on in it")
     if resume and not used:
@@ -99,6 +105,25 @@ def prepare_out(root: Path, *, resume: bool) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError("--out", f"{root} cannot be written: {error.strerror}; give another folder") from error
+
+
+@contextmanager
+def owned(root: Path) -> Iterator[None]:
+    """Keep other processes out of a folder of results; a dead one's hold goes with it.
+
+    Raises:
+        InputError: If another process works in it.
+    """
+    lock, owner = FileLock(root / ".lock"), root / ".owner"
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
+        raise InputError("--out", f"{root} is in use by {who}; wait for it, or give another folder") from None
+    with lock:
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now():%Y-%m-%d %H:%M:%S}")
+        yield
+        owner.unlink(missing_ok=True)
 
 
 def describe(space: Space, console: Console) -> None:
@@ -131,9 +156,10 @@ def _run(space: Space, root: Path, store: Path, address: str | None, console: Co
     from tdmr_ray.runner.cluster import num_slots, ray_session
     from tdmr_ray.runner.environment import describe_environment
     from tdmr_ray.runner.estimate import estimate_seconds
+    from tdmr_ray.runner.folders import Folders
     from tdmr_ray.runner.loop import interruptible
     from tdmr_ray.runner.progress import pretty_seconds
-    from tdmr_ray.runner.search import Folders, Search, measure_targets
+    from tdmr_ray.runner.search import Search, measure_targets
     from tdmr_ray.store import Store
 
     torch.set_num_threads(space.resources.cpu)

@@ -5,7 +5,7 @@ Keys inside a parameter are Optuna's own words; names are dotted paths of `Trial
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
@@ -16,6 +16,7 @@ PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "signals.")
 """Parameters that a teacher depends on; the others only steer its target."""
 
 Value = str | int | float | bool
+SamplerName = Literal["tpe", "gp", "nsga2", "random"]
 
 
 class Section(BaseModel):
@@ -94,10 +95,20 @@ class Parameter(Section):
         count = int((self.high - self.low) / step + 1e-9) + 1
         return tuple(self.low + index * step for index in range(count))
 
+    def contains(self, value: Value) -> bool:
+        """Whether a value is legal."""
+        if self.choices is not None:
+            return any(_same(value, choice) for choice in self.choices)
+        if isinstance(value, str | bool) or self.low is None or self.high is None:
+            return False
+        if self.grid is not None:
+            return any(abs(float(option) - value) < 1e-9 * max(1.0, abs(value)) for option in self.grid)
+        return bool(self.low <= value <= self.high)
+
     def nearest(self, value: Value) -> Value:
         """The legal value nearest to another; the first choice where there is no order."""
         if self.choices is not None:
-            return value if value in self.choices else self.choices[0]
+            return next((choice for choice in self.choices if _same(value, choice)), self.choices[0])
         assert self.low is not None and self.high is not None, "checked when the file was read"
         number = value if isinstance(value, int | float) else self.low
         inside = min(max(number, self.low), self.high)
@@ -130,6 +141,8 @@ class Space(Section):
     budget: Budget = Budget()
     confirm: Confirm = Confirm()
     resources: Resources = Resources()
+    sampler: SamplerName = "tpe"
+    """Which of Optuna's samplers draws configurations."""
     seed: int = Field(default=0, ge=0)
     search: dict[str, Parameter] = Field(default_factory=dict)
     fixed: dict[str, Any] = Field(default_factory=dict)
@@ -160,12 +173,28 @@ class Space(Section):
 
     def default_values(self) -> dict[str, Value]:
         """The searched parameters at `TrialConfig`'s defaults, or as near to them as the space allows."""
-        defaults = TrialConfig().flat()
+        return self.values_near(TrialConfig())
+
+    def values_near(self, config: TrialConfig) -> dict[str, Value]:
+        """The searched parameters as in another configuration, or as near to it as the space allows."""
+        wanted = config.flat()
         values: dict[str, Value] = {}
         for name in ordered_by_condition(self.search):
             if self._is_searched(name, values):
-                values[name] = self.search[name].nearest(defaults[name])
+                values[name] = self.search[name].nearest(wanted[name])
         return values
+
+    def values_of(self, config: TrialConfig) -> dict[str, Value] | None:
+        """The values of the searched parameters that give just this configuration; None if it is outside."""
+        flat = config.flat()
+        values: dict[str, Value] = {}
+        for name in ordered_by_condition(self.search):
+            if self._is_searched(name, values):
+                if not self.search[name].contains(flat[name]):
+                    return None
+                values[name] = self.search[name].nearest(flat[name])
+        pair = (config.foundation.name, config.target.name)
+        return values if pair in self.all_pairs and self.config(values, *pair) == config else None
 
     def num_configurations(self) -> int:
         """Different combinations of the discrete parameters, with conditions; continuous ones count once."""
@@ -204,6 +233,11 @@ class Space(Section):
             drawn.get(other, None if other in self.search else pinned[other]) in allowed
             for other, allowed in self.search[name].when.items()
         )
+
+
+def _same(value: Value, choice: Value) -> bool:
+    """Equal, and not merely as `True` and 1 are."""
+    return value == choice and isinstance(value, bool) == isinstance(choice, bool)
 
 
 def _draw(trial: Suggester, name: str, parameter: Parameter) -> Value:

@@ -82,10 +82,10 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
     """Rank the pairs of one search; test decides nothing.
 
     Args:
-        records: All of it.
+        records: All of it; trials that have not ended are left out.
         costs: For each target name its `params`, `macs` and `latency_ms`.
     """
-    records = list(records)
+    records = [record for record in records if record.state != "running"]
     pairs = dict.fromkeys(record.pair.name for record in records if record.role == TDMR)
     rows = [row for name in pairs for row in _pair_rows(name, records, costs)]
     rows.sort(key=lambda row: (row.confirmed, row.val.mean), reverse=True)

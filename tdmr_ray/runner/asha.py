@@ -30,23 +30,23 @@ def rung_epochs(num_epochs: int) -> tuple[int, ...]:
 
 
 class Rungs:
-    """Scores of each pair's trials at each rung."""
+    """Scores of each pair's trials at each rung, by the trial's id; the same whether entered or read from records."""
 
     def __init__(self, num_epochs: int, records: Iterable[TrialRecord] = ()) -> None:
         self.epochs = rung_epochs(num_epochs)
-        self.scores: dict[tuple[str, int], list[float]] = defaultdict(list)
+        self.scores: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
         for record in records:
             for epoch in self.epochs:
                 if record.phase == "search" and len(record.curve) >= epoch:
-                    self.scores[record.pair.name, epoch].append(record.curve[epoch - 1])
+                    self.scores[record.pair.name, epoch][record.id] = record.curve[epoch - 1]
 
-    def goes_on(self, pair: str, epoch: int, score: float) -> bool:
-        """Enter a score; True unless the epoch is a rung and the score is below the best third there."""
+    def goes_on(self, pair: str, name: str, epoch: int, score: float) -> bool:
+        """Enter a trial's score; True unless the epoch is a rung and the score is below the best third there."""
         if epoch not in self.epochs:
             return True
         known = self.scores[pair, epoch]
-        known.append(score)
-        return score >= float(np.quantile(known, 1 - 1 / REDUCTION))
+        known[name] = score
+        return score >= float(np.quantile(list(known.values()), 1 - 1 / REDUCTION))
 
 
 class PairAsha(FIFOScheduler):
@@ -59,6 +59,6 @@ class PairAsha(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Go on or stop."""
         score = result.get(f"metrics/{self.objective}")
-        if score is None or self.rungs.goes_on(result["pair"], int(result["epoch"]), float(score)):
+        if score is None or self.rungs.goes_on(result["pair"], result["id"], int(result["epoch"]), float(score)):
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)

@@ -1,16 +1,21 @@
 """Between Tune and us: jobs go in, records come out."""
 
 import importlib.metadata
+from collections import deque
 from typing import Any, Protocol
 
+import ray.exceptions
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from tdmr_ray.records import State, TrialRecord
+from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Job, Source
 from tdmr_ray.space import Resources
 
+MAX_RESTARTS = 2
+"""Of a trial whose process dies; after that the fault is taken to be its own."""
 VERSIONS = {name: importlib.metadata.version(name) for name in ("tdmr_ray", "torch", "timm", "ray", "optuna")}
 
 
@@ -23,6 +28,12 @@ class Listener(Protocol):
     def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
         """An epoch of a job is over."""
 
+    def goes_on(self, job: Job, record: TrialRecord) -> None:
+        """A job was not stopped after its last epoch; its record so far."""
+
+    def lost(self, job: Job, reason: str) -> None:
+        """A job's process died; it will be started again."""
+
     def ended(self, job: Job, record: TrialRecord) -> None:
         """A job is over."""
 
@@ -33,28 +44,36 @@ class JobSearcher(Searcher):
     Args:
         source: Of jobs.
         place: What an actor must know besides the job; see `TrialActor`.
+        folders: Of the search.
         max_concurrent: Jobs at the same time.
+
+    Attributes:
+        live: The jobs that run, by Tune's name for a trial.
+        lost: Jobs whose process died, to be handed out again.
     """
 
-    def __init__(self, source: Source, place: dict[str, Any], max_concurrent: int) -> None:
+    def __init__(self, source: Source, place: dict[str, Any], folders: Folders, max_concurrent: int) -> None:
         super().__init__()
-        self.source, self.place, self.max_concurrent = source, place, max_concurrent
+        self.source, self.place, self.folders, self.max_concurrent = source, place, folders, max_concurrent
         self.live: dict[str, Job] = {}
+        self.lost: deque[Job] = deque()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """The next job as an actor's configuration; None to wait, FINISHED when there is none left."""
         if len(self.live) >= self.max_concurrent:
             return None
-        job = self.source.next_job()
+        job = self.lost.popleft() if self.lost else self.source.next_job()
         if job is None:
-            return str(Searcher.FINISHED) if self.source.exhausted else None
+            return str(Searcher.FINISHED) if self.source.exhausted and not self.live else None
         self.live[trial_id] = job
         return {
             **self.place,
+            "id": job.id,
             "config": job.config.model_dump(mode="json"),
             "pair": job.pair.name,
             "finalist": job.phase == "confirm",
-            "artifacts": f"{self.place['artifacts']}/{job.id}",
+            "artifacts": str(self.folders.artifacts / job.id),
+            "checkpoint": str(self.folders.checkpoint(job.id)),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -79,71 +98,110 @@ class JobEvents(tune.Callback):
     ) -> None:
         self.searcher, self.resources, self.listeners, self.objective = searcher, resources, listeners, objective
         self.curves: dict[str, list[float]] = {}
+        self.restarts: dict[str, int] = {}
         self.ending = False
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Tune's word for a process that begins with a trial."""
         self.curves[trial.trial_id] = []
+        job = self.searcher.live[trial.trial_id]
         for listener in self.listeners:
-            listener.started(self.searcher.live[trial.trial_id])
+            listener.started(job)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """After each epoch."""
+        """After each epoch; a trial that goes on from a checkpoint also says how the epochs before it ended."""
         if result["error"]:
             return
-        self.curves[trial.trial_id].append(result["metrics"][self.objective])
-        for listener in self.listeners:
-            listener.epoch_ended(self.searcher.live[trial.trial_id], result["metrics"])
+        job, curve = self.searcher.live[trial.trial_id], self.curves[trial.trial_id]
+        for metrics in (*result["earlier"], result["metrics"]):
+            curve.append(metrics[self.objective])
+            for listener in self.listeners:
+                listener.epoch_ended(job, metrics)
+        if not result.get("done"):
+            record = self._record(job, trial, result, "running")
+            for listener in self.listeners:
+                listener.goes_on(job, record)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial is over: finished, stopped early, or failed in a way that the process survived."""
         result = trial.last_result or {}
         job = self.searcher.live.pop(trial.trial_id)
         if result.get("error"):
-            self._tell(job, trial, "failed", result["error"])
+            self._end(job, trial, "failed", result["error"])
         elif result.get("epoch", 0) >= job.config.num_epochs:
-            self._tell(job, trial, "complete")
+            self._end(job, trial, "complete")
         elif not self.ending:
-            self._tell(job, trial, "pruned")
+            self._end(job, trial, "pruned")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial took its process with it, perhaps before it began."""
+        """A trial took its process with it, perhaps before it began; another process goes on, but not for ever."""
         if trial.trial_id not in self.curves:
             self.on_trial_start(iteration, trials, trial)
         job = self.searcher.live.pop(trial.trial_id)
-        cause = trial.get_error() or trial.get_pickled_error()
-        lines = str(cause).strip().splitlines() or ["the process died without a word"]
-        self._tell(job, trial, "failed", f"the trial's process died: {lines[-1]}")
+        count = self.restarts.get(job.id, 0)
+        reason, may_go_on = why_it_died(trial)
+        if not may_go_on or count == MAX_RESTARTS:
+            again = f" ({count + 1} times)" if count else ""
+            self._end(job, trial, "failed", f"the trial's process died{again}: {reason}")
+            return
+        self.restarts[job.id] = count + 1
+        self.curves.pop(trial.trial_id)
+        self.searcher.lost.append(job)
+        for listener in self.listeners:
+            listener.lost(job, reason)
 
-    def _tell(self, job: Job, trial: Trial, state: State, error: str = "") -> None:
-        result = trial.last_result or {}
-        hours = result.get("seconds", 0.0) / 3600
-        record = TrialRecord(
-            id=job.id,
-            phase=job.phase,
-            role=job.role,
-            pair=job.pair,
-            config=job.config.model_dump(mode="json"),
-            values=dict(job.values),
-            state=state,
-            metrics=result.get("metrics", {}),
-            curve=self.curves.pop(trial.trial_id, []),
-            confusion=result.get("confusion"),
-            teacher=result.get("teacher", ""),
-            teacher_reused=result.get("teacher_reused", False),
-            seed=job.config.seed,
-            seconds=round(result.get("seconds", 0.0), 3),
-            cpu_hours=hours * self.resources.cpu,
-            gpu_hours=hours * self.resources.gpu,
-            threads=result.get("threads", 1),
-            device=result.get("device", "cpu"),
-            data=result.get("data", ""),
-            versions=VERSIONS,
-            artifacts=result.get("artifacts", ""),
-            error=error,
-        )
+    def _end(self, job: Job, trial: Trial, state: State, error: str = "") -> None:
+        record = self._record(job, trial, trial.last_result or {}, state, error)
+        self.curves.pop(trial.trial_id, None)
         self.searcher.source.tell(job, record)
         for listener in self.listeners:
             listener.ended(job, record)
+
+    def _record(self, job: Job, trial: Trial, result: dict[str, Any], state: State, error: str = "") -> TrialRecord:
+        hours = result.get("seconds", 0.0) / 3600
+        return blank_record(job).model_copy(
+            update={
+                "state": state,
+                "metrics": result.get("metrics", {}),
+                "curve": list(self.curves.get(trial.trial_id, [])),
+                "confusion": result.get("confusion"),
+                "teacher": result.get("teacher", ""),
+                "teacher_reused": result.get("teacher_reused", False),
+                "seconds": round(result.get("seconds", 0.0), 3),
+                "cpu_hours": hours * self.resources.cpu,
+                "gpu_hours": hours * self.resources.gpu,
+                "threads": result.get("threads", 1),
+                "device": result.get("device", "cpu"),
+                "data": result.get("data", ""),
+                "artifacts": result.get("artifacts", ""),
+                "restarts": self.restarts.get(job.id, 0),
+                "error": error,
+                "notes": tuple(result.get("notes", ())),
+            }
+        )
+
+
+def blank_record(job: Job) -> TrialRecord:
+    """What is known of a job before its first epoch."""
+    return TrialRecord(
+        id=job.id,
+        phase=job.phase,
+        role=job.role,
+        pair=job.pair,
+        config=job.config.model_dump(mode="json"),
+        values=dict(job.values),
+        state="running",
+        seed=job.config.seed,
+        seconds=0.0,
+        versions=VERSIONS,
+    )
+
+
+def why_it_died(trial: Trial) -> tuple[str, bool]:
+    """The reason in a line, and whether another process may go on: not where memory was too small."""
+    cause = trial.get_pickled_error()
+    lines = str(cause or trial.get_error() or "").strip().splitlines() or ["it left no word"]
+    out_of_memory = isinstance(cause, MemoryError | ray.exceptions.OutOfMemoryError) or "OutOfMemory" in lines[-1]
+    return lines[-1], not (out_of_memory or "MemoryError" in lines[-1])

@@ -13,6 +13,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tdmr_ray.runner.cluster import num_slots
 from tdmr_ray.runner.events import JobEvents, JobSearcher, Listener
+from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Source
 from tdmr_ray.runner.trainable import TrialActor
 from tdmr_ray.space import Resources
@@ -70,7 +71,7 @@ def run_jobs(
     *,
     resources: Resources,
     store: Path,
-    artifacts: Path,
+    folders: Folders,
     objective: str,
     listeners: tuple[Listener, ...],
     interrupt: Interrupt,
@@ -82,7 +83,7 @@ def run_jobs(
         source: Of jobs; told how each ended.
         resources: Of one trial.
         store: Folder of the programs.
-        artifacts: Folder for what finalists leave.
+        folders: Of the search: what finalists leave, and what interrupted trials go on from.
         objective: Metric that makes the curve.
         listeners: Told about each start, epoch and end.
         interrupt: Set by Ctrl-C.
@@ -90,8 +91,8 @@ def run_jobs(
     """
     if source.exhausted:
         return
-    place = {"store": str(store), "artifacts": str(artifacts), "threads": resources.cpu}
-    searcher = JobSearcher(source, place, num_slots(resources))
+    place = {"store": str(store), "threads": resources.cpu}
+    searcher = JobSearcher(source, place, folders, num_slots(resources))
     events = JobEvents(searcher, resources, listeners, objective)
     with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch:
         tune.run(
@@ -99,7 +100,7 @@ def run_jobs(
             name="trials",
             search_alg=searcher,
             scheduler=scheduler or FIFOScheduler(),
-            num_samples=source.num_left,
+            num_samples=-1,
             resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
             reuse_actors=True,
             storage_path=scratch,

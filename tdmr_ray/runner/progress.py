@@ -80,6 +80,14 @@ class Progress:
             row.best = max(row.best or 0.0, metrics[self.objective])
         self._line(force=False)
 
+    def goes_on(self, job: Job, record: TrialRecord) -> None:
+        """Nothing to show."""
+
+    def lost(self, job: Job, reason: str) -> None:
+        """Says so."""
+        self._row(job).running -= 1
+        self.console.print(f"[yellow]lost[/yellow] {job.pair.name} {job.id}: {reason}; it goes on in another process")
+
     def ended(self, job: Job, record: TrialRecord) -> None:
         """Counts a finished job; failures are said at once."""
         row = self._row(job)

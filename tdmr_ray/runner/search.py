@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +11,8 @@ from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.models.cost import TargetCost, measure_target
 from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, noted_below_scratch
 from tdmr_ray.runner.asha import PairAsha, Rungs
+from tdmr_ray.runner.events import blank_record
+from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Job, Queue, Source, confirmation_jobs, num_steps, resident_task
 from tdmr_ray.runner.loop import Interrupt, run_jobs
 from tdmr_ray.runner.progress import Progress
@@ -22,53 +23,38 @@ from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 
 
-@dataclass(frozen=True)
-class Folders:
-    """The files of a search; names are a promise to the outside."""
-
-    root: Path
-
-    @property
-    def ledger(self) -> Path:
-        """Every trial."""
-        return self.root / "records.jsonl"
-
-    @property
-    def tensorboard(self) -> Path:
-        """One folder a trial."""
-        return self.root / "tensorboard"
-
-    @property
-    def artifacts(self) -> Path:
-        """Weights of finalists, until the best of each pair are chosen."""
-        return self.root / "finalists"
-
-    @property
-    def best(self) -> Path:
-        """What is shipped, a folder for each pair."""
-        return self.root / "best"
-
-    @property
-    def study(self) -> Path:
-        """For optuna-dashboard."""
-        return self.root / "study.sqlite3"
-
-
 class LedgerWriter:
-    """A listener that appends each record to the ledger."""
+    """A listener that keeps the ledger: a line when a trial starts, at each rung that it passes, and when it ends.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    Args:
+        folders: Of the search; an ended trial's checkpoint is removed.
+        rungs: Epochs after which a running trial's record is written.
+    """
+
+    def __init__(self, folders: Folders, rungs: tuple[int, ...] = ()) -> None:
+        self.ledger, self.folders, self.rungs = Ledger(folders.ledger), folders, rungs
+        self.known = {record.id for record in self.ledger.read()}
 
     def started(self, job: Job) -> None:
-        """Nothing to write yet."""
+        """One line for a new trial, so that nothing that was drawn is lost."""
+        if job.id not in self.known:
+            self.ledger.append(blank_record(job))
 
     def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
         """Nothing to write yet."""
 
+    def goes_on(self, job: Job, record: TrialRecord) -> None:
+        """One line at a rung."""
+        if len(record.curve) in self.rungs:
+            self.ledger.append(record)
+
+    def lost(self, job: Job, reason: str) -> None:
+        """Nothing to write: the record says already that the trial has not ended."""
+
     def ended(self, job: Job, record: TrialRecord) -> None:
-        """One line."""
+        """The last line."""
         self.ledger.append(record)
+        self.folders.checkpoint(job.id).unlink(missing_ok=True)
 
 
 class Search:
@@ -104,8 +90,11 @@ class Search:
     def _search(self) -> None:
         records = self.ledger.read()
         studies = PairStudies(self.space, records)
+        self._say_outside(studies.outside)
         self.progress.begin("search", list(studies.studies), studies.num_left)
-        self._run_jobs(studies, PairAsha(Rungs(self.space.budget.epochs, records), self.objective))
+        outside = {record.id for record in studies.outside}
+        inside = [record for record in records if record.id not in outside]
+        self._run_jobs(studies, Rungs(self.space.budget.epochs, inside))
         self.folders.study.unlink(missing_ok=True)
         export_studies(studies.studies, f"sqlite:///{self.folders.study}")
 
@@ -118,23 +107,34 @@ class Search:
             return
         work = {job.id: float(num_steps(job.config)) for job in jobs}
         self.progress.begin("confirmation", list(dict.fromkeys(job.pair.name for job in jobs)), len(jobs), work)
-        self._run_jobs(Queue(jobs), None)
+        self._run_jobs(Queue(jobs), Rungs(0))
 
     def _note_weak_teachers(self) -> None:
         for record in noted_below_scratch(self.ledger.read()):
             self.ledger.append(record)
             self.board.noted(record)
 
-    def _run_jobs(self, source: Source, scheduler: PairAsha | None) -> None:
+    def _say_outside(self, outside: list[TrialRecord]) -> None:
+        """List the trials that do not count any more."""
+        if not outside:
+            return
+        names = ", ".join(record.id for record in outside)
+        self.progress.console.print(
+            f"{len(outside)} earlier trials are outside the space and do not count; the best of them open it: {names}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _run_jobs(self, source: Source, rungs: Rungs) -> None:
         run_jobs(
             source,
             resources=self.space.resources,
             store=self.store.local,
-            artifacts=self.folders.artifacts,
+            folders=self.folders,
             objective=self.objective,
-            listeners=(LedgerWriter(self.ledger), self.board, self.progress),
+            listeners=(LedgerWriter(self.folders, rungs.epochs), self.board, self.progress),
             interrupt=self.interrupt,
-            scheduler=scheduler,
+            scheduler=PairAsha(rungs, self.objective),
         )
 
 

@@ -4,53 +4,70 @@ A trial that was stopped early is told as PRUNED with its intermediate values; R
 COMPLETE with the score of its last epoch. Knows nothing about Ray.
 """
 
-import warnings
+from collections import deque
 from collections.abc import Iterable
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import TrialState, create_trial
+from optuna.samplers import BaseGASampler, BaseSampler
+from optuna.trial import TrialState
+from pydantic import ValidationError
 
-from tdmr_ray.records import Pair, TrialRecord
+from tdmr_ray.records import Pair, TrialRecord, complete
 from tdmr_ray.runner.jobs import Job, build_job
-from tdmr_ray.space import Parameter, Space
+from tdmr_ray.runner.samplers import build_sampler
+from tdmr_ray.space import Space, Value
+from tdmr_ray.training.config import TrialConfig
 
-MAX_REPEATS = 20
+MAX_DRAWS = 100
+OWN_DRAWS = 5
+"""A sampler that draws what was drawn before so often is helped by chance; after `MAX_DRAWS` the space is used up."""
 REPEATED = "repeated"
 """Marks a trial in Optuna whose configuration was drawn before; it was not run and has no record."""
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+NUM_WINNERS = 3
+"""Of other searches, and of sister pairs, that a pair begins with."""
 
 
 class PairStudies:
     """Hands out the search's jobs, pair by pair in turn, and learns from how they end.
 
-    The first job of a pair has the default configuration (or the nearest to it that the space allows). A
-    configuration that was drawn before is not run again.
+    The first job of a pair has the default configuration (or the nearest to it that the space allows); then come the
+    best of other searches, and of its sister pairs if those have finished trials already. A configuration that was
+    drawn before is not run again.
 
     Args:
         space: What is searched.
-        records: Of an earlier part of the same search; their trials count.
+        records: Of an earlier part of the same search; those that fit the space count, `outside` holds the others.
+        others: Best trials of other searches to begin with; only their configurations count.
+
+    Attributes:
+        studies: By the pair's name.
+        outside: Records whose configuration the space does not hold.
     """
 
-    def __init__(self, space: Space, records: Iterable[TrialRecord] = ()) -> None:
+    def __init__(self, space: Space, records: Iterable[TrialRecord] = (), others: Iterable[TrialRecord] = ()) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = space
         self.pairs = [Pair(foundation=foundation, target=target) for foundation, target in space.all_pairs]
-        self.studies = {pair.name: self._new_study(index, pair) for index, pair in enumerate(self.pairs)}
+        self.studies = {
+            pair.name: optuna.create_study(study_name=pair.name, direction="maximize") for pair in self.pairs
+        }
         self.handed_out = dict.fromkeys(self.studies, 0)
         self.quota = share(space.budget.trials, list(self.studies))
+        self.outside: list[TrialRecord] = []
+        self._finished: list[TrialRecord] = []
+        self._interrupted: deque[Job] = deque()
+        self._openers: dict[str, list[dict[str, Value]]] = {}
         self._trials: dict[str, optuna.Trial] = {}
         self._seen: set[str] = set()
-        for record in records:
-            self._remember(record)
-        for pair in self.pairs:
-            if self.handed_out[pair.name] == 0:
-                self.studies[pair.name].enqueue_trial(space.default_values())
+        searched = [record for record in records if record.phase == "search"]
+        jobs = {record.id: self._job_again(record) for record in searched}
+        self.outside = [record for record in searched if jobs[record.id] is None]
+        self._others = [*self.outside, *others]
+        for record in searched:
+            job = jobs[record.id]
+            if job is not None:
+                self._remember(job, record)
 
     @property
     def exhausted(self) -> bool:
@@ -60,10 +77,16 @@ class PairStudies:
     @property
     def num_left(self) -> int:
         """Trials that are still to be handed out."""
-        return sum(self.quota[name] - self.handed_out[name] for name in self.studies)
+        new = sum(max(0, self.quota[name] - self.handed_out[name]) for name in self.studies)
+        return len(self._interrupted) + new
 
     def next_job(self) -> Job | None:
-        """A new configuration for the pair that got the smallest part of its share; None when all have theirs."""
+        """One that was interrupted, or else a new one for the pair that got the smallest part of its share.
+
+        None when all have theirs.
+        """
+        if self._interrupted:
+            return self._interrupted.popleft()
         open_pairs = [pair for pair in self.pairs if self.handed_out[pair.name] < self.quota[pair.name]]
         if not open_pairs:
             return None
@@ -72,7 +95,6 @@ class PairStudies:
         if job is None:
             self.quota[pair.name] = self.handed_out[pair.name]
             return self.next_job()
-        self.handed_out[pair.name] += 1
         return job
 
     def tell(self, job: Job, record: TrialRecord) -> None:
@@ -82,70 +104,97 @@ class PairStudies:
             trial.report(score, epoch)
         value = record.metrics[self.space.objective.maximize] if record.state == "complete" else None
         study.tell(trial, value, state=STATES[record.state])
+        self._finished.append(record)
 
     def _ask(self, pair: Pair) -> Job | None:
-        """None if the sampler keeps drawing what was drawn before: the space is used up."""
-        study = self.studies[pair.name]
-        for _ in range(MAX_REPEATS):
-            trial = study.ask()
-            config = self.space.suggest(trial, pair.foundation, pair.target)
-            job = build_job(config, phase="search", values=dict(trial.params))
-            if job.id not in self._seen:
-                self._seen.add(job.id)
-                self._trials[job.id] = trial
+        """None if only what was drawn before is drawn again: the space is used up."""
+        openers = self._open(pair)
+        while openers:
+            if (job := self._draw(pair, openers.pop(0))) is not None:
                 return job
-            trial.set_user_attr(REPEATED, True)
-            study.tell(trial, state=TrialState.FAIL)
+        for attempt in range(MAX_DRAWS):
+            if (job := self._draw(pair, None, attempt)) is not None:
+                return job
         return None
 
-    def _remember(self, record: TrialRecord) -> None:
-        """Put a finished trial of the ledger back into its study."""
-        study = self.studies.get(record.pair.name)
-        if study is None or record.phase != "search":
-            return
-        distributions = {
-            name: distribution(self.space.search[name]) for name in record.values if name in self.space.search
-        }
-        if len(distributions) < len(record.values):
-            return
-        study.add_trial(
-            create_trial(
-                state=STATES[record.state],
-                value=record.metrics[self.space.objective.maximize] if record.state == "complete" else None,
-                params=record.values,
-                distributions=distributions,
-                intermediate_values=dict(enumerate(record.curve, start=1)),
-            )
-        )
-        self._seen.add(record.id)
-        self.handed_out[record.pair.name] += 1
+    def _draw(self, pair: Pair, values: dict[str, Value] | None, attempt: int = 0) -> Job | None:
+        """A job with these values, or with what the sampler draws; None if there was such a job before."""
+        study = self.studies[pair.name]
+        if values is not None:
+            study.enqueue_trial(values)
+        study.sampler = self._sampler(pair, attempt)
+        trial = study.ask()
+        if isinstance(study.sampler, BaseGASampler):
+            study.sampler.get_trial_generation(study, study.get_trials(deepcopy=False)[trial.number])
+        job = self._suggest(trial, pair)
+        if job.id in self._seen:
+            trial.set_user_attr(REPEATED, True)
+            study.tell(trial, state=TrialState.FAIL)
+            return None
+        self._hand_out(job, trial)
+        return job
 
-    def _new_study(self, index: int, pair: Pair) -> optuna.Study:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.TPESampler(
-                seed=self.space.seed * 1000 + index,
-                n_startup_trials=max(4, self.space.budget.trials // (4 * len(self.pairs))),
-                constant_liar=True,
-            )
-        return optuna.create_study(study_name=pair.name, direction="maximize", sampler=sampler)
+    def _suggest(self, trial: optuna.Trial, pair: Pair) -> Job:
+        config = self.space.suggest(trial, pair.foundation, pair.target)
+        return build_job(config, phase="search", values=dict(trial.params))
+
+    def _hand_out(self, job: Job, trial: optuna.Trial) -> None:
+        self._seen.add(job.id)
+        self._trials[job.id] = trial
+        self.handed_out[job.pair.name] += 1
+        trial.set_user_attr("id", job.id)
+
+    def _sampler(self, pair: Pair, attempt: int) -> BaseSampler:
+        """The sampler of a pair's next trial; see `samplers` for why it is a new one each time.
+
+        A genetic one has to see every trial, openers too, since it gives each its generation.
+        """
+        seed = (self.space.seed, self.pairs.index(pair), self.handed_out[pair.name], attempt)
+        own = self.space.sampler == "nsga2" or attempt < OWN_DRAWS
+        return build_sampler(self.space.sampler if own else "random", seed=seed, num_trials=self.quota[pair.name])
+
+    def _open(self, pair: Pair) -> list[dict[str, Value]]:
+        """What is left of that with which a pair begins; decided when it begins."""
+        if pair.name not in self._openers:
+            own = [record for record in self._others if record.pair == pair]
+            rest = [record for record in self._others if record.pair != pair]
+            sisters = {record.pair.name: record for record in reversed(self._best(self._finished))}
+            winners = [record for group in (own, rest, sisters.values()) for record in self._best(group)[:NUM_WINNERS]]
+            wanted = [TrialConfig(), *(TrialConfig.model_validate(record.config) for record in winners)]
+            openers = [self.space.values_near(config) for config in wanted]
+            self._openers[pair.name] = [each for place, each in enumerate(openers) if each not in openers[:place]]
+        return self._openers[pair.name]
+
+    def _best(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+        """The finished ones, best first."""
+        objective = self.space.objective.maximize
+        return sorted(complete(records, phase="search"), key=lambda record: -record.metrics[objective])
+
+    def _job_again(self, record: TrialRecord) -> Job | None:
+        """A record's job in this space; None if it is outside."""
+        try:
+            config = TrialConfig.model_validate(record.config)
+        except ValidationError:
+            return None
+        values = self.space.values_of(config)
+        return None if values is None else build_job(config, phase="search", values=values)
+
+    def _remember(self, job: Job, record: TrialRecord) -> None:
+        """Put a trial of the ledger back into its study, as it was asked for and told."""
+        openers = self._open(job.pair)
+        openers[:] = [values for values in openers if values != job.values]
+        again = self._draw(job.pair, dict(job.values))
+        assert again is not None and again.id == job.id, "its values give its configuration, and ids appear once"
+        if record.state == "running":
+            self._interrupted.append(job)
+        else:
+            self.tell(job, record)
 
 
 def share(total: int, names: list[str]) -> dict[str, int]:
     """Divide a number of trials equally; the first names get what is left over."""
     each, left = divmod(total, len(names))
     return {name: each + (index < left) for index, name in enumerate(names)}
-
-
-def distribution(parameter: Parameter) -> BaseDistribution:
-    """A parameter as Optuna stores it."""
-    if parameter.choices is not None:
-        return CategoricalDistribution(parameter.choices)
-    low, high = parameter.low, parameter.high
-    assert low is not None and high is not None, "checked when the file was read"
-    if parameter.is_int:
-        return IntDistribution(int(low), int(high), step=int(parameter.step or 1), log=parameter.log)
-    return FloatDistribution(low, high, step=parameter.step, log=parameter.log)
 
 
 def export_studies(studies: dict[str, optuna.Study], url: str) -> None:

@@ -4,6 +4,7 @@ Scalars of both steps, the prompt as a picture, the label-mapping matrix, a fina
 with every value of the configuration (Tune's own writer drops constants and None).
 """
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -38,13 +39,22 @@ class TensorBoardLog:
         self.writers: dict[str, SummaryWriter] = {}
 
     def started(self, job: Job) -> None:
-        """Opens the trial's folder."""
-        self.writers[job.id] = SummaryWriter(str(self.folder / trial_folder(job, job.config)))
+        """Opens the trial's folder anew; one that goes on from a checkpoint tells its first epochs again."""
+        folder = self.folder / trial_folder(job, job.config)
+        shutil.rmtree(folder, ignore_errors=True)
+        self.writers[job.id] = SummaryWriter(str(folder))
 
     def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
         """Writes an epoch's scalars."""
         for name, value in metrics.items():
             self.writers[job.id].add_scalar(name, value, int(metrics["epoch"]))
+
+    def goes_on(self, job: Job, record: TrialRecord) -> None:
+        """Nothing to write."""
+
+    def lost(self, job: Job, reason: str) -> None:
+        """Closes the folder until the trial is started again."""
+        self.writers.pop(job.id).close()
 
     def ended(self, job: Job, record: TrialRecord) -> None:
         """Writes what is known at the end, and closes the folder."""
@@ -57,6 +67,8 @@ class TensorBoardLog:
             write_picture(writer, "confusion (row: true class)", share / share.sum(dim=1, keepdim=True).clamp(min=1))
         if record.error:
             writer.add_text("error", record.error)
+        if record.notes:
+            writer.add_text("notes", "\n\n".join(record.notes))
         _write_hparams(writer, job, record, self.objective)
         writer.close()
 

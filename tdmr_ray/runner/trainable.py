@@ -13,8 +13,10 @@ from tdmr_ray.models import save_target
 from tdmr_ray.runner.jobs import resident_task
 from tdmr_ray.runner.programs import StoredFoundry
 from tdmr_ray.store import Store
+from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.distil import Metrics
 from tdmr_ray.training.fit import Outcome, Run
 
 MAX_TRIALS_PER_ACTOR = 100
@@ -24,8 +26,11 @@ MAX_TRIALS_PER_ACTOR = 100
 class TrialActor(tune.Trainable):
     """One trial, an epoch a step.
 
-    Its configuration is a dictionary: `config` (a `TrialConfig` as JSON), `pair` (name), `finalist` (whether to read
-    test and keep the weights), `store`, `artifacts`, `threads`.
+    Its configuration is a dictionary: `id`, `config` (a `TrialConfig` as JSON), `pair` (name), `finalist` (whether to
+    read test and keep the weights), `store`, `artifacts`, `checkpoint` (file), `threads`.
+
+    After each epoch it writes a checkpoint. A trial that has one goes on from there: its first step says again how the
+    last epoch ended, with the epochs before as `earlier`, and trains nothing.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -40,6 +45,8 @@ class TrialActor(tune.Trainable):
         self.run: Run | None = None
         self.foundry = StoredFoundry(Store(Path(new_config["store"])))
         self.seconds = 0.0
+        self.history: list[Metrics] = []
+        self.notes: list[str] = []
         torch.set_num_threads(new_config["threads"])
         return self.num_trials <= MAX_TRIALS_PER_ACTOR
 
@@ -66,15 +73,45 @@ class TrialActor(tune.Trainable):
 
     def _epoch(self) -> dict[str, Any]:
         config = TrialConfig.model_validate(self.job["config"])
+        restored = False
         if self.run is None:
             self.run = Run(config, resident_task(config), self.foundry)
-        metrics = self.run.run_epoch()
+            restored = self._restore()
+        earlier = self.history[:-1] if restored else []
+        if not restored:
+            self.history.append(self.run.run_epoch())
+            self._save()
+        metrics = self.history[-1]
         result = {"metrics": metrics, "epoch": int(metrics["epoch"]), "error": "", "done": self.run.done}
         if self.run.done and self.job["finalist"]:
             outcome = self.run.finish(read_test=True)
             result |= {"metrics": outcome.metrics, "confusion": outcome.test.confusion if outcome.test else None}
             result["artifacts"] = self._keep(outcome)
-        return result
+        return {**result, "earlier": earlier}
+
+    def _restore(self) -> bool:
+        """Go on from a checkpoint; False if there is none that can be used."""
+        assert self.run is not None, "made just before"
+        try:
+            state = load_checkpoint(Path(self.job["checkpoint"]), key=self.job["id"])
+        except DamagedCheckpoint as damage:
+            self.notes.append(f"began anew: {damage}")
+            state = None
+        if state is None:
+            return False
+        self.run.restore(state["run"])
+        self.history, self.seconds = state["history"], state["seconds"]
+        return True
+
+    def _save(self) -> None:
+        """Write a checkpoint; a trial whose checkpoint cannot be written goes on without."""
+        assert self.run is not None, "an epoch has ended"
+        state = {"run": self.run.state(), "history": self.history, "seconds": self.seconds}
+        try:
+            save_checkpoint(state, Path(self.job["checkpoint"]), key=self.job["id"])
+        except OSError as error:
+            note = f"no checkpoint could be written: {error.strerror}"
+            self.notes += [note] if note not in self.notes else []
 
     def _keep(self, outcome: Outcome) -> str:
         """Write a finalist's weights; where they lie, or ''."""
@@ -87,7 +124,9 @@ class TrialActor(tune.Trainable):
 
     def _facts(self) -> dict[str, Any]:
         return {
+            "id": self.job["id"],
             "pair": self.job["pair"],
+            "notes": self.notes,
             "seconds": self.seconds,
             "teacher": self.foundry.key,
             "teacher_reused": self.foundry.reused,

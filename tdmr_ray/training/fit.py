@@ -1,7 +1,8 @@
 """One trial from beginning to end, for whoever calls: Ray, a test, a benchmark."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.models import Target
@@ -71,6 +72,16 @@ class Run:
             own = self.distillation.run_epoch()
         self.metrics = {**own, **teacher}
         return self.metrics
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to go on after the last finished epoch."""
+        return {"metrics": self.metrics, "distillation": self.distillation.state() if self.distillation else None}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state()` of the same configuration; what follows is what would have followed there."""
+        self.metrics = dict(state["metrics"])
+        if self.distillation is not None:
+            self.distillation.restore(state["distillation"])
 
     def finish(self, *, read_test: bool) -> Outcome:
         """The best weights, and figures on test if this is a finalist."""

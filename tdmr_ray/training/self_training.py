@@ -3,8 +3,9 @@
 Source: Lee 2013, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,10 +44,20 @@ class SelfTraining:
         if self.first.epoch < self.first.num_epochs:
             return self.first.run_epoch()
         if self.second is None:
-            filled, min_views = self._labeled_by_first(), len(self.task.train)
-            self.second = Distillation(self.config, filled, None, self.workers, min_views=min_views)
+            self.second = self._new_second()
         metrics = self.second.run_epoch()
         return {**metrics, "epoch": self.first.num_epochs + metrics["epoch"]}
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to go on after the last finished epoch."""
+        return {"first": self.first.state(), "second": self.second.state() if self.second else None}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state()` of the same configuration."""
+        self.first.restore(state["first"])
+        if state["second"] is not None:
+            self.second = self._new_second()
+            self.second.restore(state["second"])
 
     def best_target(self) -> Target:
         """The target with the weights that were best on val, of the training that is under way."""
@@ -55,6 +66,10 @@ class SelfTraining:
     def evaluate_on(self, part: str, target: Target) -> Evaluation:
         """Measure a target on `val` or `test`."""
         return self.first.evaluate_on(part, target)
+
+    def _new_second(self) -> Distillation:
+        filled, min_views = self._labeled_by_first(), len(self.task.train)
+        return Distillation(self.config, filled, None, self.workers, min_views=min_views)
 
     def _labeled_by_first(self) -> Task:
         target = self.first.best_target().eval()

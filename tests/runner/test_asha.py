@@ -16,17 +16,24 @@ def test_rungs_are_thirds_of_thirds_after_a_grace(num_epochs: int, rungs: tuple[
 
 def test_the_best_third_so_far_goes_on() -> None:
     rungs = Rungs(9)
-    decisions = [rungs.goes_on("pair", 3, score) for score in (0.5, 0.4, 0.6, 0.3, 0.55, 0.7)]
+    decisions = [rungs.goes_on("pair", str(score), 3, score) for score in (0.5, 0.4, 0.6, 0.3, 0.55, 0.7)]
     # thresholds: .5; .467; .533; .5; .533; .567
     assert decisions == [True, False, True, False, True, True]
 
 
 def test_between_rungs_everything_goes_on_and_pairs_do_not_mix() -> None:
     rungs = Rungs(9)
-    assert rungs.goes_on("pair", 3, 0.9)
-    assert rungs.goes_on("pair", 4, 0.0)
-    assert rungs.goes_on("other", 3, 0.1)
-    assert not rungs.goes_on("pair", 3, 0.1)
+    assert rungs.goes_on("pair", "a", 3, 0.9)
+    assert rungs.goes_on("pair", "b", 4, 0.0)
+    assert rungs.goes_on("other", "c", 3, 0.1)
+    assert not rungs.goes_on("pair", "d", 3, 0.1)
+
+
+def test_a_trial_that_goes_on_from_a_checkpoint_is_counted_once() -> None:
+    rungs = Rungs(9)
+    for name, score in (("a", 0.5), ("b", 0.4), ("b", 0.4), ("b", 0.4)):
+        rungs.goes_on("pair", name, 3, score)
+    assert rungs.scores["pair", 3] == {"a": 0.5, "b": 0.4}
 
 
 def test_rebuilt_from_records_the_rungs_are_those_before() -> None:
@@ -37,6 +44,6 @@ def test_rebuilt_from_records_the_rungs_are_those_before() -> None:
         assert job is not None
         record = record_of(job, "pruned" if number % 3 else "complete", 0.1 * number)
         for epoch, value in enumerate(record.curve, start=1):
-            live.goes_on(job.pair.name, epoch, value)
+            live.goes_on(job.pair.name, job.id, epoch, value)
         records.append(record)
     assert Rungs(9, records).scores == live.scores

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from tdmr_ray.records import State, TrialRecord
 from tdmr_ray.runner.jobs import Job
 from tdmr_ray.runner.studies import REPEATED, PairStudies, export_studies, share
-from tdmr_ray.space import Space
+from tdmr_ray.space import SamplerName, Space
 from tdmr_ray.space_file import check_tree
 
 
@@ -32,7 +32,7 @@ def build(trials: int = 12, **search: object) -> Space:
 
 
 def record_of(job: Job, state: State = "complete", value: float = 0.5) -> TrialRecord:
-    curve = {"complete": [value] * 9, "pruned": [value] * 3, "failed": []}[state]
+    curve = {"complete": [value] * 9, "pruned": [value] * 3, "failed": [], "running": [value] * 3}[state]
     return TrialRecord(
         id=job.id,
         phase="search",
@@ -117,18 +117,107 @@ def test_same_seed_same_jobs() -> None:
     assert first == second
 
 
-def test_rebuilt_from_records_it_knows_what_was_done() -> None:
-    space = build()
-    records = run(PairStudies(space), MIXED[:7])
+def told(studies: PairStudies) -> dict[str, list[tuple[object, ...]]]:
+    """What each study knows, apart from its clock and from configurations that were drawn twice."""
+    return {
+        name: [
+            (trial.params, trial.state, trial.values, trial.intermediate_values)
+            for trial in study.trials
+            if REPEATED not in trial.user_attrs
+        ]
+        for name, study in studies.studies.items()
+    }
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "random"])
+def test_rebuilt_from_records_it_equals_what_was_and_goes_on_as_it_would_have(sampler: SamplerName) -> None:
+    space = build(30).model_copy(update={"sampler": sampler})
+    states: list[State] = [*MIXED, *MIXED[:2]]
+    live = PairStudies(space)
+    records = run(live, states)
     rebuilt = PairStudies(space, records)
-    assert rebuilt.num_left == 5
-    done = {record.id for record in records}
-    rest = [rebuilt.next_job() for _ in range(5)]
-    assert not {job.id for job in rest if job} & done
-    for name, study in rebuilt.studies.items():
-        told = [trial for trial in study.trials if trial.state.is_finished()]
-        own = [record for record in records if record.pair.name == name]
-        assert [trial.params for trial in told[: len(own)]] == [record.values for record in own]
+    assert told(rebuilt) == told(live)
+    assert rebuilt.num_left == live.num_left == 16
+    assert run(rebuilt, MIXED) == run(live, MIXED)
+
+
+def test_interrupted_trials_come_first_and_in_their_order() -> None:
+    space = build()
+    live = PairStudies(space)
+    records = run(live, MIXED[:4])
+    jobs = [live.next_job() for _ in range(2)]
+    running = [record_of(job, "running") for job in jobs if job]
+    rebuilt = PairStudies(space, [*records, *running])
+    assert rebuilt.num_left == live.num_left + 2
+    assert [rebuilt.next_job() for _ in range(2)] == jobs
+    for job in jobs:
+        assert job
+        rebuilt.tell(job, record_of(job))
+    new = rebuilt.next_job()
+    assert new
+    assert new.id not in {record.id for record in [*records, *running]}
+
+
+EXTENSIONS = {
+    "more trials": (build(20), 6),
+    "an added choice": (build(12, **{"temperature.start": {"choices": [3.0, 4.0, 5.0]}}), 6),
+    "a narrower range": (build(12, **{"temperature.start": {"low": 2.5, "high": 4.5}}), 4),
+    "a new parameter": (
+        build(12, **{"temperature.start": {"low": 1.0, "high": 9.0}, "distill.loss": {"choices": ["kl", "mse"]}}),
+        6,
+    ),
+}
+
+
+@pytest.mark.parametrize(("space", "inside"), EXTENSIONS.values(), ids=EXTENSIONS)
+def test_old_trials_that_fit_a_changed_space_count_and_the_others_are_named(space: Space, inside: int) -> None:
+    values = [3.0, 4.0, 5.0] * 2
+    old = build(12, **{"temperature.start": {"choices": [3.0, 4.0, 5.0]}})
+    if space.search.keys() == {"prompt.size_px", "temperature.schedule", "temperature.end"}:
+        records = run(PairStudies(build(6)), MIXED[:6])
+    else:
+        records = run(PairStudies(old), MIXED[:6])
+        assert sorted(record.values["temperature.start"] for record in records) == sorted(values)
+    rebuilt = PairStudies(space, records)
+    assert len(records) - len(rebuilt.outside) == inside
+    assert rebuilt.num_left == space.budget.trials - inside
+
+
+def test_with_more_epochs_the_best_so_far_are_tried_first() -> None:
+    records = run(PairStudies(build()), MIXED)
+    longer = build().model_copy(update={"budget": build().budget.model_copy(update={"epochs": 12})})
+    studies = PairStudies(longer, records)
+    assert studies.outside == records
+    drawn: dict[str, list[dict[str, object]]] = {name: [] for name in studies.studies}
+    while (job := studies.next_job()) is not None:
+        drawn[job.pair.name].append(dict(job.values))
+        studies.tell(job, record_of(job))
+    for name, values in drawn.items():
+        own = [record for record in records if record.pair.name == name and record.state == "complete"]
+        best = max(own, key=lambda record: record.metrics["val/top1"])
+        assert best.values in values[:2]
+
+
+def test_other_searches_and_sisters_open_a_pair() -> None:
+    space = build(20, **{"temperature.start": {"low": 1.0, "high": 9.0}})
+    one = space.model_copy(update={"pairs": space.pairs.model_copy(update={"foundations": ("glyph_cnn",)})})
+    records = run(PairStudies(one), ["complete"] * 5)
+    best = records[-1].values
+    assert best not in [record.values for record in records[:-1]]
+    warm = PairStudies(space, others=records)
+    first = [warm.next_job() for _ in range(4)]
+    assert [job.values for job in first if job] == [space.default_values()] * 2 + [best] * 2
+    extended = PairStudies(space, records)
+    late = [job for job in (extended.next_job() for _ in range(2)) if job]
+    assert {job.pair.foundation for job in late} == {"glyph_hybrid"}
+    assert [job.values for job in late] == [space.default_values(), best]
+
+
+def test_a_trial_is_marked_with_its_record() -> None:
+    studies = PairStudies(build())
+    records = run(studies, MIXED)
+    marked = [trial.user_attrs["id"] for study in studies.studies.values() for trial in study.trials]
+    assert sorted(marked) == sorted(record.id for record in records)
 
 
 def test_tpe_learns_from_what_it_is_told() -> None:

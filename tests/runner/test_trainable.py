@@ -14,6 +14,8 @@ from tdmr_ray.training.config import TrialConfig
 def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
     config = TrialConfig().with_values({"method": "scratch", "target.name": "lcnet_035", "data.shots": 5, **values})
     return {
+        "id": f"search-{config.key()}",
+        "checkpoint": str(tmp_path / "checkpoints" / "trial.pt"),
         "config": config.model_dump(mode="json"),
         "pair": "lcnet_035",
         "finalist": False,
@@ -77,3 +79,53 @@ def test_only_a_finalist_reads_test_and_keeps_its_weights(tmp_path: Path) -> Non
         result = actor.step()
         assert ("test/top1" in result["metrics"]) is finalist
         assert (tmp_path / "artifacts" / "target.safetensors").exists() is finalist
+
+
+def step_to_the_end(actor: TrialActor) -> list[dict[str, Any]]:
+    results = []
+    while not results or not results[-1]["done"]:
+        results.append(actor.step())
+    return results
+
+
+def without_times(result: dict[str, Any]) -> dict[str, Any]:
+    metrics = {name: value for name, value in result["metrics"].items() if name != "images_per_s"}
+    return {**result, "metrics": metrics, "seconds": 0.0, "earlier": []}
+
+
+def new_actor(job: dict[str, Any]) -> TrialActor:
+    actor = TrialActor.__new__(TrialActor)
+    actor.setup(job)
+    return actor
+
+
+def test_another_process_says_the_last_epoch_again_and_goes_on(tmp_path: Path) -> None:
+    job = place(tmp_path, **{"distill.epochs": 4})
+    expected = [without_times(result) for result in step_to_the_end(new_actor(job))]
+    Path(job["checkpoint"]).unlink()
+    first = new_actor(job)
+    said = [first.step() for _ in range(2)]
+    second = step_to_the_end(new_actor(job))
+    assert [without_times(result) for result in second] == expected[1:]
+    assert second[0]["earlier"] == [said[0]["metrics"]]
+    assert second[0]["metrics"] == said[1]["metrics"]
+    assert [result["earlier"] for result in second[1:]] == [[], []]
+
+
+def test_with_a_damaged_checkpoint_a_trial_begins_anew_and_says_so(tmp_path: Path) -> None:
+    job = place(tmp_path, **{"distill.epochs": 2})
+    new_actor(job).step()
+    Path(job["checkpoint"]).write_bytes(b"nonsense")
+    results = step_to_the_end(new_actor(job))
+    assert [result["epoch"] for result in results] == [1, 2]
+    assert results[-1]["notes"][0].startswith("began anew: trial.pt cannot be read")
+
+
+def test_on_a_full_disk_a_trial_goes_on_without_checkpoints_and_says_so(tmp_path: Path) -> None:
+    job = place(tmp_path, **{"distill.epochs": 2})
+    draft = Path(job["checkpoint"]).with_suffix(".draft")
+    draft.parent.mkdir()
+    draft.symlink_to("/dev/full")
+    results = step_to_the_end(new_actor(job))
+    assert results[-1]["error"] == ""
+    assert results[-1]["notes"] == ["no checkpoint could be written: No space left on device"]

@@ -1,0 +1,134 @@
+"""A search that is killed without warning, again and again, is the search that it would have been."""
+
+import contextlib
+import json
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from test_search import command, run, without_times, write_space
+
+from tdmr_ray.records import Ledger
+from tdmr_ray.training.checkpoint import load_checkpoint
+
+pytestmark = pytest.mark.slow
+
+NUM_KILLS = 20
+CHANGES: dict[str, Any] = {
+    "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
+    "budget": {"trials": 14, "epochs": 8},
+    "confirm": {"top": 1, "seeds": [0], "controls": ["scratch"], "control_steps": 60},
+    "resources": {"cpu": 1, "concurrent": 1},
+}
+
+
+def start(arguments: list[object]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command("search", *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True
+    )
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL for the driver alone; what Ray started has to notice by itself."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert not alive, f"still there a minute after the driver: {alive}"
+
+
+def progress(folder: Path) -> dict[str, int]:
+    """Epochs of each trial that has not ended, as its checkpoint has them."""
+    found = {}
+    for path in (folder / "checkpoints").glob("*.pt"):
+        with contextlib.suppress(FileNotFoundError):
+            state = load_checkpoint(path, key=path.stem)
+            found[path.stem] = len(state["history"]) if state else 0
+    return found
+
+
+def ended(ledger: Path) -> Counter[str]:
+    """How often each trial was written as ended; every whole line is a record."""
+    lines = ledger.read_bytes().split(b"\n")[:-1] if ledger.exists() else []
+    rows = [json.loads(line) for line in lines]
+    return Counter(row["id"] for row in rows if row["state"] != "running")
+
+
+def wait_for_a_moment(process: subprocess.Popen[bytes], folder: Path, early: float | None, late: float) -> None:
+    """A moment of the start, `early` seconds from now, or `late` seconds after this process got somewhere."""
+    if early is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(early)
+        return
+    before = (progress(folder), ended(folder / "records.jsonl"))
+    deadline = time.monotonic() + 120
+    while (progress(folder), ended(folder / "records.jsonl")) == before and process.poll() is None:
+        assert time.monotonic() < deadline, "nothing happens"
+        time.sleep(0.05)
+    time.sleep(late)
+
+
+def test_killed_at_20_moments_and_resumed_it_gives_the_same_records(tmp_path: Path) -> None:
+    chance = random.Random(4)
+    space = write_space(tmp_path, **CHANGES)
+    run("search", "--space", space, "--out", tmp_path / "whole", "--store", tmp_path / "store_whole")
+    folder = tmp_path / "killed"
+    ledger = folder / "records.jsonl"
+    arguments: list[object] = ["--space", space, "--out", folder, "--store", tmp_path / "store_killed"]
+    before: dict[str, int] = {}
+    for number in range(NUM_KILLS):
+        used = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
+        process = start([*arguments, "--resume"] if used else arguments)
+        wait_for_a_moment(process, folder, chance.uniform(0.5, 8) if number % 5 == 0 else None, chance.uniform(0, 1.5))
+        assert process.poll() is None, f"ended with {process.returncode} after {number} kills: make the search longer"
+        kill(process)
+        now = progress(folder)
+        over = ended(ledger)
+        assert set(over.values()) <= {1}, "a finished trial was run again"
+        assert all(now.get(name, 99 if name in over else 0) >= epochs for name, epochs in before.items())
+        before = now
+    run("search", *arguments, "--resume")
+    assert set(ended(ledger).values()) == {1}
+    searched = [record for record in Ledger(ledger).read() if record.phase == "search"]
+    assert len(searched) == CHANGES["budget"]["trials"]
+    assert without_times(ledger) == without_times(tmp_path / "whole/records.jsonl")
+    for name in ("leaderboard.csv",):
+        whole, resumed = ((tmp_path / place / name).read_text() for place in ("whole", "killed"))
+        assert [line.split(",")[:4] for line in resumed.splitlines()] == [
+            line.split(",")[:4] for line in whole.splitlines()
+        ]
+
+
+@pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
+def test_when_ray_itself_is_killed_the_search_can_be_resumed(victim: str, tmp_path: Path) -> None:
+    space = write_space(tmp_path, **{**CHANGES, "budget": {"trials": 3, "epochs": 8}, "confirm": {"top": 0}})
+    folder = tmp_path / "out"
+    arguments: list[object] = ["--space", space, "--out", folder, "--store", tmp_path / "store"]
+    process = start(arguments)
+    wait_for_a_moment(process, folder, None, 0.5)
+    (part,) = [each for each in psutil.Process(process.pid).children(recursive=True) if each.name() == victim]
+    part.kill()
+    assert process.wait(timeout=180) not in (0, -signal.SIGKILL)
+    run("search", *arguments, "--resume")
+    records = Ledger(folder / "records.jsonl").read()
+    assert len(records) == 3
+    assert {record.state for record in records} <= {"complete", "pruned"}
+
+
+def test_two_searches_in_one_folder_are_refused(tmp_path: Path) -> None:
+    space = write_space(tmp_path, **CHANGES)
+    folder = tmp_path / "out"
+    arguments: list[object] = ["--space", space, "--out", folder, "--store", tmp_path / "store"]
+    process = start(arguments)
+    wait_for_a_moment(process, folder, None, 0.0)
+    second = subprocess.run(command("search", *arguments, "--resume"), capture_output=True, text=True, timeout=100)
+    kill(process)
+    assert second.returncode == 2
+    assert f"is in use by process {process.pid} on " in second.stderr
+    assert "Traceback" not in second.stderr
