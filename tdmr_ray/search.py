@@ -38,6 +38,9 @@ def search(
     trials: Annotated[int | None, typer.Option(help="Instead of budget.trials.")] = None,
     pins: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Pin or change a value.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on in --out; what is finished there counts.")] = False,
+    warm_start: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Begin with the best of another search; may be repeated.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Show what would be done.")] = False,
     address: Annotated[str | None, typer.Option(help="Of a running Ray; 'auto' finds one.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the file's.")] = None,
@@ -54,10 +57,11 @@ def search(
         describe(plan, console)
         return
     root = out or DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    others = [record for folder in warm_start or [] for record in read_search(folder)]
     check_weights(plan)
     prepare_out(root, resume=resume)
     with owned(root):
-        code = _run(plan, root, store or default_store(), address, console, verbose=verbose)
+        code = _run(plan, root, store or default_store(), address, console, others=others, verbose=verbose)
     sys.exit(code)
 
 
@@ -107,6 +111,18 @@ def prepare_out(root: Path, *, resume: bool) -> None:
         raise InputError("--out", f"{root} cannot be written: {error.strerror}; give another folder") from error
 
 
+def read_search(folder: Path) -> list[TrialRecord]:
+    """The records of another search.
+
+    Raises:
+        InputError: If there are none.
+    """
+    records = Ledger(folder / "records.jsonl").read()
+    if not records:
+        raise InputError("--warm-start", f"there is no records.jsonl of a search in {folder}; give its --out")
+    return records
+
+
 @contextmanager
 def owned(root: Path) -> Iterator[None]:
     """Keep other processes out of a folder of results; a dead one's hold goes with it.
@@ -149,7 +165,16 @@ def describe(space: Space, console: Console) -> None:
     say(console, "\n".join(lines))
 
 
-def _run(space: Space, root: Path, store: Path, address: str | None, console: Console, *, verbose: bool) -> int:
+def _run(
+    space: Space,
+    root: Path,
+    store: Path,
+    address: str | None,
+    console: Console,
+    *,
+    others: list[TrialRecord],
+    verbose: bool,
+) -> int:
     """Start Ray, search, report; the exit code."""
     import torch
 
@@ -170,10 +195,10 @@ def _run(space: Space, root: Path, store: Path, address: str | None, console: Co
     with interruptible() as interrupt:
         with ray_session(address, verbose=verbose):
             slots = num_slots(space.resources)
-            about = pretty_seconds(estimate_seconds(space, slots))
-            say(console, announce(space, slots, about))
+            search_s, confirm_s = estimate_seconds(space, slots)
+            say(console, announce(space, slots, pretty_seconds(search_s + confirm_s)))
             say(console, f"results: {root}")
-            Search(space, folders, Store(store), console, interrupt).run()
+            Search(space, folders, Store(store), console, interrupt, others=others, reserve_s=confirm_s).run()
         records = Ledger(folders.ledger).read()
         if not interrupt.came and any(record.state == "complete" for record in records):
             costs = {name: cost.as_dict() for name, cost in measure_targets(space).items()}

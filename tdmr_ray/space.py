@@ -4,10 +4,11 @@ Keys inside a parameter are Optuna's own words; names are dotted paths of `Trial
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from tdmr_ray.data.task import DataConfig
 from tdmr_ray.training.config import TrialConfig
@@ -17,6 +18,25 @@ PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "signals.")
 
 Value = str | int | float | bool
 SamplerName = Literal["tpe", "gp", "nsga2", "random"]
+
+
+_UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def parse_duration(value: object) -> object:
+    """'1h30m' to seconds; what is no text is left to pydantic.
+
+    Raises:
+        ValueError: If a text is no duration.
+    """
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"(\d+(\.\d+)?[dhms])+", value):
+        raise ValueError("must be a duration such as '90s', '20m' or '1h30m'")
+    return sum(float(number) * _UNITS_S[unit] for number, unit in re.findall(r"([\d.]+)([dhms])", value))
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 
 
 class Section(BaseModel):
@@ -39,10 +59,18 @@ class Objective(Section):
 
 
 class Budget(Section):
-    """When the search ends; trials are shared by all pairs."""
+    """When the search ends: the first limit that is reached counts. Trials are shared by all pairs."""
 
     trials: PositiveInt = 24
     epochs: PositiveInt = 30
+    time: Duration | None = None
+    """Of search and confirmation, as '20m' or '1h30m'; kept in seconds."""
+    gpu_hours: float | None = Field(default=None, gt=0)
+    """Of the search's trials."""
+    usd: float | None = Field(default=None, gt=0)
+    """Of the search's trials, by the prices in `prices.yaml`."""
+    allocation: Literal["equal", "adaptive"] = "equal"
+    """How pairs share the trials; see `runner.allocation`."""
 
 
 class Confirm(Section):

@@ -16,7 +16,7 @@ ORDER = [
     {"space"},
     {"space_file"},
     {"records"},
-    {"store"},
+    {"store", "prices"},
     {"runner", "report", "shipped"},
     {"cli"},
     {"search"},

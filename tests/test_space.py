@@ -6,7 +6,7 @@ import optuna
 import pytest
 import yaml
 
-from tdmr_ray.space import Parameter, Space, ordered_by_condition
+from tdmr_ray.space import Budget, Parameter, Space, ordered_by_condition
 from tdmr_ray.space_file import check_tree, read_space
 
 FILES = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
@@ -106,3 +106,8 @@ def test_overrides_pin_parameters_and_change_sections(tmp_path: Path) -> None:
     assert (space.data.shots, space.budget.trials) == (7, 3)
     config = space.config(space.default_values(), "glyph_cnn", "lcnet_035")
     assert (config.mapping.kind, config.data.shots) == ("linear", 7)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("1h30m", 5400), ("1.5d", 129600), (7, 7)])
+def test_durations(text: object, seconds: float) -> None:
+    assert Budget.model_validate({"time": text}).time == seconds

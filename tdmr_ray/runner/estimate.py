@@ -15,22 +15,26 @@ TEACHER_STEPS = 150
 """A teacher with its signals costs about as much as so many steps of a target; measured on vit_mobile.yaml."""
 
 
-def estimate_seconds(space: Space, slots: int) -> float:
-    """Rough wall time of search and confirmation, `slots` trials at a time."""
+def estimate_seconds(space: Space, slots: int) -> tuple[float, float]:
+    """Rough wall time of the search and of its confirmation, `slots` trials at a time."""
     task = resident_task(TrialConfig(data=space.data))
     config = space.config(space.default_values(), *space.all_pairs[0])
-    batch_size, epochs = config.distill.batch_size, space.budget.epochs
+    distil = space.budget.epochs * batches_per_epoch(len(task.train), config.distill.batch_size)
     step_s = sum(_step_seconds(space, name) for name in space.pairs.targets) / len(space.pairs.targets)
-    distil = epochs * batches_per_epoch(len(task.train), batch_size)
-    steps = space.budget.trials * (SHARE_OF_EPOCHS * distil + TEACHER_STEPS)
-    if space.confirm.top:
-        for control in ("tdmr", *space.confirm.controls):
-            longest = max(distil, space.confirm.control_steps)
-            alone = {"scratch": longest, "fine_tune": longest, "self_training": 2 * longest}
-            each = {"linear_probe": TEACHER_STEPS, **alone}
-            count = len(space.pairs.targets) if control in alone else len(space.all_pairs)
-            steps += len(space.confirm.seeds) * count * each.get(control, distil)
-    return steps * step_s / slots
+    search = space.budget.trials * (SHARE_OF_EPOCHS * distil + TEACHER_STEPS)
+    return search * step_s / slots, _confirmation_steps(space, distil) * step_s / slots
+
+
+def _confirmation_steps(space: Space, distil: int) -> int:
+    """Optimisation steps of all confirmation runs; `distil` are those of a finalist."""
+    longest = max(distil, space.confirm.control_steps)
+    alone = {"scratch": longest, "fine_tune": longest, "self_training": 2 * longest}
+    each = {"linear_probe": TEACHER_STEPS, **alone}
+    steps = 0
+    for role in ("tdmr", *space.confirm.controls) if space.confirm.top else ():
+        count = len(space.pairs.targets) if role in alone else len(space.all_pairs)
+        steps += len(space.confirm.seeds) * count * each.get(role, distil)
+    return steps
 
 
 def _step_seconds(space: Space, target: str) -> float:

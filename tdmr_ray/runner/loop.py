@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -42,28 +42,33 @@ def interruptible() -> Iterator[Interrupt]:
             signal.signal(number, handler)
 
 
-class _StopOnInterrupt(tune.Stopper):
-    def __init__(self, interrupt: Interrupt) -> None:
-        self.interrupt = interrupt
+class Halt(Protocol):
+    """Something that can end a phase before its jobs are done."""
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return self.interrupt.came
-
-    def stop_all(self) -> bool:
-        return self.interrupt.came
+    @property
+    def came(self) -> bool:
+        """Whether it is time to end; what runs can be gone on with later."""
 
 
-class _EndOnInterrupt(tune.Callback):
-    """Tells the events that trials end because of the interrupt, before Tune ends them."""
+class _Halting(tune.Callback):
+    """Looks at the halts once a step, so that all who ask in between get one answer."""
 
-    def __init__(self, interrupt: Interrupt, events: JobEvents) -> None:
-        self.interrupt, self.events = interrupt, events
+    def __init__(self, halts: tuple[Halt, ...], events: JobEvents) -> None:
+        self.halts, self.events = halts, events
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self.events.ending = self.events.ending or self.interrupt.came
+        self.events.ending = self.events.ending or any(halt.came for halt in self.halts)
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
-        self.events.ending = self.events.ending or self.interrupt.came
+
+class _StopWhenEnding(tune.Stopper):
+    def __init__(self, events: JobEvents) -> None:
+        self.events = events
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self.events.ending
+
+    def stop_all(self) -> bool:
+        return self.events.ending
 
 
 def run_jobs(
@@ -74,10 +79,10 @@ def run_jobs(
     folders: Folders,
     objective: str,
     listeners: tuple[Listener, ...],
-    interrupt: Interrupt,
+    halts: tuple[Halt, ...],
     scheduler: TrialScheduler | None = None,
 ) -> None:
-    """Run a source's jobs until it is exhausted or a Ctrl-C comes.
+    """Run a source's jobs until it is exhausted or a halt comes.
 
     Args:
         source: Of jobs; told how each ended.
@@ -86,10 +91,10 @@ def run_jobs(
         folders: Of the search: what finalists leave, and what interrupted trials go on from.
         objective: Metric that makes the curve.
         listeners: Told about each start, epoch and end.
-        interrupt: Set by Ctrl-C.
+        halts: Such as a Ctrl-C.
         scheduler: Decides after each epoch; None lets every trial end.
     """
-    if source.exhausted:
+    if source.exhausted or any(halt.came for halt in halts):
         return
     place = {"store": str(store), "threads": resources.cpu}
     searcher = JobSearcher(source, place, folders, num_slots(resources))
@@ -104,8 +109,8 @@ def run_jobs(
             resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
             reuse_actors=True,
             storage_path=scratch,
-            stop=_StopOnInterrupt(interrupt),
-            callbacks=[_EndOnInterrupt(interrupt, events), events],
+            stop=_StopWhenEnding(events),
+            callbacks=[_Halting(halts, events), events],
             verbose=0,
             raise_on_failed_trial=False,
             trial_dirname_creator=lambda trial: str(trial.trial_id),

@@ -1,6 +1,7 @@
 """What a person sees while a search runs: a live table at a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.runner.jobs import Job
 
+SEARCH, CONFIRMATION = "search", "confirmation"
 LINE_EVERY_S = 15.0
 """Plain lines come at most this often."""
 
@@ -32,10 +34,11 @@ class Progress:
     Args:
         console: Where to.
         objective: The figure shown as best.
+        spent: Says what is spent of the search's budget; '' without one.
     """
 
-    def __init__(self, console: Console, objective: str) -> None:
-        self.console, self.objective = console, objective
+    def __init__(self, console: Console, objective: str, spent: Callable[[], str] = str) -> None:
+        self.console, self.objective, self.spent = console, objective, spent
         self.pairs: dict[str, PairState] = {}
         self.title, self.total, self.finished = "", 0, 0
         self.work: dict[str, float] = {}
@@ -120,7 +123,9 @@ class Progress:
         whole = sum(self.work.values()) or float(self.total)
         left = elapsed * (whole - done) / done if done else None
         eta = "" if left is None else f", about {pretty_seconds(left)} left"
-        return f"{self.finished} of {self.total} done in {pretty_seconds(elapsed)}{eta}"
+        budget = self.spent() if self.title == SEARCH else ""
+        spent = f"; spent {budget}" if budget else ""
+        return f"{self.finished} of {self.total} done in {pretty_seconds(elapsed)}{eta}{spent}"
 
     def _line(self, *, force: bool) -> None:
         now = time.monotonic()

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,11 +11,12 @@ from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.models.cost import TargetCost, measure_target
 from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, noted_below_scratch
 from tdmr_ray.runner.asha import PairAsha, Rungs
+from tdmr_ray.runner.budget import Meter
 from tdmr_ray.runner.events import blank_record
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Job, Queue, Source, confirmation_jobs, num_steps, resident_task
 from tdmr_ray.runner.loop import Interrupt, run_jobs
-from tdmr_ray.runner.progress import Progress
+from tdmr_ray.runner.progress import CONFIRMATION, SEARCH, Progress
 from tdmr_ray.runner.studies import PairStudies, export_studies
 from tdmr_ray.runner.tensorboard import TensorBoardLog
 from tdmr_ray.space import Space
@@ -66,13 +67,26 @@ class Search:
         store: Of programs.
         console: For progress.
         interrupt: Ends everything in order when it comes.
+        others: Trials of other searches, whose best each pair begins with.
+        reserve_s: Seconds of `budget.time` that are kept for the confirmation.
     """
 
-    def __init__(self, space: Space, folders: Folders, store: Store, console: Console, interrupt: Interrupt) -> None:
+    def __init__(
+        self,
+        space: Space,
+        folders: Folders,
+        store: Store,
+        console: Console,
+        interrupt: Interrupt,
+        *,
+        others: Sequence[TrialRecord] = (),
+        reserve_s: float = 0.0,
+    ) -> None:
         self.space, self.folders, self.store, self.interrupt = space, folders, store, interrupt
-        self.objective = space.objective.maximize
+        self.objective, self.others = space.objective.maximize, others
         self.ledger = Ledger(folders.ledger)
-        self.progress = Progress(console, self.objective)
+        self.meter = Meter(space.budget, reserve_s=reserve_s)
+        self.progress = Progress(console, self.objective, self.meter.summary)
         self.board = TensorBoardLog(folders.tensorboard, store, self.objective)
 
     def run(self) -> None:
@@ -89,12 +103,15 @@ class Search:
 
     def _search(self) -> None:
         records = self.ledger.read()
-        studies = PairStudies(self.space, records)
+        self.meter.count(record for record in records if record.phase == "search")
+        studies = PairStudies(self.space, records, self.others)
         self._say_outside(studies.outside)
-        self.progress.begin("search", list(studies.studies), studies.num_left)
+        self.progress.begin(SEARCH, list(studies.studies), studies.num_left)
         outside = {record.id for record in studies.outside}
         inside = [record for record in records if record.id not in outside]
-        self._run_jobs(studies, Rungs(self.space.budget.epochs, inside))
+        self._run_jobs(studies, Rungs(self.space.budget.epochs, inside), self.meter)
+        if self.meter.came and not studies.exhausted:
+            self._say(f"{self.meter.reason}; with a larger one, --resume goes on where the search ended")
         self.folders.study.unlink(missing_ok=True)
         export_studies(studies.studies, f"sqlite:///{self.folders.study}")
 
@@ -106,7 +123,7 @@ class Search:
         if not jobs:
             return
         work = {job.id: float(num_steps(job.config)) for job in jobs}
-        self.progress.begin("confirmation", list(dict.fromkeys(job.pair.name for job in jobs)), len(jobs), work)
+        self.progress.begin(CONFIRMATION, list(dict.fromkeys(job.pair.name for job in jobs)), len(jobs), work)
         self._run_jobs(Queue(jobs), Rungs(0))
 
     def _note_weak_teachers(self) -> None:
@@ -119,21 +136,22 @@ class Search:
         if not outside:
             return
         names = ", ".join(record.id for record in outside)
-        self.progress.console.print(
-            f"{len(outside)} earlier trials are outside the space and do not count; the best of them open it: {names}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        self._say(f"{len(outside)} earlier trials are outside the space and do not count; the best open it: {names}")
 
-    def _run_jobs(self, source: Source, rungs: Rungs) -> None:
+    def _say(self, text: str) -> None:
+        self.progress.stop()
+        self.progress.console.print(text, highlight=False, soft_wrap=True)
+
+    def _run_jobs(self, source: Source, rungs: Rungs, meter: Meter | None = None) -> None:
+        also = (meter,) if meter else ()
         run_jobs(
             source,
             resources=self.space.resources,
             store=self.store.local,
             folders=self.folders,
             objective=self.objective,
-            listeners=(LedgerWriter(self.folders, rungs.epochs), self.board, self.progress),
-            interrupt=self.interrupt,
+            listeners=(LedgerWriter(self.folders, rungs.epochs), self.board, self.progress, *also),
+            halts=(self.interrupt, *also),
             scheduler=PairAsha(rungs, self.objective),
         )
 

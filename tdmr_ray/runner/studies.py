@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from pydantic import ValidationError
 
 from tdmr_ray.records import Pair, TrialRecord, complete
+from tdmr_ray.runner.allocation import ALLOCATIONS, PairScores
 from tdmr_ray.runner.jobs import Job, build_job
 from tdmr_ray.runner.samplers import build_sampler
 from tdmr_ray.space import Space, Value
@@ -29,7 +30,7 @@ NUM_WINNERS = 3
 
 
 class PairStudies:
-    """Hands out the search's jobs, pair by pair in turn, and learns from how they end.
+    """Hands out the search's jobs, to each pair its part, and learns from how they end.
 
     The first job of a pair has the default configuration (or the nearest to it that the space allows); then come the
     best of other searches, and of its sister pairs if those have finished trials already. A configuration that was
@@ -53,10 +54,11 @@ class PairStudies:
             pair.name: optuna.create_study(study_name=pair.name, direction="maximize") for pair in self.pairs
         }
         self.handed_out = dict.fromkeys(self.studies, 0)
-        self.quota = share(space.budget.trials, list(self.studies))
         self.outside: list[TrialRecord] = []
         self._finished: list[TrialRecord] = []
         self._interrupted: deque[Job] = deque()
+        self._scores: dict[str, list[float]] = {name: [] for name in self.studies}
+        self._used_up: set[str] = set()
         self._openers: dict[str, list[dict[str, Value]]] = {}
         self._trials: dict[str, optuna.Trial] = {}
         self._seen: set[str] = set()
@@ -71,31 +73,24 @@ class PairStudies:
 
     @property
     def exhausted(self) -> bool:
-        """Whether every pair got its trials."""
-        return self.num_left == 0
+        """Whether all trials are handed out."""
+        return not self._interrupted and self._next_pair() is None
 
     @property
     def num_left(self) -> int:
-        """Trials that are still to be handed out."""
-        new = sum(max(0, self.quota[name] - self.handed_out[name]) for name in self.studies)
-        return len(self._interrupted) + new
+        """Trials that are still to be handed out, unless a pair's space is used up before."""
+        return len(self._interrupted) + max(0, self.space.budget.trials - sum(self.handed_out.values()))
 
     def next_job(self) -> Job | None:
-        """One that was interrupted, or else a new one for the pair that got the smallest part of its share.
-
-        None when all have theirs.
-        """
+        """One that was interrupted, or else a new one for the pair whose turn it is; None when there are no more."""
         if self._interrupted:
             return self._interrupted.popleft()
-        open_pairs = [pair for pair in self.pairs if self.handed_out[pair.name] < self.quota[pair.name]]
-        if not open_pairs:
-            return None
-        pair = min(open_pairs, key=lambda pair: self.handed_out[pair.name] / self.quota[pair.name])
-        job = self._ask(pair)
-        if job is None:
-            self.quota[pair.name] = self.handed_out[pair.name]
-            return self.next_job()
-        return job
+        while (name := self._next_pair()) is not None:
+            job = self._ask(next(pair for pair in self.pairs if pair.name == name))
+            if job is not None:
+                return job
+            self._used_up.add(name)
+        return None
 
     def tell(self, job: Job, record: TrialRecord) -> None:
         """Tell the study how a job ended; its state there is its state in the ledger."""
@@ -105,6 +100,13 @@ class PairStudies:
         value = record.metrics[self.space.objective.maximize] if record.state == "complete" else None
         study.tell(trial, value, state=STATES[record.state])
         self._finished.append(record)
+        self._scores[job.pair.name] += record.curve[-1:]
+
+    def _next_pair(self) -> str | None:
+        pairs = {
+            name: PairScores(self.handed_out[name], self._scores[name], name in self._used_up) for name in self.studies
+        }
+        return ALLOCATIONS[self.space.budget.allocation](self.space.budget.trials, pairs)
 
     def _ask(self, pair: Pair) -> Job | None:
         """None if only what was drawn before is drawn again: the space is used up."""
@@ -151,7 +153,8 @@ class PairStudies:
         """
         seed = (self.space.seed, self.pairs.index(pair), self.handed_out[pair.name], attempt)
         own = self.space.sampler == "nsga2" or attempt < OWN_DRAWS
-        return build_sampler(self.space.sampler if own else "random", seed=seed, num_trials=self.quota[pair.name])
+        each = self.space.budget.trials // len(self.pairs)
+        return build_sampler(self.space.sampler if own else "random", seed=seed, num_trials=each)
 
     def _open(self, pair: Pair) -> list[dict[str, Value]]:
         """What is left of that with which a pair begins; decided when it begins."""
@@ -189,12 +192,6 @@ class PairStudies:
             self._interrupted.append(job)
         else:
             self.tell(job, record)
-
-
-def share(total: int, names: list[str]) -> dict[str, int]:
-    """Divide a number of trials equally; the first names get what is left over."""
-    each, left = divmod(total, len(names))
-    return {name: each + (index < left) for index, name in enumerate(names)}
 
 
 def export_studies(studies: dict[str, optuna.Study], url: str) -> None:

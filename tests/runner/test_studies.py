@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from tdmr_ray.records import State, TrialRecord
 from tdmr_ray.runner.jobs import Job
-from tdmr_ray.runner.studies import REPEATED, PairStudies, export_studies, share
+from tdmr_ray.runner.studies import REPEATED, PairStudies, export_studies
 from tdmr_ray.space import SamplerName, Space
 from tdmr_ray.space_file import check_tree
 
@@ -87,11 +87,6 @@ def test_pairs_get_equal_shares_in_turn() -> None:
     names = [job.pair.name for job in jobs if job]
     assert Counter(names) == {"glyph_cnn-lcnet_035": 4, "glyph_hybrid-lcnet_035": 3}
     assert len(set(names[:2])) == 2
-
-
-@pytest.mark.parametrize(("total", "shares"), [(6, [2, 2, 2]), (7, [3, 2, 2]), (2, [1, 1, 0])])
-def test_share(total: int, shares: list[int]) -> None:
-    assert list(share(total, ["a", "b", "c"]).values()) == shares
 
 
 def test_the_first_job_of_a_pair_has_the_default_values() -> None:
