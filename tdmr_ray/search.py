@@ -179,12 +179,13 @@ def _run(
     import torch
 
     from tdmr_ray.runner.cluster import num_slots, ray_session
+    from tdmr_ray.runner.costs import target_costs, within_limits
     from tdmr_ray.runner.environment import describe_environment
     from tdmr_ray.runner.estimate import estimate_seconds
     from tdmr_ray.runner.folders import Folders
     from tdmr_ray.runner.loop import interruptible
     from tdmr_ray.runner.progress import pretty_seconds
-    from tdmr_ray.runner.search import Search, measure_targets
+    from tdmr_ray.runner.search import Search
     from tdmr_ray.store import Store
 
     torch.set_num_threads(space.resources.cpu)
@@ -192,18 +193,22 @@ def _run(
     folders = Folders(root)
     (root / "space.yaml").write_text(space_text(space), encoding="utf-8")
     (root / "environment.json").write_text(json.dumps(describe_environment(), indent=1), encoding="utf-8")
+    costs = target_costs(space, root / TARGETS)
+    space, rejected = within_limits(space, costs)
+    for line in rejected:
+        say(console, line)
     with interruptible() as interrupt:
         with ray_session(address, verbose=verbose):
             slots = num_slots(space.resources)
             search_s, confirm_s = estimate_seconds(space, slots)
             say(console, announce(space, slots, pretty_seconds(search_s + confirm_s)))
             say(console, f"results: {root}")
-            Search(space, folders, Store(store), console, interrupt, others=others, reserve_s=confirm_s).run()
+            search = Search(
+                space, folders, Store(store), console, interrupt, costs=costs, others=others, reserve_s=confirm_s
+            )
+            search.run()
         records = Ledger(folders.ledger).read()
-        if not interrupt.came and any(record.state == "complete" for record in records):
-            costs = {name: cost.as_dict() for name, cost in measure_targets(space).items()}
-            (root / TARGETS).write_text(json.dumps(costs, indent=1), encoding="utf-8")
-        return report(records, root, console, title=space.name, interrupted=interrupt.came)
+        return report(records, costs, root, console, title=space.name, interrupted=interrupt.came)
 
 
 def announce(space: Space, slots: int, about: str) -> str:
@@ -219,9 +224,10 @@ def announce(space: Space, slots: int, about: str) -> str:
     )
 
 
-def report(records: list[TrialRecord], root: Path, console: Console, *, title: str, interrupted: bool) -> int:
+def report(
+    records: list[TrialRecord], costs: Costs, root: Path, console: Console, *, title: str, interrupted: bool
+) -> int:
     """Write and show the leaderboard of what is finished; the exit code."""
-    costs: Costs = json.loads((root / TARGETS).read_text()) if (root / TARGETS).exists() else {}
     board = build_leaderboard(records, costs)
     paths = write_reports(board, root, title=title)
     show(board, console)

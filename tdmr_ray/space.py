@@ -6,7 +6,7 @@ Keys inside a parameter are Optuna's own words; names are dotted paths of `Trial
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
@@ -52,10 +52,45 @@ class Pairs(Section):
     targets: tuple[str, ...] = Field(min_length=1)
 
 
+CostName = Literal["latency_ms", "params", "macs"]
+
+
+class Limit(Section):
+    """The most that a target may cost."""
+
+    cost: CostName
+    most: float
+
+
+def parse_limit(value: object) -> object:
+    """'params <= 2e6' to a `Limit`; what is no text is left to pydantic.
+
+    Raises:
+        ValueError: If a text is no limit.
+    """
+    if not isinstance(value, str):
+        return value
+    costs = get_args(CostName)
+    found = re.fullmatch(rf"\s*({'|'.join(costs)})\s*<=\s*(\d[\d.e+]*)\s*", value)
+    if found is None:
+        raise ValueError(f"must be like 'params <= 2e6', with one of {', '.join(costs)}")
+    return Limit(cost=cast("CostName", found[1]), most=float(found[2]))
+
+
+def one_or_more(value: object) -> object:
+    """A text alone is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 class Objective(Section):
-    """What a better configuration has more of."""
+    """What a better configuration has more of, and a better target less."""
 
     maximize: str = "val/top1"
+    minimize: Annotated[tuple[CostName, ...], BeforeValidator(one_or_more)] = ()
+    """Costs of the target beside. They do not differ within a pair, so each pair's study maximises alone; pairs are
+    stopped early and shown by what no other beats in all."""
+    constraints: tuple[Annotated[Limit, BeforeValidator(parse_limit)], ...] = ()
+    """As 'latency_ms <= 5'; a target that breaks one is left out before anything is trained."""
 
 
 class Budget(Section):

@@ -52,6 +52,13 @@ CASES = [
     ("data/name", "digit", "data.name: must be a known data set, got 'digit'; did you mean 'digits'?"),
     ("budget/trials", 0, "budget.trials: input should be greater than 0, got 0"),
     ("budget/trials", None, "budget.trials: input should be a valid integer"),
+    ("objective/minimize", "latency", "objective.minimize.0: input should be 'latency_ms', 'params' or 'macs'"),
+    (
+        "objective/constraints",
+        ["weight <= 5"],
+        "objective.constraints.0: must be like 'params <= 2e6', with one of latency_ms, params, macs, got 'weight",
+    ),
+    ("objective/constraints", ["params >= 5"], "objective.constraints.0: must be like 'params <= 2e6'"),
     ("budget/time", "20 minutes", "budget.time: must be a duration such as '90s', '20m' or '1h30m', got '20 minutes'"),
     ("budget/time", "0s", "budget.time: input should be greater than 0"),
     ("budget/usd", -1, "budget.usd: input should be greater than 0, got -1"),

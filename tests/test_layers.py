@@ -9,7 +9,7 @@ import tdmr_ray
 
 PACKAGE = Path(tdmr_ray.__file__).parent
 ORDER = [
-    {"errors"},
+    {"errors", "pareto"},
     {"method", "data"},
     {"models"},
     {"training"},

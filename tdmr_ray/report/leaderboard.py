@@ -1,9 +1,10 @@
 """From records to rows: which pair to ship, how sure that is, and what it cost."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tdmr_ray.pareto import front_numbers
 from tdmr_ray.records import TDMR, TrialRecord, complete
 from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
 
@@ -36,6 +37,7 @@ class Row:
         num_trials: Of the pair's search, by state.
         search_seconds: Sum over the pair's trials.
         cost: `params`, `macs`, `latency_ms` of the target, as far as measured.
+        front: The costs for which no other row has both a better accuracy on val and a smaller cost.
     """
 
     foundation: str
@@ -49,6 +51,7 @@ class Row:
     num_trials: dict[str, int] = field(default_factory=dict)
     search_seconds: float = 0.0
     cost: dict[str, float] = field(default_factory=dict)
+    front: tuple[str, ...] = ()
 
     @property
     def teacher_below_scratch(self) -> bool:
@@ -88,6 +91,7 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
     records = [record for record in records if record.state != "running"]
     pairs = dict.fromkeys(record.pair.name for record in records if record.role == TDMR)
     rows = [row for name in pairs for row in _pair_rows(name, records, costs)]
+    rows = with_fronts(rows)
     rows.sort(key=lambda row: (row.confirmed, row.val.mean), reverse=True)
     controls = dict.fromkeys(name for row in rows for name in row.controls)
     return Leaderboard(
@@ -101,6 +105,17 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
         num_teachers=len({record.teacher for record in records if record.teacher}),
         num_teachers_reused=sum(record.teacher_reused for record in records),
     )
+
+
+def with_fronts(rows: list[Row]) -> list[Row]:
+    """The rows, each with the costs for which it is on the Pareto front of accuracy against cost."""
+    fronts: dict[int, list[str]] = {place: [] for place in range(len(rows))}
+    for cost in ("latency_ms", "params", "macs"):
+        places = [place for place, row in enumerate(rows) if cost in row.cost]
+        numbers = front_numbers([(rows[place].val.mean, -rows[place].cost[cost]) for place in places])
+        for place, number in zip(places, numbers, strict=True):
+            fronts[place] += [cost] if number == 0 else []
+    return [replace(row, front=tuple(fronts[place])) for place, row in enumerate(rows)]
 
 
 def count_states(records: Iterable[TrialRecord]) -> dict[str, int]:

@@ -14,6 +14,7 @@ from tdmr_ray.report.leaderboard import Leaderboard, Row
 from tdmr_ray.report.statistics import Estimate
 
 MISSING = "-"
+FRONT_NAMES = {"latency_ms": "latency", "params": "params", "macs": "MACs"}
 
 
 def percent(value: float | None) -> str:
@@ -73,6 +74,7 @@ def _cells(rank: int, row: Row, controls: tuple[str, ...]) -> dict[str, str]:
         "params": amount(row.cost.get("params")),
         "MACs": amount(row.cost.get("macs")),
         "latency ms": MISSING if latency is None else f"{latency:.2f}",
+        "Pareto": ", ".join(FRONT_NAMES[name] for name in row.front) or MISSING,
         "trials": "/".join(str(row.num_trials.get(state, 0)) for state in ("complete", "pruned", "failed")),
         "search s": f"{row.search_seconds:.0f}",
         "teacher val %": percent(row.teacher_val) + (" (below scratch)" if row.teacher_below_scratch else ""),
@@ -109,11 +111,12 @@ def sentence(board: Leaderboard) -> str:
 
 
 NAME_COLUMNS = ["foundation", "target"]
-COST_COLUMNS = ["params", "MACs", "latency ms", "trials", "search s", "teacher val %"]
+COST_COLUMNS = ["params", "MACs", "latency ms", "Pareto", "trials", "search s", "teacher val %"]
 NOTES = (
     "Rows are ranked by val; test was read once for each finalist and seed, after the search. "
     "± is the standard deviation between seeds; [ ] is a 95 % t interval of the difference paired by seed. "
     "Trials: finished / stopped early / failed. "
+    "Pareto: no other row is both better on val and smaller in this cost. "
     "Latency: one image, one CPU thread, median, on the machine of the search."
 )
 

@@ -7,13 +7,13 @@ Source: Li et al. 2020, arXiv 1810.05934.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from tdmr_ray.pareto import front_numbers
 from tdmr_ray.records import TrialRecord
 
 REDUCTION = 3
@@ -29,24 +29,55 @@ def rung_epochs(num_epochs: int) -> tuple[int, ...]:
     return tuple(mark for mark in marks if 1 <= mark < num_epochs)
 
 
-class Rungs:
-    """Scores of each pair's trials at each rung, by the trial's id; the same whether entered or read from records."""
+def num_going_on(num_trials: int) -> int:
+    """How many of so many trials a rung lets go on: about a third, and at least one."""
+    return 1 + (num_trials - 1) // REDUCTION
 
-    def __init__(self, num_epochs: int, records: Iterable[TrialRecord] = ()) -> None:
-        self.epochs = rung_epochs(num_epochs)
+
+class Rungs:
+    """Scores of trials at each rung, by the trial's id; the same whether entered or read from records.
+
+    With one objective each pair's trials are compared with one another. With several, those of all pairs are, by the
+    number of the front of points that none beats in all objectives, and within a front by score.
+
+    Args:
+        num_epochs: Of a trial.
+        records: Of an earlier part of the search.
+        costs: What else counts, less is better, for each pair's name; empty for one objective.
+
+    Source: for several objectives Schmucker et al. 2021 (MO-ASHA), arXiv 2106.12639, with the score in place of their
+    epsilon-net within a front.
+    """
+
+    def __init__(
+        self, num_epochs: int, records: Iterable[TrialRecord] = (), costs: Mapping[str, Sequence[float]] | None = None
+    ) -> None:
+        self.epochs, self.costs = rung_epochs(num_epochs), costs or {}
         self.scores: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
+        self.pairs: dict[str, str] = {}
         for record in records:
             for epoch in self.epochs:
                 if record.phase == "search" and len(record.curve) >= epoch:
-                    self.scores[record.pair.name, epoch][record.id] = record.curve[epoch - 1]
+                    self._enter(record.pair.name, record.id, epoch, record.curve[epoch - 1])
 
     def goes_on(self, pair: str, name: str, epoch: int, score: float) -> bool:
-        """Enter a trial's score; True unless the epoch is a rung and the score is below the best third there."""
+        """Enter a trial's score; True unless the epoch is a rung and the trial is not among the best third there."""
         if epoch not in self.epochs:
             return True
-        known = self.scores[pair, epoch]
-        known[name] = score
-        return score >= float(np.quantile(list(known.values()), 1 - 1 / REDUCTION))
+        known = self._enter(pair, name, epoch, score)
+        if not self.costs:
+            return sum(other > score for other in known.values()) < num_going_on(len(known))
+        points = [(value, *(-cost for cost in self.costs[self.pairs[other]])) for other, value in known.items()]
+        ranks = dict(
+            zip(known, zip(front_numbers(points), (-value for value in known.values()), strict=True), strict=True)
+        )
+        return sum(rank < ranks[name] for rank in ranks.values()) < num_going_on(len(known))
+
+    def _enter(self, pair: str, name: str, epoch: int, score: float) -> dict[str, float]:
+        """The scores beside which a trial's score stands, with it."""
+        known = self.scores["" if self.costs else pair, epoch]
+        known[name], self.pairs[name] = score, pair
+        return known
 
 
 class PairAsha(FIFOScheduler):

@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from tdmr_ray.models import WEIGHTS_FILE
-from tdmr_ray.models.cost import TargetCost, measure_target
 from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, noted_below_scratch
 from tdmr_ray.runner.asha import PairAsha, Rungs
 from tdmr_ray.runner.budget import Meter
+from tdmr_ray.runner.costs import Costs
 from tdmr_ray.runner.events import blank_record
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Job, Queue, Source, confirmation_jobs, num_steps, resident_task
@@ -67,6 +67,7 @@ class Search:
         store: Of programs.
         console: For progress.
         interrupt: Ends everything in order when it comes.
+        costs: Of the targets.
         others: Trials of other searches, whose best each pair begins with.
         reserve_s: Seconds of `budget.time` that are kept for the confirmation.
     """
@@ -79,11 +80,12 @@ class Search:
         console: Console,
         interrupt: Interrupt,
         *,
+        costs: Costs,
         others: Sequence[TrialRecord] = (),
         reserve_s: float = 0.0,
     ) -> None:
         self.space, self.folders, self.store, self.interrupt = space, folders, store, interrupt
-        self.objective, self.others = space.objective.maximize, others
+        self.objective, self.others, self.costs = space.objective.maximize, others, costs
         self.ledger = Ledger(folders.ledger)
         self.meter = Meter(space.budget, reserve_s=reserve_s)
         self.progress = Progress(console, self.objective, self.meter.summary)
@@ -109,11 +111,19 @@ class Search:
         self.progress.begin(SEARCH, list(studies.studies), studies.num_left)
         outside = {record.id for record in studies.outside}
         inside = [record for record in records if record.id not in outside]
-        self._run_jobs(studies, Rungs(self.space.budget.epochs, inside), self.meter)
+        self._run_jobs(studies, Rungs(self.space.budget.epochs, inside, self._pair_costs()), self.meter)
         if self.meter.came and not studies.exhausted:
             self._say(f"{self.meter.reason}; with a larger one, --resume goes on where the search ended")
         self.folders.study.unlink(missing_ok=True)
         export_studies(studies.studies, f"sqlite:///{self.folders.study}")
+
+    def _pair_costs(self) -> dict[str, list[float]]:
+        """What is minimised beside the score, for each pair; empty if nothing is."""
+        names = self.space.objective.minimize
+        return {
+            Pair(foundation=foundation, target=target).name: [self.costs[target][name] for name in names]
+            for foundation, target in (self.space.all_pairs if names else ())
+        }
 
     def _confirm(self) -> None:
         records = self.ledger.read()
@@ -199,11 +209,3 @@ def write_best(record: TrialRecord, weights: Path, folder: Path) -> None:
         "config": record.config,
     }
     (folder / "config.json").write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")
-
-
-def measure_targets(space: Space) -> dict[str, TargetCost]:
-    """Size and latency of each target, measured on this machine while it is idle."""
-    task = resident_task(TrialConfig(data=space.data))
-    return {
-        name: measure_target(name, num_classes=task.num_classes, image_px=task.image_px) for name in space.pairs.targets
-    }

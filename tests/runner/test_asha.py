@@ -3,7 +3,7 @@
 import pytest
 from test_studies import build, record_of
 
-from tdmr_ray.runner.asha import Rungs, rung_epochs
+from tdmr_ray.runner.asha import Rungs, num_going_on, rung_epochs
 from tdmr_ray.runner.studies import PairStudies
 
 
@@ -47,3 +47,26 @@ def test_rebuilt_from_records_the_rungs_are_those_before() -> None:
             live.goes_on(job.pair.name, job.id, epoch, value)
         records.append(record)
     assert Rungs(9, records).scores == live.scores
+
+
+def test_with_several_objectives_all_pairs_stand_beside_one_another() -> None:
+    rungs = Rungs(9, costs={"small": [1.0], "large": [5.0]})
+    assert rungs.goes_on("large", "a", 3, 0.8)
+    assert rungs.goes_on("small", "b", 3, 0.8)  # as good, and cheaper: the first front has it alone
+    assert not rungs.goes_on("large", "c", 3, 0.8)
+    assert rungs.goes_on("large", "d", 3, 0.9)  # dearer, but better: on the first front, and its best
+    assert not rungs.goes_on("large", "e", 3, 0.85)
+
+
+def test_with_several_objectives_a_cheap_trial_goes_on_though_it_scores_less() -> None:
+    alone, beside = Rungs(9), Rungs(9, costs={"small": [1.0], "large": [5.0]})
+    for rungs in (alone, beside):
+        for number, score in enumerate((0.9, 0.8, 0.7, 0.6, 0.5, 0.4)):
+            rungs.goes_on("large", str(number), 3, score)
+    assert beside.goes_on("small", "new", 3, 0.45)
+    assert not alone.goes_on("large", "new", 3, 0.45)
+
+
+@pytest.mark.parametrize(("num_trials", "count"), [(1, 1), (2, 1), (3, 1), (4, 2), (6, 2), (7, 3), (10, 4), (100, 34)])
+def test_about_a_third_goes_on(num_trials: int, count: int) -> None:
+    assert num_going_on(num_trials) == count

@@ -1,0 +1,47 @@
+"""What targets cost, measured before anything is trained; those that break a constraint are left out."""
+
+import json
+from pathlib import Path
+
+from tdmr_ray.errors import InputError
+from tdmr_ray.models.cost import measure_target
+from tdmr_ray.runner.jobs import resident_task
+from tdmr_ray.space import Space
+from tdmr_ray.training.config import TrialConfig
+
+Costs = dict[str, dict[str, float]]
+
+
+def target_costs(space: Space, path: Path) -> Costs:
+    """`params`, `macs` and `latency_ms` of each target; what the file knows already is not measured again.
+
+    Args:
+        space: Its targets.
+        path: `targets.json`; written.
+    """
+    known: Costs = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    task = resident_task(TrialConfig(data=space.data))
+    for name in space.pairs.targets:
+        if name not in known:
+            known[name] = measure_target(name, num_classes=task.num_classes, image_px=task.image_px).as_dict()
+    path.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    return known
+
+
+def within_limits(space: Space, costs: Costs) -> tuple[Space, list[str]]:
+    """The space without the targets that break a constraint, and a line for each of those.
+
+    Raises:
+        InputError: If no target is left.
+    """
+    rejected: dict[str, str] = {}
+    for name in space.pairs.targets:
+        broken = [limit for limit in space.objective.constraints if costs[name][limit.cost] > limit.most]
+        if broken:
+            found = ", ".join(f"{limit.cost} {costs[name][limit.cost]:.4g} > {limit.most:.4g}" for limit in broken)
+            rejected[name] = f"{name} is left out: {found}"
+    kept = tuple(name for name in space.pairs.targets if name not in rejected)
+    if not kept:
+        raise InputError("objective.constraints", [*rejected.values(), "no target is left; raise a limit"])
+    pairs = space.pairs.model_copy(update={"targets": kept})
+    return space.model_copy(update={"pairs": pairs}), list(rejected.values())

@@ -1,0 +1,60 @@
+"""Targets are measured once, and those that break a constraint are left out before anything is trained."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tdmr_ray.errors import InputError
+from tdmr_ray.runner.costs import target_costs, within_limits
+from tdmr_ray.space import Space
+from tdmr_ray.space_file import check_tree
+
+COSTS = {
+    "lcnet_035": {"params": 4e5, "macs": 1e6, "latency_ms": 1.0},
+    "lcnet_050": {"params": 7e5, "macs": 2e6, "latency_ms": 2.0},
+}
+
+
+def build(*constraints: str) -> Space:
+    tree = {
+        "name": "test",
+        "data": {"name": "digits", "shots": 5},
+        "pairs": {"foundations": ["glyph_cnn"], "targets": list(COSTS)},
+        "objective": {"minimize": "latency_ms", "constraints": list(constraints)},
+    }
+    space, problems = check_tree(tree)
+    assert space is not None, problems
+    return space
+
+
+@pytest.mark.parametrize(
+    ("constraints", "kept"),
+    [
+        ([], ["lcnet_035", "lcnet_050"]),
+        (["latency_ms <= 2"], ["lcnet_035", "lcnet_050"]),
+        (["latency_ms <= 1.9"], ["lcnet_035"]),
+        (["latency_ms<=5", "params <= 5e5"], ["lcnet_035"]),
+    ],
+)
+def test_targets_that_break_a_constraint_are_left_out(constraints: list[str], kept: list[str]) -> None:
+    space, rejected = within_limits(build(*constraints), COSTS)
+    assert list(space.pairs.targets) == kept
+    assert len(rejected) == 2 - len(kept)
+    assert all(line.startswith("lcnet_050 is left out: ") and " > " in line for line in rejected)
+
+
+def test_when_no_target_is_left_every_reason_is_given() -> None:
+    with pytest.raises(InputError, match="no target is left; raise a limit") as raised:
+        within_limits(build("macs <= 1e5"), COSTS)
+    assert len(raised.value.problems) == 3
+
+
+def test_costs_are_measured_once(tmp_path: Path) -> None:
+    path = tmp_path / "targets.json"
+    path.write_text(json.dumps({"lcnet_050": COSTS["lcnet_050"]}))
+    costs = target_costs(build(), path)
+    assert costs["lcnet_050"] == COSTS["lcnet_050"]
+    assert costs["lcnet_035"].keys() == COSTS["lcnet_035"].keys()
+    assert 1e5 < costs["lcnet_035"]["params"] < 1e6
+    assert json.loads(path.read_text()) == costs
