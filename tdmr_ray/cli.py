@@ -1,5 +1,6 @@
 """What every command line does alike: exit codes, and errors without a traceback."""
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
 
 def run_command(command: Callable[..., Any]) -> None:
-    """Run a typer command: exit 2 with one message for the user's errors, 130 for Ctrl-C."""
+    """Run a typer command: exit 2 with one message for the user's errors, 1 on a full disk, 130 for Ctrl-C."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
     try:
@@ -21,5 +22,12 @@ def run_command(command: Callable[..., Any]) -> None:
     except InputError as error:
         Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(WRONG_INPUT)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        text = f"{where}{error.strerror}; what is finished is safe: make room, then go on with --resume"
+        Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -128,6 +128,8 @@ class Resources(Section):
     """Processes that train one target together, by Ray Train; 1 keeps the trial in a warm actor."""
     concurrent: PositiveInt | None = None
     """Trials at the same time; None is as many as fit."""
+    trial_timeout: Duration = 3600.0
+    """A trial that takes longer for one epoch (the first makes its teacher) hangs: it is ended and recorded."""
 
 
 class Parameter(Section):

@@ -1,6 +1,8 @@
 """Bad input: one message with every problem, the nearest legal key, exit code 2, no traceback, no Ray."""
 
 import copy
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -230,3 +232,26 @@ def test_commands_exit_with_2_and_one_message(
     assert caught.value.code == 2
     assert message in said.replace("\n", " ")
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_one_message_and_exit_code_1(
+    code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> None:
+        raise OSError(code, os.strerror(code), "records.jsonl")
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(SystemExit) as ended:
+        run_command(command)
+    assert ended.value.code == 1
+    assert f"records.jsonl: {os.strerror(code)}; what is finished is safe: make room" in capsys.readouterr().err
+
+
+def test_other_errors_of_files_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command() -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(OSError, match="broken"):
+        run_command(command)

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from collections import deque
+from pathlib import Path
 from typing import Any, Protocol
 
 import ray.exceptions
@@ -74,6 +75,7 @@ class JobSearcher(Searcher):
             "finalist": job.phase == "confirm",
             "artifacts": str(self.folders.artifacts / job.id),
             "checkpoint": str(self.folders.checkpoint(job.id)),
+            "stack": str(self.folders.stack(job.id)),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -141,6 +143,10 @@ class JobEvents(tune.Callback):
             self.on_trial_start(iteration, trials, trial)
         job = self.searcher.live.pop(trial.trial_id)
         count = self.restarts.get(job.id, 0)
+        hung = why_it_hung(self.searcher.folders.stack(job.id))
+        if hung:
+            self._end(job, trial, "failed", f"an epoch took longer than {self.resources.trial_timeout:g} s: {hung}")
+            return
         reason, may_go_on = why_it_died(trial)
         if not may_go_on or count == MAX_RESTARTS:
             again = f" ({count + 1} times)" if count else ""
@@ -197,6 +203,19 @@ def blank_record(job: Job) -> TrialRecord:
         seconds=0.0,
         versions=VERSIONS,
     )
+
+
+def why_it_hung(stack: Path) -> str:
+    """Where the main thread was when it was ended for taking too long, and '' if it was not; removes the file.
+
+    `faulthandler` writes a line for each frame, the innermost first, and the main thread last.
+    """
+    if not stack.exists():
+        return ""
+    threads = stack.read_text(encoding="utf-8").split("\n\n")
+    stack.unlink()
+    frames = [line.strip() for line in threads[-1].splitlines() if line.startswith("  File")]
+    return f"it was in {frames[0]}" if frames else ""
 
 
 def why_it_died(trial: Trial) -> tuple[str, bool]:

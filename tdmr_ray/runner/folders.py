@@ -43,3 +43,7 @@ class Folders:
     def checkpoint(self, job_id: str) -> Path:
         """What a trial that was interrupted goes on from."""
         return self.checkpoints / f"{job_id}.pt"
+
+    def stack(self, job_id: str) -> Path:
+        """Where a trial that hangs leaves what it was doing."""
+        return self.checkpoints / f"{job_id}.stack"

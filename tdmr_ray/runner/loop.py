@@ -96,7 +96,7 @@ def run_jobs(
     """
     if source.exhausted or any(halt.came for halt in halts):
         return
-    place = {"store": str(store), "threads": resources.cpu}
+    place = {"store": str(store), "threads": resources.cpu, "timeout_s": resources.trial_timeout}
     searcher = JobSearcher(source, place, folders, num_slots(resources))
     events = JobEvents(searcher, resources, listeners, objective)
     with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch:

@@ -1,6 +1,9 @@
 """A warm Tune actor that runs one trial after another; data and foundations stay in its memory."""
 
+import faulthandler
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,7 +30,7 @@ class TrialActor(tune.Trainable):
     """One trial, an epoch a step.
 
     Its configuration is a dictionary: `id`, `config` (a `TrialConfig` as JSON), `pair` (name), `finalist` (whether to
-    read test and keep the weights), `store`, `artifacts`, `checkpoint` (file), `threads`.
+    read test and keep the weights), `store`, `artifacts`, `checkpoint` and `stack` (files), `timeout_s`, `threads`.
 
     After each epoch it writes a checkpoint. A trial that has one goes on from there: its first step says again how the
     last epoch ended, with the epochs before as `earlier`, and trains nothing.
@@ -57,7 +60,8 @@ class TrialActor(tune.Trainable):
         """
         started = perf_counter()
         try:
-            result = self._epoch()
+            with ended_after(self.job["timeout_s"], Path(self.job["stack"])):
+                result = self._epoch()
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - the one place where exceptions become a trial's state
@@ -134,6 +138,22 @@ class TrialActor(tune.Trainable):
             "device": pick_device().type,
             "data": self.run.task.fingerprint if self.run else "",
         }
+
+
+@contextmanager
+def ended_after(seconds: float, stack: Path) -> Iterator[None]:
+    """End this process if what follows takes longer; the file then says what it was doing.
+
+    By a thread of the interpreter that needs no lock of Python's, so that it works whatever hangs.
+    """
+    stack.parent.mkdir(parents=True, exist_ok=True)
+    with stack.open("w") as file:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=file)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    stack.unlink(missing_ok=True)
 
 
 def _reason(error: Exception) -> str:

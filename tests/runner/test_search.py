@@ -5,12 +5,15 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import psutil
@@ -207,8 +210,6 @@ def test_hparams_hold_every_searched_and_pinned_value(out: Path) -> None:
 
 
 def test_a_tensorboard_server_shows_it(out: Path) -> None:
-    from urllib.request import urlopen
-
     arguments = ["--logdir", str(out / "tensorboard"), "--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
     server = subprocess.Popen(
         [sys.executable, "-m", "tensorboard.main", *arguments],
@@ -233,10 +234,86 @@ def test_a_tensorboard_server_shows_it(out: Path) -> None:
         server.communicate()
 
 
-def test_the_study_is_there_for_the_dashboard(out: Path) -> None:
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def test_optuna_dashboard_serves_the_studies(out: Path, records: list[TrialRecord]) -> None:
     with sqlite3.connect(out / "study.sqlite3") as database:
         names = {name for (name,) in database.execute("select study_name from studies")}
     assert names == {"glyph_cnn-lcnet_035", "glyph_cnn-mobilenetv3_small_050"}
+    port = free_port()
+    program = Path(sys.executable).with_name("optuna-dashboard")
+    server = subprocess.Popen(
+        [program, "--quiet", "--host", "127.0.0.1", "--port", str(port), f"sqlite:///{out / 'study.sqlite3'}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}/api/studies"
+        studies = wait_for(lambda: json.load(urlopen(address)))["study_summaries"]
+        assert {study["study_name"] for study in studies} == names
+        shown = [
+            trial
+            for study in studies
+            for trial in json.load(urlopen(f"{address}/{study['study_id']}?after=0"))["trials"]
+            if not any(attribute["key"] == "repeated" for attribute in trial["user_attrs"])
+        ]
+    finally:
+        server.terminate()
+        server.wait()
+    searched = {record.id: record for record in records if record.phase == "search"}
+    assert len(shown) == len(searched)
+    states = {"Complete": "complete", "Pruned": "pruned", "Fail": "failed"}
+    for trial in shown:
+        attributes = {each["key"]: each["value"].strip('"') for each in trial["user_attrs"]}
+        record = searched[attributes["id"]]
+        assert states[trial["state"]] == record.state
+        assert [each["value"] for each in trial["intermediate_values"]] == pytest.approx(record.curve)
+
+
+def wait_for(answer: Callable[[], Any], seconds: float = 60) -> Any:
+    """What a server says as soon as it is there."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return answer()
+        except OSError:
+            assert time.monotonic() < deadline, "the server does not come"
+            time.sleep(0.2)
+
+
+def test_a_trial_that_hangs_is_ended_with_where_it_was(place: Path, tmp_path: Path) -> None:
+    space = write_space(tmp_path, budget={"trials": 2, "epochs": 3}, confirm={"top": 0})
+    arguments = ["--space", space, "--out", tmp_path / "out", "--store", tmp_path / "store"]
+    said = run("search", *arguments, "--set", "resources.trial_timeout=0.02s", code=1)
+    assert "every trial failed: an epoch took longer than 0.02 s: it was in File" in said
+    assert all(record.restarts == 0 for record in Ledger(tmp_path / "out/records.jsonl").read())
+
+
+def test_a_budget_of_time_ends_the_search_with_a_confirmed_leaderboard(place: Path, tmp_path: Path) -> None:
+    confirm = {"top": 1, "seeds": [0], "controls": ["scratch"], "control_steps": 24}
+    space = write_space(tmp_path, budget={"trials": 500, "epochs": 3, "time": "24s"}, confirm=confirm)
+    arguments = ["--space", space, "--out", tmp_path / "out", "--store", place / "store"]
+    said = run("search", *arguments)
+    assert "budget.time of 0:00:24 is used up" in said
+    records = Ledger(tmp_path / "out/records.jsonl").read()
+    states = {record.state for record in records if record.phase == "search"}
+    assert "complete" in states
+    assert "pruned" in states or "running" in states
+    board = json.loads((tmp_path / "out/leaderboard.json").read_text())
+    assert any(row["confirmed"] for row in board["rows"])
+
+
+def test_a_target_that_costs_too_much_is_left_out_before_training(place: Path, tmp_path: Path) -> None:
+    objective = {"maximize": "val/top1", "minimize": "latency_ms", "constraints": ["params <= 5e5"]}
+    space = write_space(tmp_path, objective=objective, budget={"trials": 2, "epochs": 2}, confirm={"top": 0})
+    said = run("search", "--space", space, "--out", tmp_path / "out", "--store", place / "store")
+    assert re.search(r"mobilenetv3_small_050 is left out: params [\d.e+]+ > 5e\+05", said)
+    records = Ledger(tmp_path / "out/records.jsonl").read()
+    assert {record.pair.target for record in records} == {"lcnet_035"}
 
 
 def test_the_leaderboard_tells_the_records(out: Path, records: list[TrialRecord]) -> None:

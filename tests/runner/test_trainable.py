@@ -1,5 +1,7 @@
 """Exceptions become a trial's state in one place."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.runner import trainable
+from tdmr_ray.runner.events import why_it_hung
 from tdmr_ray.runner.trainable import MAX_TRIALS_PER_ACTOR, TrialActor
 from tdmr_ray.training.config import TrialConfig
 
@@ -16,6 +19,8 @@ def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
     return {
         "id": f"search-{config.key()}",
         "checkpoint": str(tmp_path / "checkpoints" / "trial.pt"),
+        "stack": str(tmp_path / "checkpoints" / "trial.stack"),
+        "timeout_s": 600.0,
         "config": config.model_dump(mode="json"),
         "pair": "lcnet_035",
         "finalist": False,
@@ -129,3 +134,23 @@ def test_on_a_full_disk_a_trial_goes_on_without_checkpoints_and_says_so(tmp_path
     results = step_to_the_end(new_actor(job))
     assert results[-1]["error"] == ""
     assert results[-1]["notes"] == ["no checkpoint could be written: No space left on device"]
+
+
+def test_a_step_that_takes_too_long_ends_its_process_and_leaves_where_it_was(tmp_path: Path) -> None:
+    stack = tmp_path / "checkpoints" / "trial.stack"
+    lines = [
+        "import time",
+        "from pathlib import Path",
+        "from tdmr_ray.runner.trainable import ended_after",
+        "def stuck(): time.sleep(60)",
+        f"with ended_after(0.2, Path({str(stack)!r})): stuck()",
+    ]
+    assert subprocess.run([sys.executable, "-c", "\n".join(lines)], timeout=50).returncode == 1
+    assert why_it_hung(stack).endswith("line 4 in stuck")
+    assert why_it_hung(stack) == ""
+
+
+def test_a_step_in_time_leaves_nothing(tmp_path: Path) -> None:
+    job = place(tmp_path, **{"distill.epochs": 1})
+    step_to_the_end(new_actor(job))
+    assert not Path(job["stack"]).exists()
