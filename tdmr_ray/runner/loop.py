@@ -81,6 +81,7 @@ def run_jobs(
     listeners: tuple[Listener, ...],
     halts: tuple[Halt, ...],
     scheduler: TrialScheduler | None = None,
+    trainable: type[tune.Trainable] = TrialActor,
 ) -> None:
     """Run a source's jobs until it is exhausted or a halt comes.
 
@@ -93,6 +94,7 @@ def run_jobs(
         listeners: Told about each start, epoch and end.
         halts: Such as a Ctrl-C.
         scheduler: Decides after each epoch; None lets every trial end.
+        trainable: What runs a job.
     """
     if source.exhausted or any(halt.came for halt in halts):
         return
@@ -101,7 +103,7 @@ def run_jobs(
     events = JobEvents(searcher, resources, listeners, objective)
     with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch:
         tune.run(
-            TrialActor,
+            trainable,
             name="trials",
             search_alg=searcher,
             scheduler=scheduler or FIFOScheduler(),
