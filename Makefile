@@ -4,13 +4,16 @@ BIN := .venv/bin
 SPACE ?= search_spaces/vit_mobile.yaml
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: search test lint clean
+.PHONY: search test stress lint clean
 
 search: .venv/installed
 	$(BIN)/python -m tdmr_ray.search --space $(SPACE) $(ARGS)
 
 test: .venv/installed
 	$(BIN)/python -m pytest $(ARGS)
+
+stress: .venv/installed
+	$(BIN)/python -m pytest -m stress $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -8,13 +8,13 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from tdmr_ray.errors import InputError
+from tdmr_ray.errors import InputError, SearchStopped
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
 
 def run_command(command: Callable[..., Any]) -> None:
-    """Run a typer command: exit 2 with one message for the user's errors, 1 on a full disk, 130 for Ctrl-C."""
+    """Run a typer command: exit 2 with one message for the user's errors, 1 for others' faults, 130 for Ctrl-C."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
     try:
@@ -28,6 +28,9 @@ def run_command(command: Callable[..., Any]) -> None:
         where = f"{error.filename}: " if error.filename else ""
         text = f"{where}{error.strerror}; what is finished is safe: make room, then go on with --resume"
         Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+        sys.exit(FAILED)
+    except SearchStopped as error:
+        Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -30,6 +30,10 @@ class NonFiniteLoss(RuntimeError):
     """A loss term became NaN or infinite; the trial cannot go on, the search can."""
 
 
+class SearchStopped(RuntimeError):
+    """A search cannot go on for a reason outside it; shown as one message without a traceback, exit code 1."""
+
+
 def near_match(name: str, options: Iterable[str]) -> str:
     """'; did you mean X?' for the legal name nearest to `name`, or the legal names if none is near."""
     known = sorted(options)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tdmr_ray.pareto import front_numbers
+from tdmr_ray.prices import load_prices
 from tdmr_ray.records import TDMR, TrialRecord, complete
 from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
 
@@ -77,6 +78,7 @@ class Leaderboard:
     seconds: float
     cpu_hours: float
     gpu_hours: float
+    usd: float
     num_teachers: int
     num_teachers_reused: int
 
@@ -102,6 +104,7 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
         seconds=sum(record.seconds for record in records),
         cpu_hours=sum(record.cpu_hours for record in records),
         gpu_hours=sum(record.gpu_hours for record in records),
+        usd=sum(load_prices().usd_of(record) for record in records),
         num_teachers=len({record.teacher for record in records if record.teacher}),
         num_teachers_reused=sum(record.teacher_reused for record in records),
     )

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from tdmr_ray.prices import load_prices
 from tdmr_ray.report.leaderboard import Leaderboard, Row
 from tdmr_ray.report.statistics import Estimate
 
@@ -149,7 +150,8 @@ def summary(board: Leaderboard) -> str:
     counts = board.num_records
     return (
         f"{sum(counts.values())} trials: {counts['complete']} finished, {counts['pruned']} stopped early, "
-        f"{counts['failed']} failed. {board.cpu_hours:.2f} CPU-hours, {board.gpu_hours:.2f} GPU-hours. "
+        f"{counts['failed']} failed. {board.cpu_hours:.2f} CPU-hours, {board.gpu_hours:.2f} GPU-hours, "
+        f"about {board.usd:.2f} USD by the prices of {load_prices().date}. "
         f"{board.num_teachers} teachers were made or found, and used again {board.num_teachers_reused} times."
     )
 
@@ -164,6 +166,7 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
         "seconds": board.seconds,
         "cpu_hours": board.cpu_hours,
         "gpu_hours": board.gpu_hours,
+        "usd": board.usd,
         "failures": [{"id": record.id, "error": record.error} for record in board.failures],
     }
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from tdmr_ray.space import Resources
 OBJECT_STORE_BYTES = 400 * 1024**2
 """Of a Ray that we start ourselves; results are small, images stay in the actors."""
 
+LOOK_EVERY_S = 5.0
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -43,6 +45,23 @@ def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+class RayWatch:
+    """Looks whether Ray still has a machine; without one, Tune would wait for ever."""
+
+    def __init__(self) -> None:
+        self.looked, self.dead = time.monotonic(), False
+
+    @property
+    def came(self) -> bool:
+        """Whether all machines are gone."""
+        import ray
+
+        if time.monotonic() - self.looked >= LOOK_EVERY_S:
+            self.dead = not any(node["Alive"] for node in ray.nodes())
+            self.looked = time.monotonic()
+        return self.dead
 
 
 def num_slots(resources: Resources) -> int:

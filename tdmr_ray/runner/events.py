@@ -39,6 +39,13 @@ class Listener(Protocol):
         """A job is over."""
 
 
+class Ending:
+    """Whether a phase is being ended before its jobs are done; apart from the rest, since Tune pickles who asks it."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+
 class JobSearcher(Searcher):
     """Hands a source's jobs to Tune, no more at a time than can run, so that none is drawn before it must be.
 
@@ -101,7 +108,7 @@ class JobEvents(tune.Callback):
         self.searcher, self.resources, self.listeners, self.objective = searcher, resources, listeners, objective
         self.curves: dict[str, list[float]] = {}
         self.restarts: dict[str, int] = {}
-        self.ending = False
+        self.ending = Ending()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Tune's word for a process that begins with a trial."""
@@ -134,7 +141,7 @@ class JobEvents(tune.Callback):
             self._end(job, trial, "failed", result["error"])
         elif result.get("epoch", 0) >= job.config.num_epochs:
             self._end(job, trial, "complete")
-        elif not self.ending:
+        elif not self.ending.came:
             self._end(job, trial, "pruned")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -221,6 +228,6 @@ def why_it_hung(stack: Path) -> str:
 def why_it_died(trial: Trial) -> tuple[str, bool]:
     """The reason in a line, and whether another process may go on: not where memory was too small."""
     cause = trial.get_pickled_error()
-    lines = str(cause or trial.get_error() or "").strip().splitlines() or ["it left no word"]
+    lines = str(cause or trial.get_error() or "").strip().splitlines() or ["it was killed, or its machine went away"]
     out_of_memory = isinstance(cause, MemoryError | ray.exceptions.OutOfMemoryError) or "OutOfMemory" in lines[-1]
     return lines[-1], not (out_of_memory or "MemoryError" in lines[-1])

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from tdmr_ray.runner.cluster import num_slots
-from tdmr_ray.runner.events import JobEvents, JobSearcher, Listener
+from tdmr_ray.errors import SearchStopped
+from tdmr_ray.runner.cluster import RayWatch, num_slots
+from tdmr_ray.runner.events import Ending, JobEvents, JobSearcher, Listener
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Source
 from tdmr_ray.runner.trainable import TrialActor
@@ -53,22 +54,22 @@ class Halt(Protocol):
 class _Halting(tune.Callback):
     """Looks at the halts once a step, so that all who ask in between get one answer."""
 
-    def __init__(self, halts: tuple[Halt, ...], events: JobEvents) -> None:
-        self.halts, self.events = halts, events
+    def __init__(self, halts: tuple[Halt, ...], ending: Ending) -> None:
+        self.halts, self.ending = halts, ending
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self.events.ending = self.events.ending or any(halt.came for halt in self.halts)
+        self.ending.came = self.ending.came or any(halt.came for halt in self.halts)
 
 
 class _StopWhenEnding(tune.Stopper):
-    def __init__(self, events: JobEvents) -> None:
-        self.events = events
+    def __init__(self, ending: Ending) -> None:
+        self.ending = ending
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return self.events.ending
+        return self.ending.came
 
     def stop_all(self) -> bool:
-        return self.events.ending
+        return self.ending.came
 
 
 def run_jobs(
@@ -95,11 +96,15 @@ def run_jobs(
         halts: Such as a Ctrl-C.
         scheduler: Decides after each epoch; None lets every trial end.
         trainable: What runs a job.
+
+    Raises:
+        SearchStopped: If Ray has died.
     """
     if source.exhausted or any(halt.came for halt in halts):
         return
     place = {"store": str(store), "threads": resources.cpu, "timeout_s": resources.trial_timeout}
     searcher = JobSearcher(source, place, folders, num_slots(resources))
+    ray_watch = RayWatch()
     events = JobEvents(searcher, resources, listeners, objective)
     with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch:
         tune.run(
@@ -111,9 +116,11 @@ def run_jobs(
             resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
             reuse_actors=True,
             storage_path=scratch,
-            stop=_StopWhenEnding(events),
-            callbacks=[_Halting(halts, events), events],
+            stop=_StopWhenEnding(events.ending),
+            callbacks=[_Halting((*halts, ray_watch), events.ending), events],
             verbose=0,
             raise_on_failed_trial=False,
             trial_dirname_creator=lambda trial: str(trial.trial_id),
         )
+    if ray_watch.dead:
+        raise SearchStopped("Ray has died: none of its machines is left; --resume goes on where the search was")

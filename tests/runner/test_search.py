@@ -309,7 +309,7 @@ def test_a_budget_of_time_ends_the_search_with_a_confirmed_leaderboard(place: Pa
 
 def test_a_target_that_costs_too_much_is_left_out_before_training(place: Path, tmp_path: Path) -> None:
     objective = {"maximize": "val/top1", "minimize": "latency_ms", "constraints": ["params <= 5e5"]}
-    space = write_space(tmp_path, objective=objective, budget={"trials": 2, "epochs": 2}, confirm={"top": 0})
+    space = write_space(tmp_path, objective=objective, budget={"trials": 2, "epochs": 3}, confirm={"top": 0})
     said = run("search", "--space", space, "--out", tmp_path / "out", "--store", place / "store")
     assert re.search(r"mobilenetv3_small_050 is left out: params [\d.e+]+ > 5e\+05", said)
     records = Ledger(tmp_path / "out/records.jsonl").read()
