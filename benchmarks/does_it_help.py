@@ -27,7 +27,7 @@ import typer
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.does_it_help_report import write_report
-from benchmarks.resumable import Row, read_runs, run_missing
+from benchmarks.resumable import Row, run_missing
 from tdmr_ray.data.task import DataConfig, Task, load_task
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TrialConfig, hash_json
@@ -249,11 +249,12 @@ def main(
     """Tune, measure, report; Ctrl-C loses only the runs under way."""
     targets, shots = (TARGETS, (5, 10, 20, 50)) if full else (TARGETS[:1], (5, 10))
     numbers = range(FIRST_SEED, FIRST_SEED + (seeds or (10 if full else 5)))
+    rows: list[Row] = []
     for target in targets:
         chosen = tune(SHOTS, target, runs, workers)
         cells = measured_cells(SHOTS, target, shots, numbers)
-        run_missing([measuring_job(cell, chosen) for cell in cells], run_job, runs, workers)
-    write_report(read_runs(runs), runs.parent)
+        rows += run_missing([measuring_job(cell, chosen) for cell in cells], run_job, runs, workers)
+    write_report(rows, runs.parent)
 
 
 if __name__ == "__main__":

@@ -116,12 +116,11 @@ def steps_to_scratch_best(runs: Runs, unlabeled: bool) -> Estimate | None:
 
 
 def write_report(rows: list[Row], folder: Path) -> None:
-    """Write figures, table and plot of all measured runs, and print the table."""
-    measured = [row for row in rows if not row["tuning"]]
-    targets = list(dict.fromkeys(row["target"] for row in measured if row["target"]))
+    """Write figures, table and plot of measured runs, and print the table."""
+    targets = list(dict.fromkeys(row["target"] for row in rows if row["target"]))
     parts, figures = [], {}
     for target in targets:
-        groups = group_runs([row for row in measured if row["target"] in (target, "")])
+        groups = group_runs([row for row in rows if row["target"] in (target, "")])
         for runs in groups:
             ending = "" if target == targets[0] else f"_{target}"
             figures |= {name + ending: value for name, value in figures_of(runs).items()}
