@@ -25,6 +25,7 @@ from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.runner.asha import PairAsha, Rungs
 from tdmr_ray.runner.cluster import ray_session
+from tdmr_ray.runner.events import Listener
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Job
 from tdmr_ray.runner.loop import run_jobs
@@ -86,25 +87,13 @@ class EmptyTrial(tune.Trainable):
         }
 
 
-class Watch:
+class Watch(Listener):
     """A listener that notes the driver's CPU seconds and memory whenever a trial ends."""
 
     def __init__(self) -> None:
         self.process = psutil.Process()
         self.cpu_s: list[float] = []
         self.bytes: list[int] = []
-
-    def started(self, job: Job) -> None:
-        """Nothing to note."""
-
-    def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
-        """Nothing to note."""
-
-    def goes_on(self, job: Job, record: TrialRecord) -> None:
-        """Nothing to note."""
-
-    def lost(self, job: Job, reason: str) -> None:
-        """Nothing to note."""
 
     def ended(self, job: Job, record: TrialRecord) -> None:
         """One more."""

@@ -1,6 +1,7 @@
 """Tiny things that tests share: real classes, small sizes, fixed seeds."""
 
 import os
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.distil import Metrics
 
 NUM_CLASSES = 3
 IMAGE_PX = 16
@@ -78,3 +80,14 @@ def tiny_config() -> TrialConfig:
             "distill.batch_size": 128,
         }
     )
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For all searches that do not look at what is in it."""
+    return tmp_path_factory.mktemp("store")
+
+
+def without_times(metrics: Metrics) -> Metrics:
+    """What two equal trials have in common."""
+    return {name: value for name, value in metrics.items() if name != "images_per_s"}

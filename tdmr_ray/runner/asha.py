@@ -68,10 +68,10 @@ class Rungs:
         if not self.costs:
             return sum(other > score for other in known.values()) < num_going_on(len(known))
         points = [(value, *(-cost for cost in self.costs[self.pairs[other]])) for other, value in known.items()]
-        ranks = dict(
-            zip(known, zip(front_numbers(points), (-value for value in known.values()), strict=True), strict=True)
-        )
-        return sum(rank < ranks[name] for rank in ranks.values()) < num_going_on(len(known))
+        fronts = dict(zip(known, front_numbers(points), strict=True))
+        own = (fronts[name], -score)
+        better = sum((fronts[other], -value) < own for other, value in known.items())
+        return better < num_going_on(len(known))
 
     def _enter(self, pair: str, name: str, epoch: int, score: float) -> dict[str, float]:
         """The scores beside which a trial's score stands, with it."""

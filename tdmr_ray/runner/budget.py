@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 from tdmr_ray.prices import load_prices
 from tdmr_ray.records import TrialRecord
+from tdmr_ray.runner.events import Listener
 from tdmr_ray.runner.jobs import Job
 from tdmr_ray.runner.progress import pretty_seconds
 from tdmr_ray.space import Budget
 
 
 @dataclass
-class Meter:
+class Meter(Listener):
     """A listener that adds up what trials cost.
 
     Attributes:
@@ -68,18 +69,9 @@ class Meter:
             parts.append(f"{self._usd():.2f} of {budget.usd:g} USD")
         return ", ".join(parts)
 
-    def started(self, job: Job) -> None:
-        """Nothing to count yet."""
-
-    def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
-        """Nothing to count yet."""
-
     def goes_on(self, job: Job, record: TrialRecord) -> None:
         """Counts what the trial has cost so far."""
         self.count([record])
-
-    def lost(self, job: Job, reason: str) -> None:
-        """What it has cost stays counted."""
 
     def ended(self, job: Job, record: TrialRecord) -> None:
         """Counts what the trial has cost."""

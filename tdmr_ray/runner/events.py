@@ -2,8 +2,7 @@
 
 import importlib.metadata
 from collections import deque
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ray.exceptions
 from ray import tune
@@ -12,6 +11,7 @@ from ray.tune.search import Searcher
 
 from tdmr_ray.records import State, TrialRecord
 from tdmr_ray.runner.folders import Folders
+from tdmr_ray.runner.hang import why_it_hung
 from tdmr_ray.runner.jobs import Job, Source
 from tdmr_ray.space import Resources
 
@@ -20,8 +20,8 @@ MAX_RESTARTS = 2
 VERSIONS = {name: importlib.metadata.version(name) for name in ("tdmr_ray", "torch", "timm", "ray", "optuna")}
 
 
-class Listener(Protocol):
-    """Somebody who wants to know how trials go; called on the driver."""
+class Listener:
+    """Somebody who wants to know how trials go, and says of what; called on the driver."""
 
     def started(self, job: Job) -> None:
         """A process works on a job."""
@@ -210,19 +210,6 @@ def blank_record(job: Job) -> TrialRecord:
         seconds=0.0,
         versions=VERSIONS,
     )
-
-
-def why_it_hung(stack: Path) -> str:
-    """Where the main thread was when it was ended for taking too long, and '' if it was not; removes the file.
-
-    `faulthandler` writes a line for each frame, the innermost first, and the main thread last.
-    """
-    if not stack.exists():
-        return ""
-    threads = stack.read_text(encoding="utf-8").split("\n\n")
-    stack.unlink()
-    frames = [line.strip() for line in threads[-1].splitlines() if line.startswith("  File")]
-    return f"it was in {frames[0]}" if frames else ""
 
 
 def why_it_died(trial: Trial) -> tuple[str, bool]:

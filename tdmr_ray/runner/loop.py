@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from ray import tune
+from ray.tune.error import TuneError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tdmr_ray.errors import SearchStopped
@@ -72,6 +73,20 @@ class _StopWhenEnding(tune.Stopper):
         return self.ending.came
 
 
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Tune wraps what listeners raise, here or there, in an error of its own that holds a traceback as text."""
+    try:
+        yield
+    except TuneError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__context__
+        if cause is None:
+            raise
+        raise cause from None
+
+
 def run_jobs(
     source: Source,
     *,
@@ -99,6 +114,7 @@ def run_jobs(
 
     Raises:
         SearchStopped: If Ray has died.
+        OSError: Of a listener, such as a full disk.
     """
     if source.exhausted or any(halt.came for halt in halts):
         return
@@ -106,7 +122,7 @@ def run_jobs(
     searcher = JobSearcher(source, place, folders, num_slots(resources))
     ray_watch = RayWatch()
     events = JobEvents(searcher, resources, listeners, objective)
-    with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch, _own_errors():
         tune.run(
             trainable,
             name="trials",

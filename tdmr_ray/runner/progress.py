@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from tdmr_ray.records import TrialRecord
+from tdmr_ray.runner.events import Listener
 from tdmr_ray.runner.jobs import Job
 
 SEARCH, CONFIRMATION = "search", "confirmation"
@@ -28,7 +29,7 @@ class PairState:
     best: float | None = None
 
 
-class Progress:
+class Progress(Listener):
     """A listener that shows how the jobs of a phase go.
 
     Args:
@@ -83,13 +84,11 @@ class Progress:
             row.best = max(row.best or 0.0, metrics[self.objective])
         self._line(force=False)
 
-    def goes_on(self, job: Job, record: TrialRecord) -> None:
-        """Nothing to show."""
-
     def lost(self, job: Job, reason: str) -> None:
         """Says so."""
         self._row(job).running -= 1
-        self.console.print(f"[yellow]lost[/yellow] {job.pair.name} {job.id}: {reason}; it goes on in another process")
+        said = f"[yellow]lost[/yellow] {job.pair.name} {job.id}: {reason}; it goes on in another process"
+        self.console.print(said, soft_wrap=True)
 
     def ended(self, job: Job, record: TrialRecord) -> None:
         """Counts a finished job; failures are said at once."""
@@ -101,7 +100,7 @@ class Progress:
         self.finished += 1
         self.parts[job.id] = 1.0
         if record.error:
-            self.console.print(f"[red]failed[/red] {job.pair.name} {job.id}: {record.error}", markup=True)
+            self.console.print(f"[red]failed[/red] {job.pair.name} {job.id}: {record.error}", soft_wrap=True)
         self._line(force=self.finished == self.total)
 
     def render(self) -> Group:

@@ -12,7 +12,7 @@ from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, noted_below_sc
 from tdmr_ray.runner.asha import PairAsha, Rungs
 from tdmr_ray.runner.budget import Meter
 from tdmr_ray.runner.costs import Costs
-from tdmr_ray.runner.events import blank_record
+from tdmr_ray.runner.events import Listener, blank_record
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Job, Queue, Source, confirmation_jobs, num_steps, resident_task
 from tdmr_ray.runner.loop import Interrupt, run_jobs
@@ -24,7 +24,7 @@ from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 
 
-class LedgerWriter:
+class LedgerWriter(Listener):
     """A listener that keeps the ledger: a line when a trial starts, at each rung that it passes, and when it ends.
 
     Args:
@@ -39,18 +39,13 @@ class LedgerWriter:
     def started(self, job: Job) -> None:
         """One line for a new trial, so that nothing that was drawn is lost."""
         if job.id not in self.known:
+            self.known.add(job.id)
             self.ledger.append(blank_record(job))
-
-    def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
-        """Nothing to write yet."""
 
     def goes_on(self, job: Job, record: TrialRecord) -> None:
         """One line at a rung."""
         if len(record.curve) in self.rungs:
             self.ledger.append(record)
-
-    def lost(self, job: Job, reason: str) -> None:
-        """Nothing to write: the record says already that the trial has not ended."""
 
     def ended(self, job: Job, record: TrialRecord) -> None:
         """The last line."""
@@ -90,6 +85,7 @@ class Search:
         self.meter = Meter(space.budget, reserve_s=reserve_s)
         self.progress = Progress(console, self.objective, self.meter.summary)
         self.board = TensorBoardLog(folders.tensorboard, store, self.objective)
+        self.outside: set[str] = set()
 
     def run(self) -> None:
         """Search, confirm, and put the winners under `best/`."""
@@ -109,13 +105,16 @@ class Search:
         studies = PairStudies(self.space, records, self.others)
         self._say_outside(studies.outside)
         self.progress.begin(SEARCH, list(studies.studies), studies.num_left)
-        outside = {record.id for record in studies.outside}
-        inside = [record for record in records if record.id not in outside]
-        self._run_jobs(studies, Rungs(self.space.budget.epochs, inside, self._pair_costs()), self.meter)
+        self.outside = {record.id for record in studies.outside}
+        rungs = Rungs(self.space.budget.epochs, self._inside(records), self._pair_costs())
+        self._run_jobs(studies, rungs, self.meter)
         if self.meter.came and not studies.exhausted:
             self._say(f"{self.meter.reason}; with a larger one, --resume goes on where the search ended")
         self.folders.study.unlink(missing_ok=True)
         export_studies(studies.studies, f"sqlite:///{self.folders.study}")
+
+    def _inside(self, records: list[TrialRecord]) -> list[TrialRecord]:
+        return [record for record in records if record.id not in self.outside]
 
     def _pair_costs(self) -> dict[str, list[float]]:
         """What is minimised beside the score, for each pair; empty if nothing is."""
@@ -128,7 +127,7 @@ class Search:
     def _confirm(self) -> None:
         records = self.ledger.read()
         finished = {record.id for record in complete_of_any_role(records)}
-        planned = confirmation_jobs(self.space, finalists(self.space, records))
+        planned = confirmation_jobs(self.space, finalists(self.space, self._inside(records)))
         jobs = [job for job in planned if job.id not in finished]
         if not jobs:
             return

@@ -15,6 +15,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from tdmr_ray.models.names import foundation_facts
 from tdmr_ray.records import TrialRecord
+from tdmr_ray.runner.events import Listener
 from tdmr_ray.runner.jobs import Job
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
@@ -25,7 +26,7 @@ PICTURE_PX = 640
 """The longer side of a picture, about: small ones are enlarged by a whole factor."""
 
 
-class TensorBoardLog:
+class TensorBoardLog(Listener):
     """A listener that writes event files under `folder`/<pair>/<id>.
 
     Args:
@@ -48,9 +49,6 @@ class TensorBoardLog:
         """Writes an epoch's scalars."""
         for name, value in metrics.items():
             self.writers[job.id].add_scalar(name, value, int(metrics["epoch"]))
-
-    def goes_on(self, job: Job, record: TrialRecord) -> None:
-        """Nothing to write."""
 
     def lost(self, job: Job, reason: str) -> None:
         """Closes the folder until the trial is started again."""

@@ -1,9 +1,6 @@
 """A warm Tune actor that runs one trial after another; data and foundations stay in its memory."""
 
-import faulthandler
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,6 +10,7 @@ from ray import tune
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
+from tdmr_ray.runner.hang import ended_after
 from tdmr_ray.runner.jobs import resident_task
 from tdmr_ray.runner.programs import StoredFoundry
 from tdmr_ray.store import Store
@@ -140,25 +138,9 @@ class TrialActor(tune.Trainable):
         }
 
 
-@contextmanager
-def ended_after(seconds: float, stack: Path) -> Iterator[None]:
-    """End this process if what follows takes longer; the file then says what it was doing.
-
-    By a thread of the interpreter that needs no lock of Python's, so that it works whatever hangs.
-    """
-    stack.parent.mkdir(parents=True, exist_ok=True)
-    with stack.open("w") as file:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=file)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-    stack.unlink(missing_ok=True)
-
-
 def _reason(error: Exception) -> str:
     """What a record says of an exception: the message alone if it is one of ours, else where it came from too."""
     if isinstance(error, NonFiniteLoss | InputError):
         return str(error)
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno}, in {last.name})"
+    last, text = traceback.extract_tb(error.__traceback__)[-1], " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} ({Path(last.filename).name}:{last.lineno}, in {last.name})"

@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,13 @@ def save_checkpoint(state: Mapping[str, Any], path: Path, *, key: str) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
-        torch.save({"key": key, "state": dict(state)}, file)
+    content = BytesIO()
+    torch.save({"key": key, "state": dict(state)}, content)
+    try:
+        draft.write_bytes(content.getbuffer())
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     draft.replace(path)
 
 

@@ -1,10 +1,14 @@
 """What is spent, by hand; the clock is ours."""
 
+import json
+from pathlib import Path
+
 import pytest
+from searching import run, write_space
 from test_studies import build, record_of
 
 from tdmr_ray.prices import Prices, load_prices
-from tdmr_ray.records import TrialRecord
+from tdmr_ray.records import Ledger, TrialRecord
 from tdmr_ray.runner.budget import Meter
 from tdmr_ray.runner.jobs import Job
 from tdmr_ray.runner.studies import PairStudies
@@ -77,3 +81,18 @@ def test_cores_beside_a_gpu_are_in_its_price() -> None:
 def test_without_limits_nothing_ends_and_nothing_is_said() -> None:
     meter = Meter(Budget(), clock=Clock())
     assert (meter.came, meter.summary()) == (False, "")
+
+
+@pytest.mark.slow
+def test_a_budget_of_time_ends_the_search_with_a_confirmed_leaderboard(shared_store: Path, tmp_path: Path) -> None:
+    confirm = {"top": 1, "seeds": [0], "controls": ["scratch"], "control_steps": 24}
+    space = write_space(tmp_path, budget={"trials": 500, "epochs": 3, "time": "24s"}, confirm=confirm)
+    arguments = ["--space", space, "--out", tmp_path / "out", "--store", shared_store]
+    said = run("search", *arguments)
+    assert "budget.time of 0:00:24 is used up" in said
+    records = Ledger(tmp_path / "out/records.jsonl").read()
+    states = {record.state for record in records if record.phase == "search"}
+    assert "complete" in states
+    assert "pruned" in states or "running" in states
+    board = json.loads((tmp_path / "out/leaderboard.json").read_text())
+    assert any(row["confirmed"] for row in board["rows"])

@@ -1,11 +1,14 @@
 """Targets are measured once, and those that break a constraint are left out before anything is trained."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from searching import run, write_space
 
 from tdmr_ray.errors import InputError
+from tdmr_ray.records import Ledger
 from tdmr_ray.runner.costs import target_costs, within_limits
 from tdmr_ray.space import Space
 from tdmr_ray.space_file import check_tree
@@ -58,3 +61,13 @@ def test_costs_are_measured_once(tmp_path: Path) -> None:
     assert costs["lcnet_035"].keys() == COSTS["lcnet_035"].keys()
     assert 1e5 < costs["lcnet_035"]["params"] < 1e6
     assert json.loads(path.read_text()) == costs
+
+
+@pytest.mark.slow
+def test_a_target_that_costs_too_much_is_left_out_before_training(shared_store: Path, tmp_path: Path) -> None:
+    objective = {"maximize": "val/top1", "minimize": "latency_ms", "constraints": ["params <= 5e5"]}
+    space = write_space(tmp_path, objective=objective, budget={"trials": 2, "epochs": 3}, confirm={"top": 0})
+    said = run("search", "--space", space, "--out", tmp_path / "out", "--store", shared_store)
+    assert re.search(r"mobilenetv3_small_050 is left out: params [\d.e+]+ > 5e\+05", said)
+    records = Ledger(tmp_path / "out/records.jsonl").read()
+    assert {record.pair.target for record in records} == {"lcnet_035"}

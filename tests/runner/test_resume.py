@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import random
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -11,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from test_search import command, run, without_times, write_space
+from searching import command, records_without_times, run, write_space
 
 from tdmr_ray.records import Ledger
 from tdmr_ray.training.checkpoint import load_checkpoint
@@ -80,7 +82,7 @@ def wait_for_a_moment(process: subprocess.Popen[bytes], folder: Path, early: flo
 
 def what_counts(ledger: Path) -> list[dict[str, Any]]:
     """Records without what a stop may change: times, restarts, and whether a teacher was in the store already."""
-    rows = without_times(ledger)
+    rows = records_without_times(ledger)
     for row in rows:
         del row["teacher_reused"], row["restarts"]
     return rows
@@ -149,3 +151,79 @@ def test_two_searches_in_one_folder_are_refused(tmp_path: Path) -> None:
     assert second.returncode == 2
     assert f"is in use by process {process.pid} on " in second.stderr
     assert "Traceback" not in second.stderr
+
+
+def actor_of(driver: int) -> psutil.Process | None:
+    """The process of a search that runs trials, one at a time."""
+    for child in psutil.Process(driver).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "TrialActor" in "".join(child.cmdline()):
+                return child
+    return None
+
+
+def test_a_trial_whose_process_is_killed_goes_on_in_another(shared_store: Path, tmp_path: Path) -> None:
+    one = {"cpu": 1, "concurrent": 1}
+    space = write_space(tmp_path, budget={"trials": 3, "epochs": 30}, confirm={"top": 0}, resources=one)
+    arguments = ["--space", space, "--out", tmp_path / "out", "--store", shared_store]
+    with subprocess.Popen(command("search", *arguments), stdout=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "out").glob("checkpoints/*.pt")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        victim = actor_of(process.pid)
+        assert victim is not None
+        victim.kill()
+        said, _ = process.communicate(timeout=200)
+        assert process.returncode == 0
+    assert "it goes on in another process" in said
+    records = Ledger(tmp_path / "out/records.jsonl").read()
+    assert len(records) == 3
+    assert {record.state for record in records} <= {"complete", "pruned"}
+    assert sum(record.restarts for record in records) == 1
+    assert not list((tmp_path / "out/checkpoints").iterdir())
+
+
+def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(shared_store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    space = write_space(tmp_path, budget={"trials": 8, "epochs": 6}, confirm={"top": 0})
+    arguments = ["--space", space, "--out", folder, "--store", shared_store]
+    process = subprocess.Popen(
+        command("search", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    ledger = folder / "records.jsonl"
+    deadline = time.monotonic() + 120
+    while not (ledger.exists() and ledger.read_text().count("\n") >= 4) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "--resume" in said
+    before = Ledger(ledger).read()
+    assert 1 <= len(before) < 8
+    assert (folder / "leaderboard.md").exists()
+    run("search", *arguments, "--resume")
+    after = Ledger(ledger).read()
+    assert [record.id for record in after][: len(before)] == [record.id for record in before]
+    assert [record for record in after if record in before] == [r for r in before if r.state != "running"]
+    assert len({record.id for record in after}) == len(after) == 8
+    assert {record.state for record in after} <= {"complete", "pruned"}
+
+
+def test_after_narrowing_only_trials_inside_the_space_are_confirmed(shared_store: Path, tmp_path: Path) -> None:
+    pair = {"pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]}}
+    confirm = {"top": 1, "seeds": [0], "controls": []}
+    lr = {"distill.lr": {"choices": [1e-5, 1e-2]}}
+    arguments: list[object] = ["--out", tmp_path / "out", "--store", shared_store, "--set", "resources.concurrent=1"]
+    budget = {"trials": 2, "epochs": 3}
+    run("search", "--space", write_space(tmp_path, **pair, search=lr, confirm={"top": 0}, budget=budget), *arguments)
+    narrow = {"distill.lr": {"choices": [1e-5, 2e-5]}}
+    space = write_space(tmp_path, **pair, search=narrow, confirm=confirm, budget=budget)
+    said = run("search", "--space", space, *arguments, "--resume")
+    assert "1 earlier trials are outside the space and do not count" in said
+    records = Ledger(tmp_path / "out/records.jsonl").read()
+    assert [record.phase for record in records] == ["search", "search", "search", "confirm"]
+    assert records[-1].config["distill"]["lr"] in narrow["distill.lr"]["choices"]

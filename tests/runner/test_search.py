@@ -1,10 +1,7 @@
 """The main job end to end, as its user runs it: a small search, everything it leaves, and how it ends when it must."""
 
-import contextlib
 import json
-import os
 import re
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -16,12 +13,13 @@ from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
-import psutil
 import pytest
 import torch
 import yaml
+from conftest import without_times
 from PIL import Image
 from safetensors.torch import load_file
+from searching import SPACE, records_without_times, run, write_space
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tdmr_ray.data.task import load_task
@@ -33,42 +31,10 @@ from tdmr_ray.training.fit import fit
 
 pytestmark = pytest.mark.slow
 
-SPACE: dict[str, Any] = {
-    "name": "small",
-    "data": {"name": "digits", "shots": 5},
-    "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035", "mobilenetv3_small_050"]},
-    "budget": {"trials": 6, "epochs": 3},
-    "confirm": {"top": 1, "seeds": [0, 1], "controls": ["scratch", "linear_probe", "plain_kd"], "control_steps": 24},
-    "search": {
-        "prompt.size_px": {"low": 0, "high": 4, "step": 2},
-        "mapping.kind": {"choices": ["frequency", "linear"]},
-        "temperature.schedule": {"choices": ["constant", "cosine"]},
-        "distill.num_stages": {"low": 1, "high": 3},
-    },
-    "fixed": {"signals.num_views": 2, "reprogram.epochs": 1},
-}
-
-
-def command(module: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", f"tdmr_ray.{module}", *map(str, arguments)]
-
-
-def run(module: str, *arguments: object, code: int = 0) -> str:
-    done = subprocess.run(command(module, *arguments), capture_output=True, text=True, timeout=300)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    return done.stdout
-
-
-def write_space(folder: Path, **changes: Any) -> Path:
-    path = folder / "space.yaml"
-    path.write_text(yaml.safe_dump({**SPACE, **changes}))
-    return path
-
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a space file and a store that all searches of this module share."""
+    """A folder with a space file and a store."""
     folder = tmp_path_factory.mktemp("search")
     write_space(folder)
     return folder
@@ -138,8 +104,7 @@ def test_a_trial_replays_from_its_record_without_ray_bit_for_bit(records: list[T
         rows: list[Metrics] = []
         outcome = fit(config, load_task(config.data), rows.append, read_test=record.phase == "confirm")
         assert [row["val/top1"] for row in rows] == record.curve
-        replayed = {name: value for name, value in outcome.metrics.items() if name != "images_per_s"}
-        assert replayed == {name: value for name, value in record.metrics.items() if name != "images_per_s"}
+        assert without_times(outcome.metrics) == without_times(record.metrics)
 
 
 def test_replay_by_command_line(records: list[TrialRecord], out: Path, tmp_path: Path) -> None:
@@ -285,37 +250,6 @@ def wait_for(answer: Callable[[], Any], seconds: float = 60) -> Any:
             time.sleep(0.2)
 
 
-def test_a_trial_that_hangs_is_ended_with_where_it_was(place: Path, tmp_path: Path) -> None:
-    space = write_space(tmp_path, budget={"trials": 2, "epochs": 3}, confirm={"top": 0})
-    arguments = ["--space", space, "--out", tmp_path / "out", "--store", tmp_path / "store"]
-    said = run("search", *arguments, "--set", "resources.trial_timeout=0.02s", code=1)
-    assert "every trial failed: an epoch took longer than 0.02 s: it was in File" in said
-    assert all(record.restarts == 0 for record in Ledger(tmp_path / "out/records.jsonl").read())
-
-
-def test_a_budget_of_time_ends_the_search_with_a_confirmed_leaderboard(place: Path, tmp_path: Path) -> None:
-    confirm = {"top": 1, "seeds": [0], "controls": ["scratch"], "control_steps": 24}
-    space = write_space(tmp_path, budget={"trials": 500, "epochs": 3, "time": "24s"}, confirm=confirm)
-    arguments = ["--space", space, "--out", tmp_path / "out", "--store", place / "store"]
-    said = run("search", *arguments)
-    assert "budget.time of 0:00:24 is used up" in said
-    records = Ledger(tmp_path / "out/records.jsonl").read()
-    states = {record.state for record in records if record.phase == "search"}
-    assert "complete" in states
-    assert "pruned" in states or "running" in states
-    board = json.loads((tmp_path / "out/leaderboard.json").read_text())
-    assert any(row["confirmed"] for row in board["rows"])
-
-
-def test_a_target_that_costs_too_much_is_left_out_before_training(place: Path, tmp_path: Path) -> None:
-    objective = {"maximize": "val/top1", "minimize": "latency_ms", "constraints": ["params <= 5e5"]}
-    space = write_space(tmp_path, objective=objective, budget={"trials": 2, "epochs": 3}, confirm={"top": 0})
-    said = run("search", "--space", space, "--out", tmp_path / "out", "--store", place / "store")
-    assert re.search(r"mobilenetv3_small_050 is left out: params [\d.e+]+ > 5e\+05", said)
-    records = Ledger(tmp_path / "out/records.jsonl").read()
-    assert {record.pair.target for record in records} == {"lcnet_035"}
-
-
 def test_the_leaderboard_tells_the_records(out: Path, records: list[TrialRecord]) -> None:
     board = json.loads((out / "leaderboard.json").read_text())
     for row in board["rows"]:
@@ -360,99 +294,11 @@ def test_the_winner_can_be_exported_and_is_measured_again(out: Path) -> None:
     assert match.group(1) == match.group(2)
 
 
-def without_times(path: Path) -> list[dict[str, Any]]:
-    rows = []
-    for record in Ledger(path).read():
-        row = record.model_dump(exclude={"seconds", "cpu_hours", "gpu_hours"})
-        row["metrics"].pop("images_per_s", None)
-        rows.append(row)
-    return rows
-
-
 def test_two_runs_with_one_seed_and_one_trial_at_a_time_give_the_same_records(place: Path, tmp_path: Path) -> None:
+    pins = ["--set", "resources.concurrent=1", "--set", "confirm.seeds=[0]", "--trials", 4, "--seed", 0]
+    found = []
     for name in ("one", "two"):
-        pins = ["--set", "resources.concurrent=1", "--set", "confirm.seeds=[0]", "--trials", 4, "--seed", 0]
-        run(
-            "search", "--space", place / "space.yaml", "--out", tmp_path / name, "--store", tmp_path / f"s{name}", *pins
-        )
-    assert without_times(tmp_path / "one/records.jsonl") == without_times(tmp_path / "two/records.jsonl")
-
-
-def test_a_diverging_trial_is_recorded_and_the_search_goes_on(place: Path, tmp_path: Path) -> None:
-    lr = {"distill.lr": {"choices": [1e-3, 1e30]}, "distill.num_stages": {"low": 1, "high": 2}}
-    space = write_space(tmp_path, search=lr, confirm={"top": 0}, budget={"trials": 6, "epochs": 3})
-    run("search", "--space", space, "--out", tmp_path / "out", "--store", place / "store")
-    records = Ledger(tmp_path / "out/records.jsonl").read()
-    failed = [record for record in records if record.state == "failed"]
-    assert failed
-    assert all(record.config["distill"]["lr"] == 1e30 for record in failed)
-    assert all("became non-finite; lower the learning rate" in record.error for record in failed)
-    assert complete(records, phase="search")
-    assert "non-finite" in (tmp_path / "out/leaderboard.md").read_text()
-
-
-def test_when_every_trial_fails_the_search_says_why_and_exits_1(place: Path, tmp_path: Path) -> None:
-    space = write_space(tmp_path, fixed={"distill.lr": 1e30}, search={}, budget={"trials": 2, "epochs": 3})
-    said = run("search", "--space", space, "--out", tmp_path / "out", "--store", place / "store", code=1)
-    assert "every trial failed" in said
-    assert "non-finite" in said
-
-
-def actor_of(driver: int) -> psutil.Process | None:
-    """The process of a search that runs trials, one at a time."""
-    for child in psutil.Process(driver).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "TrialActor" in "".join(child.cmdline()):
-                return child
-    return None
-
-
-def test_a_trial_whose_process_is_killed_goes_on_in_another(place: Path, tmp_path: Path) -> None:
-    one = {"cpu": 1, "concurrent": 1}
-    space = write_space(tmp_path, budget={"trials": 3, "epochs": 30}, confirm={"top": 0}, resources=one)
-    arguments = ["--space", space, "--out", tmp_path / "out", "--store", place / "store"]
-    with subprocess.Popen(command("search", *arguments), stdout=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 120
-        while not list((tmp_path / "out").glob("checkpoints/*.pt")) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        victim = actor_of(process.pid)
-        assert victim is not None
-        victim.kill()
-        said, _ = process.communicate(timeout=200)
-        assert process.returncode == 0
-    assert "it goes on in another process" in said
-    records = Ledger(tmp_path / "out/records.jsonl").read()
-    assert len(records) == 3
-    assert {record.state for record in records} <= {"complete", "pruned"}
-    assert sum(record.restarts for record in records) == 1
-    assert not list((tmp_path / "out/checkpoints").iterdir())
-
-
-def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(place: Path, out: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    space = write_space(tmp_path, budget={"trials": 8, "epochs": 6}, confirm={"top": 0})
-    arguments = ["--space", space, "--out", folder, "--store", place / "store"]
-    process = subprocess.Popen(
-        command("search", *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    ledger = folder / "records.jsonl"
-    deadline = time.monotonic() + 120
-    while not (ledger.exists() and ledger.read_text().count("\n") >= 4) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    os.kill(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "--resume" in said
-    before = Ledger(ledger).read()
-    assert 1 <= len(before) < 8
-    assert (folder / "leaderboard.md").exists()
-    run("search", *arguments, "--resume")
-    after = Ledger(ledger).read()
-    assert [record.id for record in after][: len(before)] == [record.id for record in before]
-    assert [record for record in after if record in before] == [r for r in before if r.state != "running"]
-    assert len({record.id for record in after}) == len(after) == 8
-    assert {record.state for record in after} <= {"complete", "pruned"}
+        out = tmp_path / name
+        run("search", "--space", place / "space.yaml", "--out", out, "--store", tmp_path / f"store_{name}", *pins)
+        found.append(records_without_times(out / "records.jsonl"))
+    assert found[0] == found[1]

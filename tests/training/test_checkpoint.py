@@ -4,17 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import without_times
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.distil import Metrics
 from tdmr_ray.training.fit import Run
-
-
-def without_times(metrics: Metrics) -> Metrics:
-    return {name: value for name, value in metrics.items() if name != "images_per_s"}
-
 
 METHODS = {
     "tdmr": {"distill.num_stages": 2, "distill.own_share": 0.5},

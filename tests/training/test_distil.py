@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from conftest import without_times
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import NonFiniteLoss
@@ -22,12 +23,6 @@ from tdmr_ray.training.program import (
     save_program,
 )
 from tdmr_ray.training.signals import image_consensus, training_views
-
-TIMES = {"images_per_s"}
-
-
-def without_times(metrics: Metrics) -> Metrics:
-    return {name: value for name, value in metrics.items() if name not in TIMES}
 
 
 @pytest.fixture

@@ -1,0 +1,51 @@
+"""A small search by its command line, and what it leaves; shared by the tests that run one."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from conftest import without_times
+
+from tdmr_ray.records import Ledger
+
+SPACE: dict[str, Any] = {
+    "name": "small",
+    "data": {"name": "digits", "shots": 5},
+    "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035", "mobilenetv3_small_050"]},
+    "budget": {"trials": 6, "epochs": 3},
+    "confirm": {"top": 1, "seeds": [0, 1], "controls": ["scratch", "linear_probe", "plain_kd"], "control_steps": 24},
+    "search": {
+        "prompt.size_px": {"low": 0, "high": 4, "step": 2},
+        "mapping.kind": {"choices": ["frequency", "linear"]},
+        "temperature.schedule": {"choices": ["constant", "cosine"]},
+        "distill.num_stages": {"low": 1, "high": 3},
+    },
+    "fixed": {"signals.num_views": 2, "reprogram.epochs": 1},
+}
+
+
+def command(module: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", f"tdmr_ray.{module}", *map(str, arguments)]
+
+
+def run(module: str, *arguments: object, code: int = 0) -> str:
+    done = subprocess.run(command(module, *arguments), capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout
+
+
+def write_space(folder: Path, **changes: Any) -> Path:
+    path = folder / "space.yaml"
+    path.write_text(yaml.safe_dump({**SPACE, **changes}))
+    return path
+
+
+def records_without_times(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    for record in Ledger(path).read():
+        row = record.model_dump(exclude={"seconds", "cpu_hours", "gpu_hours"})
+        rows.append({**row, "metrics": without_times(record.metrics)})
+    return rows

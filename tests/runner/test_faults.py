@@ -1,0 +1,142 @@
+"""Whatever becomes of a trial, its record says why and the search goes on."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+import ray.exceptions
+from ray.tune.experiment import Trial
+from searching import command, run, write_space
+from test_studies import build, record_of
+
+from tdmr_ray.records import Ledger, complete
+from tdmr_ray.runner.events import why_it_died
+from tdmr_ray.runner.folders import Folders
+from tdmr_ray.runner.hang import why_it_hung
+from tdmr_ray.runner.search import LedgerWriter
+from tdmr_ray.runner.studies import PairStudies
+
+
+@dataclass
+class DeadTrial:
+    """What Tune knows of a trial whose process died."""
+
+    cause: Exception | None
+    text: str | None = None
+
+    def get_pickled_error(self) -> Exception | None:
+        return self.cause
+
+    def get_error(self) -> str | None:
+        return self.text
+
+
+@pytest.mark.parametrize(
+    ("trial", "reason", "may_go_on"),
+    [
+        (DeadTrial(None), "it was killed, or its machine went away", True),
+        (DeadTrial(RuntimeError("first\nthe actor died")), "the actor died", True),
+        (DeadTrial(None, "Traceback\nConnectionError: gone"), "ConnectionError: gone", True),
+        (DeadTrial(MemoryError("too much")), "too much", False),
+        (DeadTrial(ray.exceptions.OutOfMemoryError("the node is full")), "the node is full", False),
+        (DeadTrial(None, "Traceback\ntorch.OutOfMemoryError: 2 GiB"), "torch.OutOfMemoryError: 2 GiB", False),
+    ],
+)
+def test_a_trial_whose_process_died_goes_on_unless_its_memory_was_too_small(
+    trial: DeadTrial, reason: str, may_go_on: bool
+) -> None:
+    assert why_it_died(cast("Trial", trial)) == (reason, may_go_on)
+
+
+def test_a_trial_that_is_lost_and_started_again_keeps_what_its_last_rung_wrote(tmp_path: Path) -> None:
+    job = PairStudies(build()).next_job()
+    assert job is not None
+    writer = LedgerWriter(Folders(tmp_path), rungs=(1,))
+    at_rung = record_of(job, "running")
+    at_rung.curve[:] = [0.5]
+    writer.started(job)
+    writer.goes_on(job, at_rung)
+    writer.lost(job, "it was killed")
+    writer.started(job)
+    assert Ledger(tmp_path / "records.jsonl").read() == [at_rung]
+
+
+def test_a_step_that_takes_too_long_ends_its_process_and_leaves_where_it_was(tmp_path: Path) -> None:
+    stack = tmp_path / "checkpoints" / "trial.stack"
+    lines = [
+        "import time",
+        "from pathlib import Path",
+        "from tdmr_ray.runner.hang import ended_after",
+        "def stuck(): time.sleep(60)",
+        f"with ended_after(0.2, Path({str(stack)!r})): stuck()",
+    ]
+    assert subprocess.run([sys.executable, "-c", "\n".join(lines)], timeout=50).returncode == 1
+    assert why_it_hung(stack).endswith("line 4 in stuck")
+    assert why_it_hung(stack) == ""
+
+
+@pytest.mark.slow
+def test_a_diverging_trial_is_recorded_and_the_search_goes_on(shared_store: Path, tmp_path: Path) -> None:
+    lr = {"distill.lr": {"choices": [1e-3, 1e30]}, "distill.num_stages": {"low": 1, "high": 2}}
+    space = write_space(tmp_path, search=lr, confirm={"top": 0}, budget={"trials": 6, "epochs": 3})
+    run("search", "--space", space, "--out", tmp_path / "out", "--store", shared_store)
+    records = Ledger(tmp_path / "out/records.jsonl").read()
+    failed = [record for record in records if record.state == "failed"]
+    assert failed
+    assert all(record.config["distill"]["lr"] == 1e30 for record in failed)
+    assert all("became non-finite; lower the learning rate" in record.error for record in failed)
+    assert complete(records, phase="search")
+    assert "non-finite" in (tmp_path / "out/leaderboard.md").read_text()
+
+
+@pytest.mark.slow
+def test_when_every_trial_fails_the_search_says_why_and_exits_1(shared_store: Path, tmp_path: Path) -> None:
+    space = write_space(tmp_path, fixed={"distill.lr": 1e30}, search={}, budget={"trials": 2, "epochs": 3})
+    said = run("search", "--space", space, "--out", tmp_path / "out", "--store", shared_store, code=1)
+    assert "every trial failed" in said
+    assert "non-finite" in said
+
+
+@pytest.mark.slow
+def test_a_trial_that_hangs_is_ended_with_where_it_was(shared_store: Path, tmp_path: Path) -> None:
+    space = write_space(tmp_path, budget={"trials": 2, "epochs": 3}, confirm={"top": 0})
+    arguments = ["--space", space, "--out", tmp_path / "out", "--store", tmp_path / "store"]
+    said = run("search", *arguments, "--set", "resources.trial_timeout=0.02s", code=1)
+    assert "every trial failed: an epoch took longer than 0.02 s: it was in File" in said
+    assert all(record.restarts == 0 for record in Ledger(tmp_path / "out/records.jsonl").read())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 60 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60k", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root can make a small disk")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.stress
+def test_on_a_full_disk_the_search_ends_with_one_message_and_goes_on_when_there_is_room(
+    shared_store: Path, small_disk: Path, tmp_path: Path
+) -> None:
+    confirm = {"top": 1, "seeds": [0], "controls": []}
+    space = write_space(tmp_path, budget={"trials": 6, "epochs": 3}, confirm=confirm)
+    arguments = command("search", "--space", space, "--out", small_disk, "--store", shared_store)
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 1
+    assert ended.stderr.count("No space left on device; what is finished is safe: make room, then go on") == 1
+    assert "Traceback" not in ended.stderr
+    before = [record for record in Ledger(small_disk / "records.jsonl").read() if record.state != "running"]
+    subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)
+    run("search", "--space", space, "--out", small_disk, "--store", shared_store, "--resume")
+    after = Ledger(small_disk / "records.jsonl").read()
+    assert len([record for record in after if record.phase == "search"]) == 6
+    assert not [record for record in after if record.state in ("running", "failed")]
+    assert [record for record in after if record in before] == before
