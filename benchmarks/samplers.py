@@ -5,13 +5,13 @@ Cost:   about 40 minutes on 2 cores for the recording, then 5 for the searches.
 Result: results/samplers.json, .md and .png; every recorded trial is a line of results/samplers.jsonl.
 
 All configurations of a quick space are trained once, on four pairs. Then whole searches of 48 trials, with early
-stopping, are replayed from these curves with 10 seeds each: what a search draws is its own, what comes out is recorded.
+stopping, are replayed from these curves with 30 seeds each: what a search draws is its own, what comes out is recorded.
 """
 
 import itertools
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -39,7 +39,7 @@ from tdmr_ray.training.config import hash_json
 from tdmr_ray.training.fit import fit
 
 NAME = "samplers"
-TRIALS, SEEDS = 48, range(10)
+TRIALS, SEEDS = 48, range(30)
 AT = (8, 16, 24, 32, 48)
 SPACE: dict[str, Any] = {
     "name": NAME,
@@ -55,13 +55,10 @@ SPACE: dict[str, Any] = {
     },
     "fixed": {"reprogram.epochs": 3},
 }
-SEARCHES = {
-    "tpe": {"sampler": "tpe"},
-    "gp": {"sampler": "gp"},
-    "nsga2": {"sampler": "nsga2"},
-    "random": {"sampler": "random"},
-    "tpe, adaptive": {"sampler": "tpe", "budget": {**SPACE["budget"], "allocation": "adaptive"}},
-}
+SEARCHES = list(itertools.product(("tpe", "gp", "nsga2", "random"), ("equal", "adaptive")))
+"""Sampler and allocation."""
+SIMPLEST = ("random", "equal")
+COLOURS = {"tpe": "C0", "gp": "C1", "nsga2": "C2", "random": "C3"}
 Curves = Mapping[str, list[float]]
 
 
@@ -70,6 +67,11 @@ def build_space(**changes: Any) -> Space:
     space, problems = check_tree({**SPACE, **changes})
     assert space is not None, problems
     return space
+
+
+def build_search(sampler: str, allocation: str, seed: int) -> Space:
+    """That space with a sampler and an allocation."""
+    return build_space(sampler=sampler, budget={**SPACE["budget"], "allocation": allocation}, seed=seed)
 
 
 def place_of(pair: tuple[str, str], values: Mapping[str, Value]) -> str:
@@ -108,14 +110,27 @@ def record(recording: Recording) -> Row:
     return {"pair": recording.pair, "values": recording.values, "curve": curve, "val_top1": curve[-1]}
 
 
-def replay(space: Space, curves: Curves) -> list[float]:
-    """The best accuracy on val after each trial of a search."""
-    studies, rungs, best = PairStudies(space), Rungs(space.budget.epochs), [0.0]
+@dataclass(frozen=True)
+class Course:
+    """Accuracy on val in % after each trial: the best of all, and the mean over pairs of each one's best."""
+
+    best: list[float]
+    mean_of_pairs: list[float]
+
+
+def replay(space: Space, curves: Curves) -> Course:
+    """A whole search; only trials that were not stopped early count as results."""
+    studies, rungs = PairStudies(space), Rungs(space.budget.epochs)
+    best = dict.fromkeys(studies.studies, 0.0)
+    course = Course([], [])
     while (job := studies.next_job()) is not None:
         outcome = outcome_of(job, curves[place_of((job.pair.foundation, job.pair.target), job.values)], rungs)
         studies.tell(job, outcome)
-        best.append(max(best[-1], outcome.curve[-1]))
-    return best[1:]
+        if outcome.state == "complete":
+            best[job.pair.name] = max(best[job.pair.name], outcome.curve[-1])
+        course.best.append(100 * max(best.values()))
+        course.mean_of_pairs.append(100 * fmean(best.values()))
+    return course
 
 
 def outcome_of(job: Job, curve: list[float], rungs: Rungs) -> TrialRecord:
@@ -129,62 +144,90 @@ def outcome_of(job: Job, curve: list[float], rungs: Rungs) -> TrialRecord:
     return blank_record(job).model_copy(update=update)
 
 
-def report(results: Mapping[str, Mapping[int, list[float]]], ceiling: float) -> None:
-    """Print and keep the table, the figures and the plot."""
-    head = "".join(f" {count} trials |" for count in AT)
-    lines = [
-        f"Best accuracy on val so far in %, mean of {len(SEEDS)} searches; the best of all {ceiling:.2f}."
-        f" In brackets the difference to random after {TRIALS} trials in points, 95 % interval, paired by seed.",
-        "",
-        f"| search |{head} against random |",
-        "|---|" + "--:|" * (len(AT) + 1),
-    ]
+Search = tuple[str, str]
+Results = Mapping[Search, list[Course]]
+"""The courses of each kind of search, by seed."""
+
+
+def report(results: Results, ceiling: Course) -> None:
+    """Print and keep the tables, the figures and the plot."""
     figures: dict[str, float | Estimate] = {}
-    for name, by_seed in results.items():
-        cells = []
-        for count in AT:
-            values = [100 * best[count - 1] for best in by_seed.values()]
-            figures[f"{name} at {count}"] = estimate(values)
-            cells.append(f"{fmean(values):.2f}")
-        gain = paired_difference(
-            {seed: best[-1] for seed, best in by_seed.items()}, {s: b[-1] for s, b in results["random"].items()}
-        )
-        assert gain is not None and gain.low is not None and gain.high is not None, "ten seeds"
-        shown = f"{100 * gain.mean:+.2f} [{100 * gain.low:+.2f}, {100 * gain.high:+.2f}]"
-        lines.append(f"| {name} | {' | '.join(cells)} | {shown if name != 'random' else ''} |")
-    text = "\n".join(lines) + "\n"
+    text = f"Accuracy on val so far in %, mean of {len(SEEDS)} searches; the best configurations would give"
+    text += f" {ceiling.best[0]:.2f} and {ceiling.mean_of_pairs[0]:.2f}.\nDifferences after {TRIALS} trials in points,"
+    text += " with 95 % intervals, paired by seed.\n"
+    for title, of in (("best of all pairs", "best"), ("mean over pairs of each one's best", "mean_of_pairs")):
+        lines = table(title, {name: [getattr(course, of) for course in several] for name, several in results.items()})
+        text += "\n" + "\n".join(lines) + "\n"
+        for name, several in results.items():
+            figures |= {
+                f"{', '.join(name)}: {of} at {n}": estimate([getattr(each, of)[n - 1] for each in several]) for n in AT
+            }
     print(text)
     (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")
     draw(results, ceiling)
     print(write_results(NAME, figures))
 
 
-def draw(results: Mapping[str, Mapping[int, list[float]]], ceiling: float) -> None:
-    """Best so far over trials."""
+def table(title: str, results: Mapping[Search, list[list[float]]]) -> list[str]:
+    """A row for each kind of search: accuracy after so many trials, and how it compares at the end."""
+    counts = "".join(f" {count} trials |" for count in AT)
+    head = f"| {title} |{counts} against {', '.join(SIMPLEST)} | adaptive against equal |"
+    lines = [head, "|---|" + "--:|" * (len(AT) + 2)]
+    for (sampler, allocation), several in results.items():
+        cells = [f"{fmean(course[count - 1] for course in several):.2f}" for count in AT]
+        cells.append("" if (sampler, allocation) == SIMPLEST else difference(several, results[SIMPLEST]))
+        cells.append(difference(several, results[sampler, "equal"]) if allocation == "adaptive" else "")
+        lines.append(f"| {sampler}, {allocation} | {' | '.join(cells)} |")
+    return lines
+
+
+def difference(several: list[list[float]], others: list[list[float]]) -> str:
+    """Of the accuracies at the end."""
+    ends = [dict(enumerate(course[-1] for course in each)) for each in (several, others)]
+    gain = paired_difference(*ends)
+    assert gain is not None and gain.low is not None and gain.high is not None, "several seeds"
+    return f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
+
+
+def draw(results: Results, ceiling: Course) -> None:
+    """Both accuracies over trials."""
     matplotlib.use("Agg")
-    figure, axis = plt.subplots(figsize=(7, 4.4))
-    for name, by_seed in results.items():
-        means = [100 * fmean(values) for values in zip(*by_seed.values(), strict=True)]
-        axis.plot(range(1, len(means) + 1), means, label=name)
-    axis.axhline(ceiling, color="#888888", linestyle=":", label="best of all")
-    axis.set(xlabel="trials", ylabel="best accuracy on val so far in %", ylim=(ceiling - 8, ceiling + 0.5))
-    axis.legend()
-    axis.grid(alpha=0.3)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.4))
+    for axis, of, title in zip(axes, ("best", "mean_of_pairs"), ("best of all pairs", "mean of pairs"), strict=True):
+        for name, several in results.items():
+            means = [fmean(values) for values in zip(*(getattr(each, of) for each in several), strict=True)]
+            colour, style = COLOURS[name[0]], "-" if name[1] == "equal" else "--"
+            axis.plot(range(1, len(means) + 1), means, color=colour, linestyle=style, label=", ".join(name))
+        top = getattr(ceiling, of)[0]
+        axis.axhline(top, color="#888888", linestyle=":", label="best configurations")
+        axis.set(xlabel="trials", title=f"{title}, accuracy on val so far in %", ylim=(top - 6, top + 0.5))
+        axis.grid(alpha=0.3)
+    axes[0].legend()
     figure.tight_layout()
     figure.savefig(FOLDER / f"{NAME}.png", dpi=110)
     plt.close(figure)
+
+
+def best_possible(rows: Iterable[Row]) -> Course:
+    """With the best configuration of each pair; without early stopping."""
+    best: dict[str, float] = {}
+    for row in rows:
+        pair = str(row["pair"])
+        best[pair] = max(best.get(pair, 0.0), 100 * row["val_top1"])
+    return Course([max(best.values())], [fmean(best.values())])
 
 
 def main(workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = os.cpu_count() or 1) -> None:
     """Record what is missing, replay, report."""
     path = FOLDER / f"{NAME}.jsonl"
     run_missing(all_recordings(build_space()), record, path, workers)
-    curves = {row["key"]: row["curve"] for row in read_runs(path)}
+    rows = read_runs(path)
+    curves = {row["key"]: row["curve"] for row in rows}
     results = {
-        name: {seed: replay(build_space(**changes, seed=seed), curves) for seed in SEEDS}
-        for name, changes in SEARCHES.items()
+        (sampler, allocation): [replay(build_search(sampler, allocation, seed), curves) for seed in SEEDS]
+        for sampler, allocation in SEARCHES
     }
-    report(results, 100 * max(curve[-1] for curve in curves.values()))
+    report(results, best_possible(rows))
 
 
 if __name__ == "__main__":

@@ -104,8 +104,8 @@ class Budget(Section):
     """Of the search's trials."""
     usd: float | None = Field(default=None, gt=0)
     """Of the search's trials, by the prices in `prices.yaml`."""
-    allocation: Literal["equal", "adaptive"] = "equal"
-    """How pairs share the trials; see `runner.allocation`."""
+    allocation: Literal["equal", "adaptive"] | None = None
+    """How pairs share the trials, see `runner.allocation`; None: `Space.allocation` decides."""
 
 
 class Confirm(Section):
@@ -216,6 +216,14 @@ class Space(Section):
     def all_pairs(self) -> tuple[tuple[str, str], ...]:
         """(foundation, target), foundations outermost."""
         return tuple(itertools.product(self.pairs.foundations, self.pairs.targets))
+
+    @property
+    def allocation(self) -> Literal["equal", "adaptive"]:
+        """How pairs share the trials: what was asked for, or else what `benchmarks/samplers.py` says.
+
+        `adaptive` finds the better best; `equal` makes each pair better, which counts when costs are minimised too.
+        """
+        return self.budget.allocation or ("equal" if self.objective.minimize else "adaptive")
 
     def suggest(self, trial: Suggester, foundation: str, target: str) -> TrialConfig:
         """Draw a configuration for a pair."""

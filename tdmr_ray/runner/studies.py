@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import optuna
 from optuna.samplers import BaseGASampler, BaseSampler
+from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import TrialState
 from pydantic import ValidationError
 
@@ -60,6 +61,7 @@ class PairStudies:
         self._scores: dict[str, list[float]] = {name: [] for name in self.studies}
         self._used_up: set[str] = set()
         self._openers: dict[str, list[dict[str, Value]]] = {}
+        self._shared = {name: IntersectionSearchSpace(include_pruned=True) for name in self.studies}
         self._trials: dict[str, optuna.Trial] = {}
         self._seen: set[str] = set()
         searched = [record for record in records if record.phase == "search"]
@@ -106,7 +108,7 @@ class PairStudies:
         pairs = {
             name: PairScores(self.handed_out[name], self._scores[name], name in self._used_up) for name in self.studies
         }
-        return ALLOCATIONS[self.space.budget.allocation](self.space.budget.trials, pairs)
+        return ALLOCATIONS[self.space.allocation](self.space.budget.trials, pairs)
 
     def _ask(self, pair: Pair) -> Job | None:
         """None if only what was drawn before is drawn again: the space is used up."""
@@ -154,7 +156,8 @@ class PairStudies:
         seed = (self.space.seed, self.pairs.index(pair), self.handed_out[pair.name], attempt)
         own = self.space.sampler == "nsga2" or attempt < OWN_DRAWS
         each = self.space.budget.trials // len(self.pairs)
-        return build_sampler(self.space.sampler if own else "random", seed=seed, num_trials=each)
+        name = self.space.sampler if own else "random"
+        return build_sampler(name, seed=seed, num_trials=each, shared=self._shared[pair.name])
 
     def _open(self, pair: Pair) -> list[dict[str, Value]]:
         """What is left of that with which a pair begins; decided when it begins."""

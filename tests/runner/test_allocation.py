@@ -3,6 +3,7 @@
 import pytest
 
 from tdmr_ray.runner.allocation import PairScores, next_adaptive, next_equal, promise, share
+from tdmr_ray.space_file import check_tree
 
 
 @pytest.mark.parametrize(("total", "shares"), [(6, [2, 2, 2]), (7, [3, 2, 2]), (2, [1, 1, 0])])
@@ -48,3 +49,27 @@ FLOORED = {"a": PairScores(4, [0.8, 0.8]), "b": PairScores(4, [0.5, 0.9]), "c": 
 )
 def test_adaptive(changes: dict[str, PairScores], expected: str | None) -> None:
     assert next_adaptive(24, {**FLOORED, **changes}) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "minimize", "expected"),
+    [
+        (None, (), "adaptive"),
+        (None, ("latency_ms",), "equal"),
+        ("equal", (), "equal"),
+        ("adaptive", ("macs",), "adaptive"),
+    ],
+)
+def test_who_does_not_ask_gets_what_was_better_for_the_objective(
+    asked: str | None, minimize: tuple[str, ...], expected: str
+) -> None:
+    tree = {
+        "name": "test",
+        "data": {"name": "digits"},
+        "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
+        "budget": {"allocation": asked},
+        "objective": {"minimize": minimize},
+    }
+    space, problems = check_tree(tree)
+    assert space is not None, problems
+    assert space.allocation == expected

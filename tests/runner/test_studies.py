@@ -18,7 +18,7 @@ def build(trials: int = 12, **search: object) -> Space:
         "name": "test",
         "data": {"name": "digits", "shots": 5},
         "pairs": {"foundations": ["glyph_cnn", "glyph_hybrid"], "targets": ["lcnet_035"]},
-        "budget": {"trials": trials, "epochs": 9},
+        "budget": {"trials": trials, "epochs": 9, "allocation": "equal"},
         "search": search
         or {
             "prompt.size_px": {"low": 0, "high": 8, "step": 2},
