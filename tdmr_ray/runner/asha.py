@@ -93,3 +93,8 @@ class PairAsha(FIFOScheduler):
         if score is None or self.rungs.goes_on(result["pair"], result["id"], int(result["epoch"]), float(score)):
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """One that waits, among those that live; Tune's own looks at all trials that ever were."""
+        live = tune_controller.get_live_trials()
+        return next((trial for trial in live if trial.status == Trial.PENDING), None)
