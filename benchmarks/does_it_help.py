@@ -27,7 +27,7 @@ import typer
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.does_it_help_report import write_report
-from benchmarks.resumable import Row, run_missing
+from benchmarks.resumable import Row, finished, run_missing
 from tdmr_ray.data.task import DataConfig, Task, load_task
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TrialConfig, hash_json
@@ -190,7 +190,10 @@ def best_on_val(rows: Iterable[Row], cell: Cell, several: list[Overrides]) -> li
 
 
 def measured_cells(tasks: Iterable[str], target: str, shots: Iterable[int], seeds: Iterable[int]) -> Iterator[Cell]:
-    """The fewest labels first, then seed after seed, so that at any time what is finished can be compared."""
+    """The fewest labels first, then seed after seed, so that at any time what is finished can be compared.
+
+    Scratch with four times the steps, which is there to be looked at, comes last.
+    """
     for count in shots:
         for seed in seeds:
             for task in (name for name in tasks if count in SHOTS[name]):
@@ -201,8 +204,8 @@ def measured_cells(tasks: Iterable[str], target: str, shots: Iterable[int], seed
                     for method in ("plain_kd", "tdmr"):
                         yield Cell(task, method, False, foundation, target, count, seed)
                         yield Cell(task, method, True, foundation, target, count, seed)
-                if count == TUNING_SHOTS:
-                    yield Cell(task, "scratch_long", False, "", target, count, seed)
+    for seed in seeds:
+        yield from (Cell(task, "scratch_long", False, "", target, TUNING_SHOTS, seed) for task in tasks)
 
 
 def measuring_job(cell: Cell, chosen: Chosen) -> Job:
@@ -245,6 +248,7 @@ def main(
     seeds: Annotated[int | None, typer.Option(min=1, help="default: 5, or 10 with --full")] = None,
     runs: Annotated[Path, typer.Option(help="finished runs, a line each")] = RUNS,
     workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = os.cpu_count() or 1,
+    report: Annotated[bool, typer.Option("--report", help="only of what is finished")] = False,
 ) -> None:
     """Tune, measure, report; Ctrl-C loses only the runs under way."""
     targets, shots = (TARGETS, (5, 10, 20, 50)) if full else (TARGETS[:1], (5, 10))
@@ -253,7 +257,8 @@ def main(
     for target in targets:
         chosen = tune(SHOTS, target, runs, workers)
         cells = measured_cells(SHOTS, target, shots, numbers)
-        rows += run_missing([measuring_job(cell, chosen) for cell in cells], run_job, runs, workers)
+        jobs = [measuring_job(cell, chosen) for cell in cells]
+        rows += finished(jobs, runs) if report else run_missing(jobs, run_job, runs, workers)
     write_report(rows, runs.parent)
 
 

@@ -42,8 +42,8 @@ def run_missing(jobs: Sequence[AnyJob], run: Callable[[AnyJob], Row], path: Path
     Returns:
         The rows of these jobs, in their order, as far as they succeeded.
     """
-    finished = {row["key"] for row in read_runs(path)}
-    due = {job.key: job for job in jobs if job.key not in finished}
+    done = {row["key"] for row in read_runs(path)}
+    due = {job.key: job for job in jobs if job.key not in done}
     path.parent.mkdir(exist_ok=True)
     started = perf_counter()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -56,6 +56,11 @@ def run_missing(jobs: Sequence[AnyJob], run: Callable[[AnyJob], Row], path: Path
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    return finished(jobs, path)
+
+
+def finished(jobs: Sequence[AnyJob], path: Path) -> list[Row]:
+    """The rows of these jobs, in their order, as far as they have run."""
     rows = {row["key"]: row for row in read_runs(path)}
     return [rows[job.key] for job in jobs if job.key in rows]
 
