@@ -2,7 +2,7 @@
 
 Run:    python benchmarks/does_it_help.py            (after a stop, again: finished runs are kept and not run twice)
         python benchmarks/does_it_help.py --full     (a second target, 20 and 50 images a class, 10 seeds: in pieces)
-Cost:   65 to 95 s a run on one core at 1,500 steps, about 1.6 runs a minute on two.
+Cost:   65 to 95 s a run on one core at 1,500 steps, about 1.4 runs a minute on two; 5 hours in all.
 Result: results/does_it_help.json, .md and .png; every run is a line of results/does_it_help.jsonl.
 
 Every method first tries four configurations on a labelled subset that is not measured, and keeps the one that is best
@@ -13,7 +13,7 @@ times as many. Test is read at the end of a run and decides nothing.
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -143,6 +143,10 @@ class Job:
         )
 
 
+RowsOf = Callable[[list[Job]], list[Row]]
+"""Runs jobs, or finds what they left."""
+
+
 @cache
 def resident_task(data: DataConfig) -> Task:
     """A task that stays in memory."""
@@ -162,7 +166,7 @@ def tuned_cells(tasks: Iterable[str], target: str) -> Iterator[Cell]:
             yield Cell(task, method, unlabeled, foundation, target, TUNING_SHOTS, TUNING_SEEDS[0])
 
 
-def tune(tasks: Iterable[str], target: str, runs: Path, workers: int) -> Chosen:
+def tune(tasks: Iterable[str], target: str, rows_of: RowsOf) -> Chosen:
     """The best configuration of each method on val; those that are equal are tried on one subset more."""
     left = {cell: list(TRIED[cell.method, cell.unlabeled]) for cell in tuned_cells(tasks, target)}
     for seed in TUNING_SEEDS:
@@ -172,7 +176,7 @@ def tune(tasks: Iterable[str], target: str, runs: Path, workers: int) -> Chosen:
             if len(several) > 1
             for overrides in several
         ]
-        rows = run_missing(jobs, run_job, runs, workers)
+        rows = rows_of(jobs)
         left = {cell: best_on_val(rows, cell, several) for cell, several in left.items()}
     return {(cell.task, cell.method, cell.unlabeled): several[0] for cell, several in left.items()}
 
@@ -248,17 +252,19 @@ def main(
     seeds: Annotated[int | None, typer.Option(min=1, help="default: 5, or 10 with --full")] = None,
     runs: Annotated[Path, typer.Option(help="finished runs, a line each")] = RUNS,
     workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = os.cpu_count() or 1,
-    report: Annotated[bool, typer.Option("--report", help="only of what is finished")] = False,
+    report: Annotated[bool, typer.Option("--report", help="run nothing, report what is finished")] = False,
 ) -> None:
     """Tune, measure, report; Ctrl-C loses only the runs under way."""
     targets, shots = (TARGETS, (5, 10, 20, 50)) if full else (TARGETS[:1], (5, 10))
     numbers = range(FIRST_SEED, FIRST_SEED + (seeds or (10 if full else 5)))
+
+    def rows_of(jobs: list[Job]) -> list[Row]:
+        return finished(jobs, runs) if report else run_missing(jobs, run_job, runs, workers)
+
     rows: list[Row] = []
     for target in targets:
-        chosen = tune(SHOTS, target, runs, workers)
-        cells = measured_cells(SHOTS, target, shots, numbers)
-        jobs = [measuring_job(cell, chosen) for cell in cells]
-        rows += finished(jobs, runs) if report else run_missing(jobs, run_job, runs, workers)
+        chosen = tune(SHOTS, target, rows_of)
+        rows += rows_of([measuring_job(cell, chosen) for cell in measured_cells(SHOTS, target, shots, numbers)])
     write_report(rows, runs.parent)
 
 

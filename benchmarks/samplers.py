@@ -1,7 +1,7 @@
 """Which sampler and which allocation of trials finds a good configuration first?
 
 Run:    python benchmarks/samplers.py          (after a stop, again: recorded trials are kept and not run twice)
-Cost:   about 40 minutes on 2 cores for the recording, then 5 for the searches.
+Cost:   about 40 minutes on 2 cores for the recording, then 3 for the searches.
 Result: results/samplers.json, .md and .png; every recorded trial is a line of results/samplers.jsonl.
 
 All configurations of a quick space are trained once, on four pairs. Then whole searches of 48 trials, with early

@@ -18,6 +18,7 @@ PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "signals.")
 
 Value = str | int | float | bool
 SamplerName = Literal["tpe", "gp", "nsga2", "random"]
+AllocationName = Literal["equal", "adaptive"]
 
 
 _UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -104,7 +105,7 @@ class Budget(Section):
     """Of the search's trials."""
     usd: float | None = Field(default=None, gt=0)
     """Of the search's trials, by the prices in `prices.yaml`."""
-    allocation: Literal["equal", "adaptive"] | None = None
+    allocation: AllocationName | None = None
     """How pairs share the trials, see `runner.allocation`; None: `Space.allocation` decides."""
 
 
@@ -218,7 +219,7 @@ class Space(Section):
         return tuple(itertools.product(self.pairs.foundations, self.pairs.targets))
 
     @property
-    def allocation(self) -> Literal["equal", "adaptive"]:
+    def allocation(self) -> AllocationName:
         """How pairs share the trials: what was asked for, or else what `benchmarks/samplers.py` says.
 
         `adaptive` finds the better best; `equal` makes each pair better, which counts when costs are minimised too.

@@ -9,7 +9,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import does_it_help
 from benchmarks.does_it_help import (
     FOUNDATIONS,
     SHOTS,
@@ -19,6 +18,7 @@ from benchmarks.does_it_help import (
     Job,
     best_on_val,
     measured_cells,
+    tune,
     tuned_cells,
 )
 from benchmarks.does_it_help_report import Runs, figures_of, render_table, shown_gain
@@ -121,10 +121,10 @@ def test_the_best_on_val_is_chosen_and_test_is_not_asked(val: tuple[float, ...],
     assert best_on_val([], cell, tried) == tried
 
 
-def test_equals_are_tried_on_a_further_subset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_equals_are_tried_on_a_further_subset() -> None:
     asked = []
 
-    def run(jobs: list[Job], *_: object) -> list[dict[str, Any]]:
+    def run(jobs: list[Job]) -> list[dict[str, Any]]:
         asked.append([(job.cell.seed, job.overrides) for job in jobs if job.cell.method == "tdmr"])
         better = [place + (job.cell.seed == 101) for place, job in enumerate(jobs)]
         values = [0.9 if job.cell.seed == 100 else float(value) for job, value in zip(jobs, better, strict=True)]
@@ -133,8 +133,7 @@ def test_equals_are_tried_on_a_further_subset(monkeypatch: pytest.MonkeyPatch, t
             for job, val in zip(jobs, values, strict=True)
         ]
 
-    monkeypatch.setattr(does_it_help, "run_missing", run)
-    chosen = does_it_help.tune(["digits"], "t", tmp_path, 1)
+    chosen = tune(["digits"], "t", run)
     assert [len(jobs) for jobs in asked] == [8, 8, 0]
     assert chosen["digits", "tdmr", True] == TRIED["tdmr", True][-1]
 

@@ -8,6 +8,8 @@ may still win, one that rises may still come to lead, and one that does neither 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tdmr_ray.space import AllocationName
+
 
 @dataclass(frozen=True)
 class PairScores:
@@ -58,7 +60,7 @@ def next_adaptive(total: int, pairs: Mapping[str, PairScores]) -> str | None:
     return max(waiting, key=lambda name: (promise(pairs[name].scores, window), -pairs[name].handed_out), default=None)
 
 
-ALLOCATIONS: dict[str, Callable[[int, Mapping[str, PairScores]], str | None]] = {
+ALLOCATIONS: dict[AllocationName, Callable[[int, Mapping[str, PairScores]], str | None]] = {
     "equal": next_equal,
     "adaptive": next_adaptive,
 }

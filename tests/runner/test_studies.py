@@ -4,12 +4,14 @@ from collections import Counter
 
 import optuna
 import pytest
+from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from tdmr_ray.records import State, TrialRecord
+from tdmr_ray.runner import samplers
 from tdmr_ray.runner.jobs import Job
 from tdmr_ray.runner.studies import REPEATED, PairStudies, export_studies
-from tdmr_ray.space import SamplerName, Space
+from tdmr_ray.space import AllocationName, SamplerName, Space
 from tdmr_ray.space_file import check_tree
 
 
@@ -124,9 +126,13 @@ def told(studies: PairStudies) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
+@pytest.mark.parametrize("allocation", ["equal", "adaptive"])
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "random"])
-def test_rebuilt_from_records_it_equals_what_was_and_goes_on_as_it_would_have(sampler: SamplerName) -> None:
-    space = build(30).model_copy(update={"sampler": sampler})
+def test_rebuilt_from_records_it_equals_what_was_and_goes_on_as_it_would_have(
+    sampler: SamplerName, allocation: AllocationName
+) -> None:
+    budget = build(30).budget.model_copy(update={"allocation": allocation})
+    space = build(30).model_copy(update={"sampler": sampler, "budget": budget})
     states: list[State] = [*MIXED, *MIXED[:2]]
     live = PairStudies(space)
     records = run(live, states)
@@ -134,6 +140,16 @@ def test_rebuilt_from_records_it_equals_what_was_and_goes_on_as_it_would_have(sa
     assert told(rebuilt) == told(live)
     assert rebuilt.num_left == live.num_left == 16
     assert run(rebuilt, MIXED) == run(live, MIXED)
+
+
+def test_tpe_with_its_memory_draws_what_optunas_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = run(PairStudies(build(40)), MIXED * 3)
+
+    def plain(seed: int, num_startup: int, _: object) -> TPESampler:
+        return TPESampler(seed=seed, n_startup_trials=num_startup, constant_liar=True)
+
+    monkeypatch.setitem(samplers._BUILDERS, "tpe", plain)
+    assert run(PairStudies(build(40)), MIXED * 3) == ours
 
 
 def test_interrupted_trials_come_first_and_in_their_order() -> None:
