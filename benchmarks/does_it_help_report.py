@@ -129,7 +129,7 @@ def write_report(rows: list[Row], folder: Path) -> None:
     text = "\n\n".join(parts) + "\n"
     (folder / f"{NAME}.md").write_text(text, encoding="utf-8")
     print(text)
-    print(write_results(NAME, figures))
+    print(write_results(NAME, figures, folder))
 
 
 def group_runs(rows: list[Row]) -> list[Runs]:

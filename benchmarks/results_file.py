@@ -14,7 +14,7 @@ from tdmr_ray.runner.environment import describe_environment
 FOLDER = Path(__file__).parent / "results"
 
 
-def write_results(name: str, figures: dict[str, float | Estimate]) -> Path:
+def write_results(name: str, figures: dict[str, float | Estimate], folder: Path = FOLDER) -> Path:
     """Write the figures of a benchmark; an `Estimate` becomes mean, low, high and n."""
     environment = describe_environment()
     content: dict[str, Any] = {
@@ -24,8 +24,8 @@ def write_results(name: str, figures: dict[str, float | Estimate]) -> Path:
         "versions": environment["versions"],
         "figures": {key: _plain(value) for key, value in figures.items()},
     }
-    FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{name}.json"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.json"
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return path
 
