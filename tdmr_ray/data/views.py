@@ -41,11 +41,15 @@ class ViewBatch:
     """A batch of views.
 
     Attributes:
-        images: Float in 0..1, [B, 3, H, W].
+        rows: Of the images, int64 [B].
+        numbers: Which view of each, int64 [B].
+        images: What is seen: float in 0..1, [B, 3, H, W].
         partner: Row of the image mixed in, [B]; the image itself where nothing is mixed.
         ratio: Share of the image's own content, in 0..1, [B]; 1 where nothing is mixed.
     """
 
+    rows: Tensor
+    numbers: Tensor
     images: Tensor
     partner: Tensor
     ratio: Tensor
@@ -76,7 +80,7 @@ class Views:
         draws = torch.from_numpy(uniform_draws(self.seed, rows.numpy(), numbers.numpy()))
         own = self._augment(rows, draws)
         if self.config.mix == 0:
-            return ViewBatch(own, rows, torch.ones(len(rows)))
+            return ViewBatch(rows, numbers, own, rows, torch.ones(len(rows)))
         return self._mix(own, rows, numbers, draws)
 
     def _augment(self, rows: Tensor, draws: Tensor) -> Tensor:
@@ -101,7 +105,8 @@ class Views:
         box, box_ratio = _cut_boxes(ratio, draws[:, 12:14], own.shape[-1])
         by_cut = draws[:, 14] < 0.5
         keep = torch.where(by_cut[:, None, None], box, ratio[:, None, None]).unsqueeze(1)
-        return ViewBatch(own * keep + other * (1 - keep), partner, torch.where(by_cut, box_ratio, ratio))
+        seen = own * keep + other * (1 - keep)
+        return ViewBatch(rows, numbers, seen, partner, torch.where(by_cut, box_ratio, ratio))
 
 
 def _affine_matrices(spread: Tensor, config: ViewConfig) -> Tensor:

@@ -78,8 +78,10 @@ class PseudoLabelsConfig(Part):
 class SignalsConfig(Part):
     """What a teacher leaves for targets."""
 
+    kind: Literal["stored", "live"] = "stored"
+    """`stored`: the teacher answers once, for all trials; `live`: for every batch, and nothing is kept."""
     num_views: int = Field(default=8, ge=1)
-    """Stored views of each training image; epoch after epoch goes round them."""
+    """Views of each training image; epoch after epoch goes round them."""
     consensus: float = Field(default=0.0, ge=0, le=1)
     """Share of what the teacher says of the whole image in what it says of a view."""
     neighbors: int = Field(default=0, ge=0)

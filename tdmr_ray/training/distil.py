@@ -151,7 +151,7 @@ class Distillation:
             pretrained=config.target.pretrained,
         )
         projects = signals is not None and self.settings.alignment == "project"
-        embedding_dim = signals.embedding.shape[-1] if signals and projects else None
+        embedding_dim = signals.embedding_dim if signals and projects else None
         self.learner = Learner(target, embedding_dim, self._learned_temperature()).to(self.device)
         self.trained = workers.wrap(self.learner)
         self.optimizer = self._new_optimizer()
@@ -280,11 +280,11 @@ class Distillation:
 
     def _step(self, stage: Stage, batch: Batch, progress: float) -> tuple[dict[str, Tensor], Temperature]:
         view = self.views.batch(batch.rows, batch.views)
-        labels = self._labels(batch, view)
+        labels = self._labels(view)
         proxy = None
         if self.signals is not None:
-            said = self.signals.batch(batch.rows, batch.views)
-            logits = self._with_own_answers(said.logits, batch, view)
+            said = self.signals.batch(view)
+            logits = self._with_own_answers(said.logits, view)
             proxy = ProxySpace(said.embedding.to(self.device), logits.to(self.device))
         images = view.images.to(self.device, memory_format=torch.channels_last)
         features, logits, temperature = self.trained(images, stage.detach_head, progress)
@@ -314,15 +314,15 @@ class Distillation:
         target = self.learner.target.eval()
         return image_consensus(lambda images: ProxySpace(*target(images)), self.views, self.device).logits
 
-    def _with_own_answers(self, logits: Tensor, batch: Batch, view: ViewBatch) -> Tensor:
+    def _with_own_answers(self, logits: Tensor, view: ViewBatch) -> Tensor:
         if self.own_logits is None:
             return logits
-        own = of_both_images(self.own_logits, batch.rows, view)
+        own = of_both_images(self.own_logits, view)
         return torch.lerp(logits, own, self.settings.own_share)
 
-    def _labels(self, batch: Batch, view: ViewBatch) -> tuple[Tensor, Tensor, Tensor]:
+    def _labels(self, view: ViewBatch) -> tuple[Tensor, Tensor, Tensor]:
         labels = self.task.train.labels
-        parts = (labels[batch.rows], labels[view.partner], view.ratio)
+        parts = (labels[view.rows], labels[view.partner], view.ratio)
         return parts[0].to(self.device), parts[1].to(self.device), parts[2].to(self.device)
 
     def _measure(self) -> Metrics:

@@ -10,7 +10,7 @@ from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.distil import ALONE, Distillation, Metrics, Workers
 from tdmr_ray.training.evaluate import Evaluation, evaluate
-from tdmr_ray.training.program import Foundry, Program, make_program, restore_teacher
+from tdmr_ray.training.program import Foundry, Program, make_program, open_signals, restore_teacher
 from tdmr_ray.training.self_training import SelfTraining
 
 
@@ -50,7 +50,7 @@ class Run:
         if config.method == "self_training":
             self.distillation = SelfTraining(config, task, workers)
         elif config.method != "linear_probe":
-            signals = self.program.signals if self.program else None
+            signals = open_signals(config, task, self.program) if self.program else None
             self.distillation = Distillation(config, task, signals, workers)
         self.metrics: Metrics = {}
 

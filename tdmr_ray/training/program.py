@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from safetensors.torch import load_file, save_file
@@ -17,7 +18,7 @@ from tdmr_ray.models import Foundation, load_foundation
 from tdmr_ray.training.config import TrialConfig, hash_json
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
-from tdmr_ray.training.signals import Signals, make_signals, training_views
+from tdmr_ray.training.signals import LiveSignals, Signals, StoredSignals, store_signals, training_views
 
 WEIGHTS, EMBEDDING, LOGITS, REPORT = "teacher.safetensors", "embedding.npy", "logits.npy", "report.json"
 _TRAINING = ("reprogram", "self_training", "signals", "batches")
@@ -30,15 +31,17 @@ class Program:
 
     Attributes:
         weights: Prompt and mapping, by name.
-        signals: For the training views.
+        signals: For the training views; None if every trial asks the teacher itself.
         history: Metrics of each epoch of reprogramming.
         val_top1: Of the teacher.
+        seconds: That it took to make.
     """
 
     weights: dict[str, Tensor]
-    signals: Signals
+    signals: StoredSignals | None
     history: History
     val_top1: float
+    seconds: float
 
 
 Foundry = Callable[[TrialConfig, Task], Program]
@@ -67,6 +70,8 @@ def program_key(config: TrialConfig, fingerprint: str) -> str:
         mode="json",
         include={"foundation", "prompt", "mapping", "reprogram", "pseudo_labels", "views", "signals", "seed"},
     )
+    if config.signals.kind == "live":
+        parts["signals"] = "live"
     digest = foundation_digest(config.foundation.name)
     return hash_json({**parts, "data": fingerprint, "weights": digest, "code": _code_digest()})
 
@@ -86,12 +91,22 @@ def make_program(config: TrialConfig, task: Task) -> Program:
         NonFiniteLoss: If reprogramming diverges.
         ValueError: If prompt or mapping do not fit the foundation.
     """
-    device = pick_device()
+    started, device = perf_counter(), pick_device()
     fitted = fit_teacher(config, task, resident_foundation(config.foundation.name), device)
-    views = training_views(config, task)
-    signals = make_signals(fitted.teacher, views, config.signals, device)
+    stored = None
+    if config.signals.kind == "stored":
+        views = training_views(config, task)
+        stored = store_signals(LiveSignals(fitted.teacher, views, config.signals, device), views)
     weights = {name: value.cpu().contiguous() for name, value in fitted.teacher.state_dict().items()}
-    return Program(weights, signals, fitted.history, fitted.val_top1)
+    return Program(weights, stored, fitted.history, fitted.val_top1, perf_counter() - started)
+
+
+def open_signals(config: TrialConfig, task: Task, program: Program) -> Signals:
+    """What a target learns from: what is stored, or the teacher itself."""
+    if program.signals is not None:
+        return program.signals
+    teacher = restore_teacher(config, program, task.num_classes)
+    return LiveSignals(teacher, training_views(config, task), config.signals, pick_device())
 
 
 def restore_teacher(config: TrialConfig, program: Program, num_classes: int) -> Teacher:
@@ -104,15 +119,17 @@ def restore_teacher(config: TrialConfig, program: Program, num_classes: int) -> 
 
 def save_program(program: Program, folder: Path) -> None:
     """Write a program's files into an existing folder."""
-    save_file(program.weights or {}, folder / WEIGHTS)
-    np.save(folder / EMBEDDING, program.signals.embedding)
-    np.save(folder / LOGITS, program.signals.logits)
-    report = {"history": program.history, "val_top1": program.val_top1}
+    save_file(program.weights, folder / WEIGHTS)
+    if program.signals is not None:
+        np.save(folder / EMBEDDING, program.signals.embedding)
+        np.save(folder / LOGITS, program.signals.logits)
+    report = {"history": program.history, "val_top1": program.val_top1, "seconds": program.seconds}
     (folder / REPORT).write_text(json.dumps(report))
 
 
 def load_program(folder: Path) -> Program:
     """Open a program; its signals stay on disk, mapped into memory."""
-    report = json.loads((folder / REPORT).read_text())
-    signals = Signals(np.load(folder / EMBEDDING, mmap_mode="r"), np.load(folder / LOGITS, mmap_mode="r"))
-    return Program(load_file(folder / WEIGHTS), signals, report["history"], report["val_top1"])
+    signals = None
+    if (folder / LOGITS).exists():
+        signals = StoredSignals(np.load(folder / EMBEDDING, mmap_mode="r"), np.load(folder / LOGITS, mmap_mode="r"))
+    return Program(load_file(folder / WEIGHTS), signals, **json.loads((folder / REPORT).read_text()))

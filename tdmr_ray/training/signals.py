@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,13 +21,29 @@ Answerer = Callable[[Tensor], ProxySpace]
 
 CONSENSUS_VIEWS = 8
 """Views of an image that are averaged for what a teacher says of it as a whole."""
+ANSWERED_AT_ONCE = 256
 SPREADING_STEPS = 30
 """Of the series over neighbours; 0.8**30 is 0.001."""
 
 
+class Signals(Protocol):
+    """What a teacher says of the training views."""
+
+    @property
+    def num_views(self) -> int:
+        """K, the views of each image that are gone round."""
+
+    @property
+    def embedding_dim(self) -> int:
+        """d."""
+
+    def batch(self, view: ViewBatch) -> ProxySpace:
+        """What it says of these views: embedding [B, d], logits [B, C]."""
+
+
 @dataclass(frozen=True)
-class Signals:
-    """The proxy space of every training image in every stored view, in half precision.
+class StoredSignals:
+    """The proxy space of every training image in every view, in half precision.
 
     Attributes:
         embedding: [K, N, d].
@@ -41,11 +58,43 @@ class Signals:
         """K."""
         return len(self.logits)
 
-    def batch(self, rows: Tensor, views: Tensor) -> ProxySpace:
-        """What the teacher said about views `views` of images `rows`, both [B]."""
-        place = (views.numpy(), rows.numpy())
+    @property
+    def embedding_dim(self) -> int:
+        """d."""
+        return int(self.embedding.shape[-1])
+
+    def batch(self, view: ViewBatch) -> ProxySpace:
+        """What was stored for these views."""
+        place = (view.numbers.numpy(), view.rows.numpy())
         embedding, logits = torch.from_numpy(self.embedding[place]), torch.from_numpy(self.logits[place])
         return ProxySpace(embedding.float(), logits.float())
+
+
+class LiveSignals:
+    """A teacher that is asked for every batch; rounded as stored signals are, so that both say the same.
+
+    Args:
+        teacher: Already reprogrammed.
+        views: Of the training images.
+        settings: K, and how far what is said of a view moves to what is said of the whole image.
+        device: Of the teacher.
+    """
+
+    def __init__(self, teacher: Teacher, views: Views, settings: SignalsConfig, device: torch.device) -> None:
+        self.teacher, self.settings, self.device = teacher.eval(), settings, device
+        self.num_views = settings.num_views
+        self.whole = _whole_images(teacher, views, settings, device) if settings.consensus else None
+        self.embedding_dim = self._say(views.batch(torch.zeros(1, dtype=torch.int64), 0)).embedding.shape[-1]
+
+    @torch.no_grad()
+    def batch(self, view: ViewBatch) -> ProxySpace:
+        """What the teacher says of these views now."""
+        embedding, logits = self._say(view)
+        return ProxySpace(embedding.half().float(), logits.half().float())
+
+    def _say(self, view: ViewBatch) -> ProxySpace:
+        said = ProxySpace(*(tensor.cpu() for tensor in self.teacher(view.images.to(self.device))))
+        return said if self.whole is None else _blend(said, self.whole, view, self.settings.consensus)
 
 
 def training_views(config: TrialConfig, task: Task) -> Views:
@@ -53,22 +102,14 @@ def training_views(config: TrialConfig, task: Task) -> Views:
     return Views(task.train.images, config.views, seed=config.seed, mirror=task.mirror)
 
 
-@torch.no_grad()
-def make_signals(teacher: Teacher, views: Views, settings: SignalsConfig, device: torch.device) -> Signals:
-    """Run a teacher over K views of every image.
-
-    Args:
-        teacher: Already reprogrammed.
-        views: Of N images.
-        settings: K, and how far what is said of a view moves to what is said of the whole image.
-        device: Of the teacher.
-    """
-    whole = _whole_images(teacher, views, settings, device) if settings.consensus else None
-    answers = [
-        _answer_view(teacher, views, number, whole, settings.consensus, device) for number in range(settings.num_views)
-    ]
-    embedding, logits = (np.stack(parts) for parts in zip(*answers, strict=True))
-    return Signals(embedding, logits)
+def store_signals(live: LiveSignals, views: Views) -> StoredSignals:
+    """Ask a teacher about K views of every image."""
+    answers = []
+    for number in range(live.num_views):
+        parts = [live.batch(views.batch(rows, number)) for rows in torch.arange(len(views)).split(ANSWERED_AT_ONCE)]
+        answers.append([torch.cat(tensors).half().numpy() for tensors in zip(*parts, strict=True)])
+    embedding, logits = (np.stack(of_views) for of_views in zip(*answers, strict=True))
+    return StoredSignals(embedding, logits)
 
 
 def _whole_images(teacher: Teacher, views: Views, settings: SignalsConfig, device: torch.device) -> ProxySpace:
@@ -119,7 +160,7 @@ def image_consensus(teacher: Answerer, views: Views, device: torch.device) -> Pr
     """
     plain = Views(views.images, views.config.model_copy(update={"mix": 0.0}), seed=views.seed, mirror=views.mirror)
     parts = []
-    for rows in torch.arange(len(views)).split(256):
+    for rows in torch.arange(len(views)).split(ANSWERED_AT_ONCE):
         clean = teacher(views.images[rows].to(device).float().div(255.0))
         moved = [teacher(plain.batch(rows, number).images.to(device)) for number in range(CONSENSUS_VIEWS)]
         means = [torch.stack(answers).mean(dim=0) for answers in zip(*moved, strict=True)]
@@ -128,28 +169,15 @@ def image_consensus(teacher: Answerer, views: Views, device: torch.device) -> Pr
     return ProxySpace(embedding, logits)
 
 
-def _answer_view(
-    teacher: Teacher, views: Views, number: int, whole: ProxySpace | None, consensus: float, device: torch.device
-) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    parts = []
-    for rows in torch.arange(len(views)).split(256):
-        view = views.batch(rows, number)
-        answer = ProxySpace(*(tensor.cpu() for tensor in teacher(view.images.to(device))))
-        parts.append(answer if whole is None else _blend(answer, whole, rows, view, consensus))
-    embedding = torch.cat([part.embedding for part in parts]).half().numpy()
-    return embedding, torch.cat([part.logits for part in parts]).half().numpy()
-
-
-def _blend(answer: ProxySpace, whole: ProxySpace, rows: Tensor, view: ViewBatch, share: float) -> ProxySpace:
+def _blend(answer: ProxySpace, whole: ProxySpace, view: ViewBatch, share: float) -> ProxySpace:
     """Move answers for a view towards those for its image; a mixed view has two images, each by its ratio."""
     blended = [
-        torch.lerp(own, of_both_images(of_image, rows, view), share)
-        for own, of_image in zip(answer, whole, strict=True)
+        torch.lerp(own, of_both_images(of_image, view), share) for own, of_image in zip(answer, whole, strict=True)
     ]
     return ProxySpace(*blended)
 
 
-def of_both_images(values: Tensor, rows: Tensor, view: ViewBatch) -> Tensor:
+def of_both_images(values: Tensor, view: ViewBatch) -> Tensor:
     """What belongs to images, [N, ...], for views of them, [B, ...]: a mixed view has two, each by its ratio."""
     ratio = view.ratio[:, None].float()
-    return ratio * values[rows] + (1 - ratio) * values[view.partner]
+    return ratio * values[view.rows] + (1 - ratio) * values[view.partner]

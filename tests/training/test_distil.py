@@ -18,6 +18,7 @@ from tdmr_ray.training.program import (
     Program,
     load_program,
     make_program,
+    open_signals,
     program_key,
     restore_teacher,
     save_program,
@@ -167,18 +168,31 @@ def test_signals_are_the_teachers_answers_for_the_same_views(
     teacher = restore_teacher(tiny_config, program, tiny_task.num_classes)
     views, rows = training_views(tiny_config, tiny_task), torch.tensor([3, 35, 7])
     for number in range(2):
-        live = teacher(views.batch(rows, number).images)
-        stored = program.signals.batch(rows, torch.full((3,), number))
+        view = views.batch(rows, number)
+        live, stored = teacher(view.images), open_signals(tiny_config, tiny_task, program).batch(view)
         torch.testing.assert_close(stored.logits, live.logits, atol=0.02, rtol=0.01)
         torch.testing.assert_close(stored.embedding, live.embedding, atol=0.02, rtol=0.01)
+
+
+@pytest.mark.parametrize("consensus", [0.0, 0.5])
+def test_a_live_teacher_gives_the_losses_that_stored_signals_give(
+    tiny_config: TrialConfig, tiny_task: Task, consensus: float
+) -> None:
+    stored = tiny_config.with_values({"views.mix": 0.5, "signals.consensus": consensus, "signals.neighbors": 3})
+    live = stored.replace(signals__kind="live")
+    made = make_program(live, tiny_task)
+    assert made.signals is None
+    both = [run(config, tiny_task, make_program(config, tiny_task)) for config in (stored, live)]
+    for of_stored, of_live in zip(*both, strict=True):
+        assert without_times(of_live) == pytest.approx(without_times(of_stored), rel=1e-3, abs=1e-4)
 
 
 def test_mixed_views_have_signals_like_any_other(tiny_config: TrialConfig, tiny_task: Task) -> None:
     config = tiny_config.replace(views__mix=0.7)
     mixed = make_program(config, tiny_task)
     teacher = restore_teacher(config, mixed, tiny_task.num_classes)
-    live = teacher(training_views(config, tiny_task).batch(torch.arange(42), 1).images)
-    stored = mixed.signals.batch(torch.arange(42), torch.ones(42, dtype=torch.int64))
+    view = training_views(config, tiny_task).batch(torch.arange(42), 1)
+    live, stored = teacher(view.images), open_signals(config, tiny_task, mixed).batch(view)
     torch.testing.assert_close(stored.logits, live.logits, atol=0.02, rtol=0.01)
     assert all(torch.isfinite(torch.tensor(row["train/loss"])) for row in run(config, tiny_task, mixed))
 

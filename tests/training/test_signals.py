@@ -6,8 +6,8 @@ import torch
 from tdmr_ray.data.task import Task
 from tdmr_ray.method.teacher import ProxySpace
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.program import make_program, restore_teacher
-from tdmr_ray.training.signals import image_consensus, spread_over_neighbors, training_views
+from tdmr_ray.training.program import make_program, open_signals, restore_teacher
+from tdmr_ray.training.signals import StoredSignals, image_consensus, spread_over_neighbors, training_views
 
 GROUPS = ProxySpace(
     embedding=torch.tensor([[1.0, 0.02 * place] for place in range(4)] + [[0.02 * place, 1.0] for place in range(4)]),
@@ -16,12 +16,18 @@ GROUPS = ProxySpace(
 """Two groups of four images that look alike; the second image of the first is taken for one of the other."""
 
 
+def stored_signals(config: TrialConfig, task: Task) -> StoredSignals:
+    signals = make_program(config, task).signals
+    assert signals is not None
+    return signals
+
+
 def test_consensus_moves_answers_from_the_view_to_the_image(tiny_config: TrialConfig, tiny_task: Task) -> None:
-    rows = torch.arange(42)
+    rows, views = torch.arange(42), training_views(tiny_config, tiny_task)
     said = {}
     for share in (0.0, 0.5, 1.0):
-        signals = make_program(tiny_config.replace(signals__consensus=share), tiny_task).signals
-        said[share] = [signals.batch(rows, torch.full((42,), view)) for view in (0, 1)]
+        signals = stored_signals(tiny_config.replace(signals__consensus=share), tiny_task)
+        said[share] = [signals.batch(views.batch(rows, number)) for number in (0, 1)]
     first, second = said[1.0]
     assert torch.equal(first.logits, second.logits)
     assert torch.equal(first.embedding, second.embedding)
@@ -31,9 +37,9 @@ def test_consensus_moves_answers_from_the_view_to_the_image(tiny_config: TrialCo
 
 
 def test_a_mixed_view_has_the_consensus_of_both_images_by_its_ratio(tiny_config: TrialConfig, tiny_task: Task) -> None:
-    whole = make_program(tiny_config.replace(signals__consensus=1.0), tiny_task).signals.logits[0].astype("float32")
+    whole = stored_signals(tiny_config.replace(signals__consensus=1.0), tiny_task).logits[0].astype("float32")
     config = tiny_config.with_values({"signals.consensus": 1.0, "views.mix": 1.0})
-    mixed = make_program(config, tiny_task).signals.logits[0].astype("float32")
+    mixed = stored_signals(config, tiny_task).logits[0].astype("float32")
     view = training_views(config, tiny_task).batch(torch.arange(42), 0)
     ratio = view.ratio[:, None].numpy()
     expected = ratio * whole + (1 - ratio) * whole[view.partner.numpy()]
@@ -67,7 +73,7 @@ def test_signals_hold_what_neighbors_say(tiny_config: TrialConfig, tiny_task: Ta
     teacher = restore_teacher(config, program, tiny_task.num_classes)
     alone = image_consensus(teacher, training_views(config, tiny_task), torch.device("cpu"))
     expected = spread_over_neighbors(alone, neighbors=3, spread=0.5)
-    said = program.signals.batch(torch.arange(42), torch.zeros(42, dtype=torch.int64))
+    said = open_signals(config, tiny_task, program).batch(training_views(config, tiny_task).batch(torch.arange(42), 0))
     for own, stored in zip(expected, said, strict=True):
         torch.testing.assert_close(stored, own, atol=0.01, rtol=0.01)
     assert not torch.allclose(expected.logits, alone.logits, atol=0.1)
