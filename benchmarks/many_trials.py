@@ -123,7 +123,7 @@ def measure(trials: int, pairs: str) -> tuple[list[float], list[int]]:
         run_jobs(
             studies,
             resources=space.resources,
-            store=store.local,
+            store=store,
             folders=folders,
             objective="val/top1",
             listeners=(LedgerWriter(folders, rungs.epochs), board, progress, watch),

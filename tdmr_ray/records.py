@@ -42,6 +42,8 @@ class TrialRecord(BaseModel):
         curve: The objective after each epoch.
         metrics: Of the last epoch; `test/` only in the confirmation.
         teacher: Key of the teacher's program, '' if none took part.
+        teacher_reused: Whether it was there already.
+        teacher_seconds: That it took to make, whoever made it.
         seconds: From start to end, waiting apart.
         threads: CPU threads it ran with; a replay needs the same number for the same bits.
         artifacts: Where the confirmation left weights, seen from the results' folder.
@@ -63,6 +65,7 @@ class TrialRecord(BaseModel):
     confusion: list[list[int]] | None = None
     teacher: str = ""
     teacher_reused: bool = False
+    teacher_seconds: float = 0.0
     seed: int
     seconds: float
     cpu_hours: float = 0.0

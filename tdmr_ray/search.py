@@ -25,6 +25,7 @@ from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.report.render import narrow_table, sentence, summary, write_reports
 from tdmr_ray.space import Space
 from tdmr_ray.space_file import parse_overrides, read_space
+from tdmr_ray.store import Store
 
 DEFAULT_OUT = Path("runs")
 NUM_SAMPLES = 3
@@ -45,6 +46,7 @@ def search(
     address: Annotated[str | None, typer.Option(help="Of a running Ray; 'auto' finds one.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the file's.")] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of teachers [$XDG_CACHE_HOME/tdmr_ray].")] = None,
+    store_gb: Annotated[float, typer.Option(min=0, help="Of --store, beyond which the longest unused go.")] = 20.0,
     verbose: Annotated[bool, typer.Option(help="Show what Ray says.")] = False,
 ) -> None:
     """Search for the best way to teach each target from each foundation."""
@@ -61,7 +63,8 @@ def search(
     check_weights(plan)
     prepare_out(root, resume=resume)
     with owned(root):
-        code = _run(plan, root, store or default_store(), address, console, others=others, verbose=verbose)
+        programs = Store((store or default_store()).expanduser().resolve(), max_bytes=int(store_gb * 1e9))
+        code = _run(plan, root, programs, address, console, others=others, verbose=verbose)
     sys.exit(code)
 
 
@@ -168,7 +171,7 @@ def describe(space: Space, console: Console) -> None:
 def _run(
     space: Space,
     root: Path,
-    store: Path,
+    store: Store,
     address: str | None,
     console: Console,
     *,
@@ -186,10 +189,9 @@ def _run(
     from tdmr_ray.runner.loop import interruptible
     from tdmr_ray.runner.progress import pretty_seconds
     from tdmr_ray.runner.search import Search
-    from tdmr_ray.store import Store
 
     torch.set_num_threads(space.resources.cpu)
-    root, store = root.resolve(), store.expanduser().resolve()
+    root = root.resolve()
     folders = Folders(root)
     (root / "space.yaml").write_text(space_text(space), encoding="utf-8")
     (root / "environment.json").write_text(json.dumps(describe_environment(), indent=1), encoding="utf-8")
@@ -203,9 +205,7 @@ def _run(
             search_s, confirm_s = estimate_seconds(space, slots)
             say(console, announce(space, slots, pretty_seconds(search_s + confirm_s)))
             say(console, f"results: {root}")
-            search = Search(
-                space, folders, Store(store), console, interrupt, costs=costs, others=others, reserve_s=confirm_s
-            )
+            search = Search(space, folders, store, console, interrupt, costs=costs, others=others, reserve_s=confirm_s)
             search.run()
         records = Ledger(folders.ledger).read()
         return report(records, costs, root, console, title=space.name, interrupted=interrupt.came)

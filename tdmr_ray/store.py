@@ -6,15 +6,21 @@ what is in the folders.
 
 import hashlib
 import json
+import os
 import shutil
 import sys
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyarrow import fs
 
 MANIFEST = "manifest.json"
+DRAFT, HOLDS = ".draft-", ".holds"
+DRAFT_LIVES_S = 24 * 3600.0
+"""A draft that is older was left by a process that died."""
 
 
 class Store:
@@ -23,18 +29,25 @@ class Store:
     Args:
         local: Where folders lie on this machine; for a remote store, its node-local copy.
         remote: URI of the shared place, such as `s3://bucket/prefix`; None keeps everything local.
+        max_bytes: Beyond it the folders here that were not used for longest are removed, but none that a living
+            process holds; the shared place keeps all. None is no limit.
     """
 
-    def __init__(self, local: Path, remote: str | None = None) -> None:
-        self.local, self.remote = local, remote
-        local.mkdir(parents=True, exist_ok=True)
+    def __init__(self, local: Path, remote: str | None = None, max_bytes: int | None = None) -> None:
+        self.local, self.remote, self.max_bytes = local, remote, max_bytes
+        (local / HOLDS).mkdir(parents=True, exist_ok=True)
+
+    def has(self, key: str) -> bool:
+        """Whether there is a folder with this key here, whole or not; quick."""
+        return (self.local / key / MANIFEST).exists()
 
     def find(self, key: str) -> Path | None:
         """The folder with this key, or None; a damaged one is removed with a message, so that it is made again."""
         folder = self.local / key
-        if not (folder / MANIFEST).exists() and not self._download(key):
+        if not self.has(key) and not self._download(key):
             return None
         if _is_whole(folder):
+            (folder / MANIFEST).touch()
             return folder
         print(f"{folder}: does not match its manifest; it is thrown away and made again", file=sys.stderr)
         self.remove(key)
@@ -42,8 +55,7 @@ class Store:
 
     def add(self, key: str, write: Callable[[Path], None]) -> Path:
         """Let `write` fill a new folder, then put it under its key; an existing one stays."""
-        draft = self.local / f".draft-{uuid.uuid4().hex}"
-        draft.mkdir()
+        draft = self._new_draft()
         try:
             write(draft)
             manifest = {path.name: _digest(path) for path in sorted(draft.iterdir())}
@@ -54,11 +66,22 @@ class Store:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         self._upload(key)
+        self._make_room(key)
         return folder
+
+    @contextmanager
+    def held(self, key: str) -> Iterator[None]:
+        """For as long as this lasts, or this process lives, the folder with this key is not removed to make room."""
+        mark = self.local / HOLDS / f"{key}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        mark.touch()
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)
 
     def remove(self, key: str) -> None:
         """Forget a folder, here and in the shared place."""
-        shutil.rmtree(self.local / key, ignore_errors=True)
+        self._forget(self.local / key)
         if self.remote is not None:
             system, root = fs.FileSystem.from_uri(f"{self.remote}/{key}")
             if system.get_file_info(root).type == fs.FileType.Directory:
@@ -71,11 +94,11 @@ class Store:
         system, root = fs.FileSystem.from_uri(f"{self.remote}/{key}")
         if system.get_file_info(f"{root}/{MANIFEST}").type != fs.FileType.File:
             return False
-        draft = self.local / f".draft-{uuid.uuid4().hex}"
-        draft.mkdir()
+        draft = self._new_draft()
         fs.copy_files(root, str(draft), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
-        shutil.rmtree(self.local / key, ignore_errors=True)
+        self._forget(self.local / key)
         draft.replace(self.local / key)
+        self._make_room(key)
         return True
 
     def _upload(self, key: str) -> None:
@@ -87,6 +110,46 @@ class Store:
         paths = sorted((self.local / key).iterdir(), key=lambda path: path.name == MANIFEST)
         for path in paths:
             fs.copy_files(str(path), f"{root}/{path.name}", fs.LocalFileSystem(), system)
+
+    def _new_draft(self) -> Path:
+        draft = self.local / f"{DRAFT}{uuid.uuid4().hex}"
+        draft.mkdir()
+        return draft
+
+    def _forget(self, folder: Path) -> None:
+        """Remove a folder; nobody sees half of it."""
+        away = self.local / f"{DRAFT}{uuid.uuid4().hex}"
+        try:
+            folder.replace(away)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(away, ignore_errors=True)
+
+    def _make_room(self, newest: str) -> None:
+        """Remove what dead processes left, then the least recently used folders until the rest is small enough."""
+        for draft in self.local.glob(f"{DRAFT}*"):
+            if time.time() - _changed(draft) > DRAFT_LIVES_S:
+                shutil.rmtree(draft, ignore_errors=True)
+        if self.max_bytes is None:
+            return
+        kept = {newest, *self._held_keys()}
+        folders = {path.parent: _bytes(path.parent) for path in self.local.glob(f"*/{MANIFEST}")}
+        total = sum(folders.values())
+        for folder in sorted(folders, key=lambda folder: _changed(folder / MANIFEST)):
+            if total <= self.max_bytes:
+                return
+            if folder.name not in kept:
+                total -= folders[folder]
+                self._forget(folder)
+
+    def _held_keys(self) -> Iterator[str]:
+        """What living processes of this machine hold; marks of dead ones are removed."""
+        for mark in (self.local / HOLDS).iterdir():
+            key, pid, _ = mark.name.rsplit(".", 2)
+            if _lives(int(pid)):
+                yield key
+            else:
+                mark.unlink(missing_ok=True)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -100,3 +163,22 @@ def _is_whole(folder: Path) -> bool:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir()) if folder.exists() else 0
+
+
+def _changed(path: Path) -> float:
+    """When it was written or touched last; 0 if it has gone."""
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

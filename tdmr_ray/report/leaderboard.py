@@ -69,7 +69,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Rows, best on val first, and what the whole search did."""
+    """Rows, best on val first, and what the whole search did; `saved_` is what found teachers would have cost."""
 
     rows: tuple[Row, ...]
     controls: tuple[str, ...]
@@ -81,6 +81,8 @@ class Leaderboard:
     usd: float
     num_teachers: int
     num_teachers_reused: int
+    saved_seconds: float
+    saved_gpu_hours: float
 
 
 def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mapping[str, float]]) -> Leaderboard:
@@ -96,6 +98,7 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
     rows = with_fronts(rows)
     rows.sort(key=lambda row: (row.confirmed, row.val.mean), reverse=True)
     controls = dict.fromkeys(name for row in rows for name in row.controls)
+    reused = [record for record in records if record.teacher_reused]
     return Leaderboard(
         rows=tuple(rows),
         controls=tuple(controls),
@@ -106,8 +109,15 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
         gpu_hours=sum(record.gpu_hours for record in records),
         usd=sum(load_prices().usd_of(record) for record in records),
         num_teachers=len({record.teacher for record in records if record.teacher}),
-        num_teachers_reused=sum(record.teacher_reused for record in records),
+        num_teachers_reused=len(reused),
+        saved_seconds=sum(record.teacher_seconds for record in reused),
+        saved_gpu_hours=sum(_teacher_gpu_hours(record) for record in reused),
     )
+
+
+def _teacher_gpu_hours(record: TrialRecord) -> float:
+    """GPU-hours that a trial's teacher takes, on the share of a GPU that the trial had."""
+    return record.teacher_seconds * record.gpu_hours / record.seconds if record.seconds else 0.0
 
 
 def with_fronts(rows: list[Row]) -> list[Row]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,8 @@ def summary(board: Leaderboard) -> str:
         f"{sum(counts.values())} trials: {counts['complete']} finished, {counts['pruned']} stopped early, "
         f"{counts['failed']} failed. {board.cpu_hours:.2f} CPU-hours, {board.gpu_hours:.2f} GPU-hours, "
         f"about {board.usd:.2f} USD by the prices of {load_prices().date}. "
-        f"{board.num_teachers} teachers were made or found, and used again {board.num_teachers_reused} times."
+        f"{board.num_teachers} teachers served; {board.num_teachers_reused} times one was there already, which saved "
+        f"{timedelta(seconds=round(board.saved_seconds))} of work ({board.saved_gpu_hours:.2f} GPU-hours)."
     )
 
 
@@ -167,6 +169,12 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
         "cpu_hours": board.cpu_hours,
         "gpu_hours": board.gpu_hours,
         "usd": board.usd,
+        "teachers": {
+            "count": board.num_teachers,
+            "reused": board.num_teachers_reused,
+            "saved_seconds": board.saved_seconds,
+            "saved_gpu_hours": board.saved_gpu_hours,
+        },
         "failures": [{"id": record.id, "error": record.error} for record in board.failures],
     }
 

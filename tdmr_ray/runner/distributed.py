@@ -13,8 +13,8 @@ from ray.train.torch import TorchTrainer, get_device, prepare_model
 from torch import nn
 
 from tdmr_ray.models import save_target
-from tdmr_ray.runner.jobs import resident_task
-from tdmr_ray.runner.programs import StoredFoundry
+from tdmr_ray.runner.leases import cluster_leases
+from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distil import Metrics, Workers
@@ -64,7 +64,8 @@ def _work(loop: dict[str, Any]) -> None:
     context = ray.train.get_context()
     rank, count = context.get_world_rank(), context.get_world_size()
     workers = Workers(rank, count, _wrap, _mean) if count > 1 else Workers()
-    run = Run(config, resident_task(config), StoredFoundry(Store(Path(loop["store"]))), workers)
+    shared = SharedStore(Store(Path(loop["store"])), cluster_leases())
+    run = Run(config, resident_task(config, shared), StoredFoundry(shared), workers)
     while True:
         metrics = run.run_epoch()
         if run.done:

@@ -2,7 +2,7 @@
 
 from time import perf_counter
 
-from tdmr_ray.runner.jobs import resident_task
+from tdmr_ray.runner.programs import resident_task
 from tdmr_ray.space import Space
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TrialConfig

@@ -182,6 +182,7 @@ class JobEvents(tune.Callback):
                 "confusion": result.get("confusion"),
                 "teacher": result.get("teacher", ""),
                 "teacher_reused": result.get("teacher_reused", False),
+                "teacher_seconds": round(result.get("teacher_seconds", 0.0), 3),
                 "seconds": round(result.get("seconds", 0.0), 3),
                 "cpu_hours": hours * self.resources.cpu,
                 "gpu_hours": hours * self.resources.gpu,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tdmr_ray.data.task import Task, load_task
 from tdmr_ray.records import TDMR, Pair, Phase, TrialRecord
+from tdmr_ray.runner.programs import resident_task
 from tdmr_ray.space import Space, Value
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TrialConfig
@@ -101,16 +101,3 @@ def num_steps(config: TrialConfig) -> int:
     task = resident_task(config)
     images = task.num_labeled if config.method == "scratch" else len(task.train)
     return config.num_epochs * batches_per_epoch(images, config.distill.batch_size)
-
-
-_tasks: dict[str, Task] = {}
-
-
-def resident_task(config: TrialConfig) -> Task:
-    """The images of a trial; the last few stay in memory for the next trials of this process."""
-    key = config.data.model_dump_json()
-    if key not in _tasks:
-        while len(_tasks) >= 3:
-            _tasks.pop(next(iter(_tasks)))
-        _tasks[key] = load_task(config.data)
-    return _tasks[key]

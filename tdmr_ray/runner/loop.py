@@ -4,7 +4,6 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
@@ -19,6 +18,7 @@ from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Source
 from tdmr_ray.runner.trainable import TrialActor
 from tdmr_ray.space import Resources
+from tdmr_ray.store import Store
 
 
 class Interrupt:
@@ -91,7 +91,7 @@ def run_jobs(
     source: Source,
     *,
     resources: Resources,
-    store: Path,
+    store: Store,
     folders: Folders,
     objective: str,
     listeners: tuple[Listener, ...],
@@ -104,7 +104,7 @@ def run_jobs(
     Args:
         source: Of jobs; told how each ended.
         resources: Of one trial.
-        store: Folder of the programs.
+        store: Of programs and decoded images.
         folders: Of the search: what finalists leave, and what interrupted trials go on from.
         objective: Metric that makes the curve.
         listeners: Told about each start, epoch and end.
@@ -118,7 +118,12 @@ def run_jobs(
     """
     if source.exhausted or any(halt.came for halt in halts):
         return
-    place = {"store": str(store), "threads": resources.cpu, "timeout_s": resources.trial_timeout}
+    place = {
+        "store": str(store.local),
+        "store_bytes": store.max_bytes,
+        "threads": resources.cpu,
+        "timeout_s": resources.trial_timeout,
+    }
     searcher = JobSearcher(source, place, folders, num_slots(resources))
     ray_watch = RayWatch()
     events = JobEvents(searcher, resources, listeners, objective)

@@ -1,40 +1,109 @@
-"""Who makes which teacher: the first trial that needs one; the others wait for it and take it from the store."""
+"""What is made once and used by every trial of the cluster: decoded images, and teachers with their signals.
 
+The first that needs it makes it, the others wait and take it from the store.
+"""
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from time import perf_counter
 
-from filelock import FileLock
-
-from tdmr_ray.data.task import Task
+from tdmr_ray.data.decoded import open_task, save_task, task_key
+from tdmr_ray.data.task import Task, load_task
+from tdmr_ray.runner.leases import Leases, renewed
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.program import Program, load_program, make_program, program_key, save_program
 
+ASK_EVERY_S = 0.2
+
+
+class SharedStore:
+    """A store in which each folder is made by one process of the cluster.
+
+    Args:
+        store: Where the folders lie.
+        leases: Who makes what.
+
+    Attributes:
+        waited_s: How long others kept it waiting, all in all.
+    """
+
+    def __init__(self, store: Store, leases: Leases) -> None:
+        self.store, self.leases = store, leases
+        self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.waited_s = 0.0
+
+    def obtain(self, key: str, write: Callable[[Path], None]) -> tuple[Path, bool]:
+        """The folder with this key, and whether it was there already (or another process made it meanwhile)."""
+        started = perf_counter()
+        while True:
+            found = self.store.find(key)
+            if found is not None:
+                self.waited_s += perf_counter() - started
+                return found, True
+            if self.leases.take(key, self.holder):
+                break
+            time.sleep(ASK_EVERY_S)
+        self.waited_s += perf_counter() - started
+        with renewed(self.leases, key, self.holder):
+            found = self.store.find(key)
+            return (found, True) if found else (self.store.add(key, write), False)
+
 
 class StoredFoundry:
-    """Takes programs out of a store and puts new ones in.
-
-    Only one process of a machine makes a program at a time; its lock goes with the process, so that a dead one holds
-    nobody up.
+    """Takes programs out of a store and puts new ones in; what it gave last is held until `close`.
 
     Attributes:
         key: Of the last program.
         reused: Whether the last program was there already.
-        waited_s: How long another process kept it waiting for the last program.
+        seconds: That the last program took to make, whoever made it.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.key, self.reused, self.waited_s = "", False, 0.0
+    def __init__(self, shared: SharedStore) -> None:
+        self.shared = shared
+        self.key, self.reused, self.seconds = "", False, 0.0
+        self._held = ExitStack()
 
     def __call__(self, config: TrialConfig, task: Task) -> Program:
         """The program of a trial, made if it is not there."""
+        self.close()
         self.key = program_key(config, task.fingerprint)
-        started = perf_counter()
-        with FileLock(self.store.local / f"{self.key}.lock"):
-            self.waited_s = perf_counter() - started
-            folder = self.store.find(self.key)
-            self.reused = folder is not None
-            if folder is None:
-                program = make_program(config, task)
-                folder = self.store.add(self.key, lambda draft: save_program(program, draft))
-            return load_program(folder)
+        self._held.enter_context(self.shared.store.held(self.key))
+        folder, self.reused = self.shared.obtain(
+            self.key, lambda draft: save_program(make_program(config, task), draft)
+        )
+        program = load_program(folder)
+        self.seconds = program.seconds
+        return program
+
+    def close(self) -> None:
+        """Let go of the last program."""
+        self._held.close()
+
+
+_tasks: dict[str, Task] = {}
+
+
+def resident_task(config: TrialConfig, shared: SharedStore | None = None) -> Task:
+    """The images of a trial; the last few stay in memory for the next trials of this process.
+
+    Args:
+        config: The trial.
+        shared: All processes of a machine that give it share the memory of the images.
+    """
+    key = task_key(config.data)
+    if key not in _tasks:
+        while len(_tasks) >= 3:
+            _tasks.pop(next(iter(_tasks)))
+        _tasks[key] = load_task(config.data) if shared is None else _shared_task(config, key, shared)
+    return _tasks[key]
+
+
+def _shared_task(config: TrialConfig, key: str, shared: SharedStore) -> Task:
+    folder, _ = shared.obtain(key, lambda draft: save_task(load_task(config.data), draft))
+    return open_task(folder)

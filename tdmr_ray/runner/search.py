@@ -14,8 +14,9 @@ from tdmr_ray.runner.budget import Meter
 from tdmr_ray.runner.costs import Costs
 from tdmr_ray.runner.events import Listener, blank_record
 from tdmr_ray.runner.folders import Folders
-from tdmr_ray.runner.jobs import Job, Queue, Source, confirmation_jobs, num_steps, resident_task
+from tdmr_ray.runner.jobs import Job, Queue, Source, confirmation_jobs, num_steps
 from tdmr_ray.runner.loop import Interrupt, run_jobs
+from tdmr_ray.runner.programs import resident_task
 from tdmr_ray.runner.progress import CONFIRMATION, SEARCH, Progress
 from tdmr_ray.runner.studies import PairStudies, export_studies
 from tdmr_ray.runner.tensorboard import TensorBoardLog
@@ -59,7 +60,7 @@ class Search:
     Args:
         space: What is searched.
         folders: Where results go.
-        store: Of programs.
+        store: Of programs and decoded images.
         console: For progress.
         interrupt: Ends everything in order when it comes.
         costs: Of the targets.
@@ -156,7 +157,7 @@ class Search:
         run_jobs(
             source,
             resources=self.space.resources,
-            store=self.store.local,
+            store=self.store,
             folders=self.folders,
             objective=self.objective,
             listeners=(LedgerWriter(self.folders, rungs.epochs), self.board, self.progress, *also),

@@ -11,8 +11,8 @@ from ray import tune
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
 from tdmr_ray.runner.hang import ended_after
-from tdmr_ray.runner.jobs import resident_task
-from tdmr_ray.runner.programs import StoredFoundry
+from tdmr_ray.runner.leases import cluster_leases
+from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
 from tdmr_ray.store import Store
 from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from tdmr_ray.training.config import TrialConfig
@@ -28,7 +28,8 @@ class TrialActor(tune.Trainable):
     """One trial, an epoch a step.
 
     Its configuration is a dictionary: `id`, `config` (a `TrialConfig` as JSON), `pair` (name), `finalist` (whether to
-    read test and keep the weights), `store`, `artifacts`, `checkpoint` and `stack` (files), `timeout_s`, `threads`.
+    read test and keep the weights), `store` and `store_bytes` (folder and limit), `artifacts`, `checkpoint` and `stack`
+    (files), `timeout_s`, `threads`.
 
     After each epoch it writes a checkpoint. A trial that has one goes on from there: its first step says again how the
     last epoch ended, with the epochs before as `earlier`, and trains nothing.
@@ -37,6 +38,9 @@ class TrialActor(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Called by Tune in a fresh process."""
         self.num_trials = 0
+        store = Store(Path(config["store"]), max_bytes=config["store_bytes"])
+        self.shared = SharedStore(store, cluster_leases())
+        self.foundry = StoredFoundry(self.shared)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -44,7 +48,8 @@ class TrialActor(tune.Trainable):
         self.num_trials += 1
         self.job = new_config
         self.run: Run | None = None
-        self.foundry = StoredFoundry(Store(Path(new_config["store"])))
+        self.foundry.close()
+        self.foundry = StoredFoundry(self.shared)
         self.seconds = 0.0
         self.history: list[Metrics] = []
         self.notes: list[str] = []
@@ -56,7 +61,7 @@ class TrialActor(tune.Trainable):
 
         Out of memory is the exception: the process is not trusted any more and goes.
         """
-        started = perf_counter()
+        started, waited_s = perf_counter(), self.shared.waited_s
         try:
             with ended_after(self.job["timeout_s"], Path(self.job["stack"])):
                 result = self._epoch()
@@ -65,19 +70,19 @@ class TrialActor(tune.Trainable):
         except Exception as error:  # noqa: BLE001 - the one place where exceptions become a trial's state
             self.run = None
             result = {"metrics": {}, "epoch": 0, "error": _reason(error), "done": True}
-        self.seconds += perf_counter() - started - self.foundry.waited_s
-        self.foundry.waited_s = 0.0
+        self.seconds += perf_counter() - started - (self.shared.waited_s - waited_s)
         return {**result, **self._facts()}
 
     def cleanup(self) -> None:
         """Called by Tune when the process ends."""
         self.run = None
+        self.foundry.close()
 
     def _epoch(self) -> dict[str, Any]:
         config = TrialConfig.model_validate(self.job["config"])
         restored = False
         if self.run is None:
-            self.run = Run(config, resident_task(config), self.foundry)
+            self.run = Run(config, resident_task(config, self.shared), self.foundry)
             restored = self._restore()
         earlier = self.history[:-1] if restored else []
         if not restored:
@@ -102,13 +107,18 @@ class TrialActor(tune.Trainable):
         if state is None:
             return False
         self.run.restore(state["run"])
-        self.history, self.seconds = state["history"], state["seconds"]
+        self.history, self.seconds, self.foundry.reused = state["history"], state["seconds"], state["reused"]
         return True
 
     def _save(self) -> None:
         """Write a checkpoint; a trial whose checkpoint cannot be written goes on without."""
         assert self.run is not None, "an epoch has ended"
-        state = {"run": self.run.state(), "history": self.history, "seconds": self.seconds}
+        state = {
+            "run": self.run.state(),
+            "history": self.history,
+            "seconds": self.seconds,
+            "reused": self.foundry.reused,
+        }
         try:
             save_checkpoint(state, Path(self.job["checkpoint"]), key=self.job["id"])
         except OSError as error:
@@ -132,6 +142,7 @@ class TrialActor(tune.Trainable):
             "seconds": self.seconds,
             "teacher": self.foundry.key,
             "teacher_reused": self.foundry.reused,
+            "teacher_seconds": self.foundry.seconds,
             "threads": torch.get_num_threads(),
             "device": pick_device().type,
             "data": self.run.task.fingerprint if self.run else "",

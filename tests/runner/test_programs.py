@@ -1,16 +1,23 @@
-"""A program is made once, whoever asks."""
+"""A program is made once, whoever asks; decoded images are shared."""
 
-import multiprocessing
+import threading
 from pathlib import Path
 
 import pytest
+import torch
 
+from tdmr_ray.data.decoded import open_task, save_task, task_key
 from tdmr_ray.data.task import Task
 from tdmr_ray.runner import programs
-from tdmr_ray.runner.programs import StoredFoundry
-from tdmr_ray.store import Store
+from tdmr_ray.runner.leases import EXPIRES_S, LeaseTable, renewed
+from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
+from tdmr_ray.store import HOLDS, Store
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.program import make_program
+
+
+def foundry_in(folder: Path) -> StoredFoundry:
+    return StoredFoundry(SharedStore(Store(folder), LeaseTable()))
 
 
 def test_the_second_time_it_is_taken_from_the_store(
@@ -23,38 +30,117 @@ def test_the_second_time_it_is_taken_from_the_store(
         return make_program(config, task)
 
     monkeypatch.setattr(programs, "make_program", count)
-    first, second = StoredFoundry(Store(tmp_path)), StoredFoundry(Store(tmp_path))
+    first, second = foundry_in(tmp_path), foundry_in(tmp_path)
     program = first(tiny_config, tiny_task)
     assert second(tiny_config, tiny_task).val_top1 == program.val_top1
     assert (first.reused, second.reused) == (False, True)
     assert first.key == second.key
+    assert first.seconds == second.seconds > 0
     assert len(made) == 1
     second(tiny_config.replace(prompt__size_px=2), tiny_task)
     assert len(made) == 2
 
 
-def _ask(folder: str, config: TrialConfig, task: Task, answers: "multiprocessing.Queue[bool]") -> None:
-    foundry = StoredFoundry(Store(Path(folder)))
-    foundry(config, task)
-    answers.put(foundry.reused)
-
-
-def test_of_two_processes_at_once_one_waits(tmp_path: Path, tiny_config: TrialConfig, tiny_task: Task) -> None:
-    context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    processes = [context.Process(target=_ask, args=(str(tmp_path), tiny_config, tiny_task, answers)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=120)
-    assert sorted(answers.get(timeout=5) for _ in range(2)) == [False, True]
-
-
 def test_a_damaged_program_is_made_again(tmp_path: Path, tiny_config: TrialConfig, tiny_task: Task) -> None:
-    foundry = StoredFoundry(Store(tmp_path))
+    foundry = foundry_in(tmp_path)
     foundry(tiny_config, tiny_task)
     (tmp_path / foundry.key / "logits.npy").write_bytes(b"broken")
     foundry(tiny_config, tiny_task)
     assert not foundry.reused
     foundry(tiny_config, tiny_task)
     assert foundry.reused
+
+
+def test_a_program_is_held_until_the_next_one(tmp_path: Path, tiny_config: TrialConfig, tiny_task: Task) -> None:
+    foundry = foundry_in(tmp_path)
+    for config in (tiny_config, tiny_config.replace(prompt__size_px=2)):
+        foundry(config, tiny_task)
+        (mark,) = (tmp_path / HOLDS).iterdir()
+        assert mark.name.startswith(foundry.key)
+    foundry.close()
+    assert list((tmp_path / HOLDS).iterdir()) == []
+
+
+def test_of_two_that_need_it_at_once_one_makes_it_and_the_other_waits(tmp_path: Path) -> None:
+    leases, begun, go_on, answers = LeaseTable(), threading.Event(), threading.Event(), []
+
+    def write(folder: Path) -> None:
+        begun.set()
+        assert go_on.wait(60)
+        (folder / "a.txt").write_text("made")
+
+    def obtain() -> None:
+        shared = SharedStore(Store(tmp_path), leases)
+        _, reused = shared.obtain("key", write)
+        answers.append((reused, shared.waited_s > 0.1))
+
+    threads = [threading.Thread(target=obtain) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        assert begun.wait(60)
+    threading.Timer(0.5, go_on.set).start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(answers) == [(False, False), (True, True)]
+
+
+def test_a_lease_has_one_holder_until_it_is_given_back_or_expires() -> None:
+    now = [0.0]
+    leases = LeaseTable(clock=lambda: now[0])
+    assert leases.take("key", "one")
+    assert not leases.take("key", "two")
+    assert leases.take("other", "two")
+    leases.give_back("key", "two")
+    assert not leases.take("key", "two"), "only its holder gives a lease back"
+    leases.give_back("key", "one")
+    assert leases.take("key", "two")
+    now[0] += EXPIRES_S * 0.9
+    assert leases.take("key", "two"), "asking again renews it"
+    now[0] += EXPIRES_S * 0.9
+    assert not leases.take("key", "one")
+    now[0] += EXPIRES_S * 0.2
+    assert leases.take("key", "one"), "its holder is dead"
+
+
+def test_a_lease_is_renewed_while_its_holder_works() -> None:
+    leases = LeaseTable(expires_s=0.3)
+    assert leases.take("key", "one")
+    waited = threading.Event()
+    with renewed(leases, "key", "one", every_s=0.05):
+        assert not waited.wait(1.0)
+        assert not leases.take("key", "two")
+    assert leases.take("key", "two")
+
+
+def test_a_failure_gives_the_lease_back(tmp_path: Path) -> None:
+    leases = LeaseTable()
+
+    def fail(_: Path) -> None:
+        raise ValueError("diverged")
+
+    with pytest.raises(ValueError, match="diverged"):
+        SharedStore(Store(tmp_path), leases).obtain("key", fail)
+    assert leases.take("key", "another")
+
+
+def test_decoded_images_are_mapped_from_the_store(tmp_path: Path, tiny_task: Task) -> None:
+    save_task(tiny_task, tmp_path)
+    opened = open_task(tmp_path)
+    for name in ("train", "val", "test"):
+        for field in ("images", "labels"):
+            assert torch.equal(getattr(getattr(opened, name), field), getattr(getattr(tiny_task, name), field))
+    facts = ("num_labeled", "class_names", "mirror", "fingerprint")
+    assert [getattr(opened, name) for name in facts] == [getattr(tiny_task, name) for name in facts]
+
+
+def test_all_trials_of_a_machine_open_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_tasks", {})
+    config = TrialConfig().with_values({"data.shots": 3})
+    shared = SharedStore(Store(tmp_path), LeaseTable())
+    task = resident_task(config, shared)
+    assert shared.store.has(task_key(config.data))
+    assert resident_task(config, shared) is task
+    assert len(task.train) == 30
+    monkeypatch.setattr(programs, "_tasks", {})
+    assert resident_task(config).fingerprint == task.fingerprint
+    assert task_key(config.data) != task_key(TrialConfig().data)

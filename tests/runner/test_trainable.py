@@ -23,6 +23,7 @@ def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
         "pair": "lcnet_035",
         "finalist": False,
         "store": str(tmp_path / "store"),
+        "store_bytes": None,
         "artifacts": str(tmp_path / "artifacts"),
         "threads": 1,
     }

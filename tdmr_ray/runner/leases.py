@@ -1,0 +1,107 @@
+"""Who makes what is made once in the whole cluster: a named actor hands out leases.
+
+A holder renews its lease while it works, so that the lease of a dead one expires.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+EXPIRES_S = 30.0
+ACTOR, NAMESPACE = "leases", "tdmr_ray"
+
+
+class Leases(Protocol):
+    """Says who may make what."""
+
+    def take(self, key: str, holder: str) -> bool:
+        """Whether the holder has the lease on a key from now on; asking again renews it."""
+
+    def give_back(self, key: str, holder: str) -> None:
+        """The holder has made it, or has given up."""
+
+
+class LeaseTable:
+    """The leases themselves.
+
+    Args:
+        expires_s: How long one is good without being renewed.
+        clock: Seconds.
+    """
+
+    def __init__(self, expires_s: float = EXPIRES_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._expires_s, self._clock = expires_s, clock
+        self._leases: dict[str, tuple[str, float]] = {}
+
+    def take(self, key: str, holder: str) -> bool:
+        """See `Leases`."""
+        now = self._clock()
+        other, until = self._leases.get(key, (holder, now))
+        if other != holder and now < until:
+            return False
+        self._leases[key] = (holder, now + self._expires_s)
+        return True
+
+    def give_back(self, key: str, holder: str) -> None:
+        """See `Leases`."""
+        if self._leases.get(key, ("", 0.0))[0] == holder:
+            del self._leases[key]
+
+
+class ClusterLeases:
+    """The leases of the running Ray: one table for all searches in it, in an actor that needs no CPU.
+
+    If its machine goes away, the actor starts elsewhere with an empty table; at worst something is made twice.
+    """
+
+    def __init__(self) -> None:
+        import ray
+
+        self._actor: Any = (
+            ray.remote(LeaseTable)
+            .options(
+                name=ACTOR, namespace=NAMESPACE, get_if_exists=True, num_cpus=0, max_restarts=-1, lifetime="detached"
+            )
+            .remote()
+        )
+
+    def take(self, key: str, holder: str) -> bool:
+        """See `Leases`; yes if nobody answers."""
+        import ray
+
+        try:
+            return bool(ray.get(self._actor.take.remote(key, holder), timeout=EXPIRES_S))
+        except ray.exceptions.RayError:
+            return True
+
+    def give_back(self, key: str, holder: str) -> None:
+        """See `Leases`."""
+        self._actor.give_back.remote(key, holder)
+
+
+def cluster_leases() -> Leases:
+    """Those of the running Ray; without one, a table for this process alone."""
+    import ray
+
+    return ClusterLeases() if ray.is_initialized() else LeaseTable()
+
+
+@contextmanager
+def renewed(leases: Leases, key: str, holder: str, every_s: float = EXPIRES_S / 3) -> Iterator[None]:
+    """Renew a lease for as long as this lasts, then give it back."""
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(every_s):
+            leases.take(key, holder)
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        leases.give_back(key, holder)
