@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,14 @@ FACTS = "task.json"
 
 def task_key(config: DataConfig) -> str:
     """A hash of what is loaded and of the code that loads it."""
-    digest = hashlib.sha256(config.model_dump_json().encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return f"data-{digest.hexdigest()[:16]}"
+    return f"data-{hashlib.sha256(config.model_dump_json().encode() + _code_digest()).hexdigest()[:16]}"
+
+
+@cache
+def _code_digest() -> bytes:
+    """SHA-256 of the sources in this room."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest()
 
 
 def save_task(task: Task, folder: Path) -> None:

@@ -79,6 +79,8 @@ class JobSearcher(Searcher):
             "id": job.id,
             "config": job.config.model_dump(mode="json"),
             "pair": job.pair.name,
+            "program": job.program,
+            "only_teacher": job.only_teacher,
             "finalist": job.phase == "confirm",
             "artifacts": str(self.folders.artifacts / job.id),
             "checkpoint": str(self.folders.checkpoint(job.id)),
@@ -114,16 +116,16 @@ class JobEvents(tune.Callback):
         """Tune's word for a process that begins with a trial."""
         self.curves[trial.trial_id] = []
         job = self.searcher.live[trial.trial_id]
-        for listener in self.listeners:
+        for listener in self._listeners(job):
             listener.started(job)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """After each epoch; a trial that goes on from a checkpoint also says how the epochs before it ended."""
-        if result["error"]:
-            return
         job, curve = self.searcher.live[trial.trial_id], self.curves[trial.trial_id]
+        if result["error"] or job.only_teacher:
+            return
         for metrics in (*result["earlier"], result["metrics"]):
             curve.append(metrics[self.objective])
             for listener in self.listeners:
@@ -162,15 +164,19 @@ class JobEvents(tune.Callback):
         self.restarts[job.id] = count + 1
         self.curves.pop(trial.trial_id)
         self.searcher.lost.append(job)
-        for listener in self.listeners:
+        for listener in self._listeners(job):
             listener.lost(job, reason)
 
     def _end(self, job: Job, trial: Trial, state: State, error: str = "") -> None:
         record = self._record(job, trial, trial.last_result or {}, state, error)
         self.curves.pop(trial.trial_id, None)
         self.searcher.source.tell(job, record)
-        for listener in self.listeners:
+        for listener in self._listeners(job):
             listener.ended(job, record)
+
+    def _listeners(self, job: Job) -> tuple[Listener, ...]:
+        """Whom to tell of a job: nobody if it only makes a teacher, which is no trial."""
+        return () if job.only_teacher else self.listeners
 
     def _record(self, job: Job, trial: Trial, result: dict[str, Any], state: State, error: str = "") -> TrialRecord:
         hours = result.get("seconds", 0.0) / 3600

@@ -22,6 +22,8 @@ class Job:
         pair: Whose it is.
         config: What is done.
         values: The searched parameters, as Optuna drew them.
+        program: Key of its teacher; '' if none takes part.
+        only_teacher: Whether all that is to be done is to make its teacher; it has no record.
     """
 
     id: str
@@ -30,6 +32,8 @@ class Job:
     pair: Pair
     config: TrialConfig
     values: dict[str, Value] = field(default_factory=dict)
+    program: str = ""
+    only_teacher: bool = False
 
 
 def build_job(config: TrialConfig, *, phase: Phase, role: str = TDMR, values: dict[str, Value] | None = None) -> Job:

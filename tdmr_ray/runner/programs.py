@@ -58,21 +58,25 @@ class SharedStore:
 class StoredFoundry:
     """Takes programs out of a store and puts new ones in; what it gave last is held until `close`.
 
+    Args:
+        shared: The store.
+        key: Of all programs that it will be asked for, where that is known; else it is worked out.
+
     Attributes:
         key: Of the last program.
         reused: Whether the last program was there already.
         seconds: That the last program took to make, whoever made it.
     """
 
-    def __init__(self, shared: SharedStore) -> None:
-        self.shared = shared
+    def __init__(self, shared: SharedStore, key: str = "") -> None:
+        self.shared, self.given_key = shared, key
         self.key, self.reused, self.seconds = "", False, 0.0
         self._held = ExitStack()
 
     def __call__(self, config: TrialConfig, task: Task) -> Program:
         """The program of a trial, made if it is not there."""
         self.close()
-        self.key = program_key(config, task.fingerprint)
+        self.key = self.given_key or program_key(config, task.fingerprint)
         self._held.enter_context(self.shared.store.held(self.key))
         folder, self.reused = self.shared.obtain(
             self.key, lambda draft: save_program(make_program(config, task), draft)
@@ -84,6 +88,11 @@ class StoredFoundry:
     def close(self) -> None:
         """Let go of the last program."""
         self._held.close()
+
+
+def key_of_program(config: TrialConfig) -> str:
+    """The key of a trial's program; '' if it needs none."""
+    return program_key(config, resident_task(config).fingerprint) if config.needs_teacher else ""
 
 
 _tasks: dict[str, Task] = {}

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,12 +11,14 @@ from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, noted_below_scratch
 from tdmr_ray.runner.asha import PairAsha, Rungs
 from tdmr_ray.runner.budget import Meter
+from tdmr_ray.runner.cluster import num_slots
 from tdmr_ray.runner.costs import Costs
 from tdmr_ray.runner.events import Listener, blank_record
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Job, Queue, Source, confirmation_jobs, num_steps
 from tdmr_ray.runner.loop import Interrupt, run_jobs
-from tdmr_ray.runner.programs import resident_task
+from tdmr_ray.runner.order import TeachersFirst
+from tdmr_ray.runner.programs import key_of_program, resident_task
 from tdmr_ray.runner.progress import CONFIRMATION, SEARCH, Progress
 from tdmr_ray.runner.studies import PairStudies, export_studies
 from tdmr_ray.runner.tensorboard import TensorBoardLog
@@ -108,7 +110,7 @@ class Search:
         self.progress.begin(SEARCH, list(studies.studies), studies.num_left)
         self.outside = {record.id for record in studies.outside}
         rungs = Rungs(self.space.budget.epochs, self._inside(records), self._pair_costs())
-        self._run_jobs(studies, rungs, self.meter)
+        self._run_jobs(studies, rungs, self.meter, afterwards=self._planned)
         if self.meter.came and not studies.exhausted:
             self._say(f"{self.meter.reason}; with a larger one, --resume goes on where the search ended")
         self.folders.study.unlink(missing_ok=True)
@@ -126,15 +128,19 @@ class Search:
         }
 
     def _confirm(self) -> None:
-        records = self.ledger.read()
-        finished = {record.id for record in complete_of_any_role(records)}
-        planned = confirmation_jobs(self.space, finalists(self.space, self._inside(records)))
-        jobs = [job for job in planned if job.id not in finished]
+        jobs = self._planned()
         if not jobs:
             return
         work = {job.id: float(num_steps(job.config)) for job in jobs}
         self.progress.begin(CONFIRMATION, list(dict.fromkeys(job.pair.name for job in jobs)), len(jobs), work)
         self._run_jobs(Queue(jobs), Rungs(0))
+
+    def _planned(self) -> list[Job]:
+        """What is to be confirmed, as it looks now."""
+        records = self.ledger.read()
+        finished = {record.id for record in complete_of_any_role(records)}
+        planned = confirmation_jobs(self.space, finalists(self.space, self._inside(records)))
+        return [job for job in planned if job.id not in finished]
 
     def _note_weak_teachers(self) -> None:
         for record in noted_below_scratch(self.ledger.read()):
@@ -152,10 +158,24 @@ class Search:
         self.progress.stop()
         self.progress.console.print(text, highlight=False, soft_wrap=True)
 
-    def _run_jobs(self, source: Source, rungs: Rungs, meter: Meter | None = None) -> None:
+    def _run_jobs(
+        self,
+        source: Source,
+        rungs: Rungs,
+        meter: Meter | None = None,
+        *,
+        afterwards: Callable[[], list[Job]] = list,
+    ) -> None:
         also = (meter,) if meter else ()
+        slots = num_slots(self.space.resources)
         run_jobs(
-            source,
+            TeachersFirst(
+                source,
+                lambda job: key_of_program(job.config),
+                self.store.has,
+                slots=slots,
+                afterwards=afterwards,
+            ),
             resources=self.space.resources,
             store=self.store,
             folders=self.folders,

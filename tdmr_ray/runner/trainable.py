@@ -27,9 +27,10 @@ MAX_TRIALS_PER_ACTOR = 100
 class TrialActor(tune.Trainable):
     """One trial, an epoch a step.
 
-    Its configuration is a dictionary: `id`, `config` (a `TrialConfig` as JSON), `pair` (name), `finalist` (whether to
-    read test and keep the weights), `store` and `store_bytes` (folder and limit), `artifacts`, `checkpoint` and `stack`
-    (files), `timeout_s`, `threads`.
+    Its configuration is a dictionary: `id`, `config` (a `TrialConfig` as JSON), `pair` (name), `program` (the key of
+    its teacher, if it is known), `only_teacher` (whether to make no more than that), `finalist` (whether to read test
+    and keep the weights), `store` and `store_bytes` (folder and limit), `artifacts`, `checkpoint` and `stack` (files),
+    `timeout_s`, `threads`.
 
     After each epoch it writes a checkpoint. A trial that has one goes on from there: its first step says again how the
     last epoch ended, with the epochs before as `earlier`, and trains nothing.
@@ -49,7 +50,7 @@ class TrialActor(tune.Trainable):
         self.job = new_config
         self.run: Run | None = None
         self.foundry.close()
-        self.foundry = StoredFoundry(self.shared)
+        self.foundry = StoredFoundry(self.shared, new_config["program"])
         self.seconds = 0.0
         self.history: list[Metrics] = []
         self.notes: list[str] = []
@@ -80,6 +81,9 @@ class TrialActor(tune.Trainable):
 
     def _epoch(self) -> dict[str, Any]:
         config = TrialConfig.model_validate(self.job["config"])
+        if self.job["only_teacher"]:
+            self.foundry(config, resident_task(config, self.shared))
+            return {"metrics": {}, "epoch": 1, "error": "", "done": True, "earlier": []}
         restored = False
         if self.run is None:
             self.run = Run(config, resident_task(config, self.shared), self.foundry)

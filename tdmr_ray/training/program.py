@@ -56,9 +56,9 @@ def resident_foundation(name: str) -> Foundation:
 
 @cache
 def foundation_digest(name: str) -> str:
-    """SHA-256 of a foundation's weights."""
+    """SHA-256 of a foundation's weights; the foundation does not stay in memory for it."""
     digest = hashlib.sha256()
-    for key, value in sorted(resident_foundation(name).state_dict().items()):
+    for key, value in sorted(load_foundation(name).state_dict().items()):
         digest.update(key.encode())
         digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

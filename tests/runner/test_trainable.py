@@ -21,6 +21,8 @@ def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
         "timeout_s": 600.0,
         "config": config.model_dump(mode="json"),
         "pair": "lcnet_035",
+        "program": "",
+        "only_teacher": False,
         "finalist": False,
         "store": str(tmp_path / "store"),
         "store_bytes": None,
