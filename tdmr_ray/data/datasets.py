@@ -38,8 +38,7 @@ def load_digits(size_px: int = 32) -> Dataset:
     """
     digits = load_sklearn_digits()
     grey = torch.from_numpy(digits.images).float().unsqueeze(1) * (255.0 / 16.0)
-    large = interpolate(grey, size=(size_px, size_px), mode="bilinear", align_corners=False)
-    images = large.round().clamp(0, 255).to(torch.uint8).expand(-1, 3, -1, -1).contiguous()
+    images = scale_images(grey, size_px).expand(-1, 3, -1, -1).contiguous()
     labels = torch.from_numpy(digits.target).long()
     return Dataset(images, labels, tuple(str(digit) for digit in range(10)), mirror=False)
 
@@ -48,6 +47,15 @@ def load_script() -> Dataset:
     """2,560 distorted letters of 20 Armenian and 20 Georgian classes, 32x32; test has fonts of its own."""
     images, labels, in_test = render_script()
     return Dataset(images, labels, tuple(SCRIPT_LETTERS), mirror=False, in_test=in_test)
+
+
+def scale_images(images: Tensor, size_px: int) -> Tensor:
+    """Images in 0..255, [N, C, H, W], as uint8 of `size_px` by `size_px`."""
+    parts = [
+        interpolate(part.float(), size=(size_px, size_px), mode="bilinear", align_corners=False, antialias=True)
+        for part in images.split(256)
+    ]
+    return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
 
 
 DATASETS: dict[str, Callable[[], Dataset]] = {"digits": load_digits, "script": load_script}

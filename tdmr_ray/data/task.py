@@ -1,13 +1,13 @@
 """A task: a data set, split, with the training images ready for seeded views."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.datasets import load_dataset, scale_images
 from tdmr_ray.data.splits import split_dataset
 
 UNLABELED = -1
@@ -23,6 +23,8 @@ class DataConfig(BaseModel):
     """Labelled training images a class; None uses every label."""
     unlabeled: bool = False
     """Whether the other training images join without their labels."""
+    image_px: int | None = Field(default=None, ge=8)
+    """Side to which the images are scaled; None leaves them as they are."""
     split_seed: int = Field(default=0, ge=0)
     shots_seed: int = Field(default=0, ge=0)
 
@@ -82,6 +84,8 @@ def load_task(config: DataConfig) -> Task:
         InputError: If the name is unknown or a class has fewer images than `shots`.
     """
     dataset = load_dataset(config.name)
+    if config.image_px is not None:
+        dataset = replace(dataset, images=scale_images(dataset.images, config.image_px))
     labels = dataset.labels.numpy()
     split = split_dataset(
         labels,

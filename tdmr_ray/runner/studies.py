@@ -65,13 +65,16 @@ class PairStudies:
         self._trials: dict[str, optuna.Trial] = {}
         self._seen: set[str] = set()
         searched = [record for record in records if record.phase == "search"]
-        jobs = {record.id: self._job_again(record) for record in searched}
-        self.outside = [record for record in searched if jobs[record.id] is None]
-        self._others = [*self.outside, *others]
+        inside: dict[str, tuple[Job, TrialRecord]] = {}
         for record in searched:
-            job = jobs[record.id]
-            if job is not None:
-                self._remember(job, record)
+            job = self._job_again(record)
+            if job is None:
+                self.outside.append(record)
+            else:
+                inside[job.id] = job, record
+        self._others = [*self.outside, *others]
+        for job, record in inside.values():
+            self._remember(job, record)
 
     @property
     def exhausted(self) -> bool:

@@ -1,6 +1,7 @@
 """The first step of TDMR: fit prompt and mapping of a frozen foundation to a task."""
 
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -107,6 +108,7 @@ def _learn(config: TrialConfig, teacher: Teacher, labeled: Images, mirror: bool,
             _refit(teacher, labeled, device, prompted=True)
         teacher.train()
         total, seen = 0.0, 0
+        started = perf_counter()
         batches = epoch_batches(len(labeled), batch_size=settings.batch_size, epoch=epoch, seed=config.seed)
         for batch in batches:
             for group in optimizer.param_groups:
@@ -118,7 +120,8 @@ def _learn(config: TrialConfig, teacher: Teacher, labeled: Images, mirror: bool,
             optimizer.step()
             total, seen, step = total + float(loss.detach()) * len(images), seen + len(images), step + 1
         check_finite({"reprogram/loss": total}, f"reprogram epoch {epoch}")
-        keeper.see({"reprogram/loss": total / seen, "reprogram/lr": float(optimizer.param_groups[0]["lr"])})
+        speed, lr = seen / (perf_counter() - started), float(optimizer.param_groups[0]["lr"])
+        keeper.see({"reprogram/loss": total / seen, "reprogram/lr": lr, "reprogram/images_per_s": speed})
 
 
 def _build_optimizer(teacher: Teacher, settings: ReprogramConfig) -> torch.optim.Optimizer:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tdmr_ray.data.datasets import DATASETS, load_dataset
+from tdmr_ray.data.datasets import DATASETS, load_dataset, scale_images
 from tdmr_ray.data.task import UNLABELED, DataConfig, load_task
 from tdmr_ray.errors import InputError
 
@@ -51,3 +51,13 @@ def test_fingerprint_follows_the_images_and_labels_that_are_seen() -> None:
 def test_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'digits'"):
         load_task(DataConfig(name="digit"))
+
+
+def test_images_are_scaled_to_the_size_that_is_asked_for() -> None:
+    plain, large = load_task(DataConfig(shots=2)), load_task(DataConfig(shots=2, image_px=48))
+    assert (plain.image_px, large.image_px) == (32, 48)
+    assert large.train.images.dtype == torch.uint8
+    assert torch.equal(plain.train.labels, large.train.labels)
+    assert plain.fingerprint != large.fingerprint
+    back = scale_images(large.train.images, 32).float()
+    assert (back - plain.train.images.float()).abs().mean() < 4

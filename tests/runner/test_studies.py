@@ -194,6 +194,14 @@ def test_old_trials_that_fit_a_changed_space_count_and_the_others_are_named(spac
     assert rebuilt.num_left == space.budget.trials - inside
 
 
+def test_a_configuration_that_an_older_version_named_otherwise_counts_once() -> None:
+    records = run(PairStudies(build()), ["complete"] * 3)
+    older = [record.model_copy(update={"id": f"older-{record.id}", "state": "running"}) for record in records[:2]]
+    rebuilt = PairStudies(build(), [*older, *records])
+    assert rebuilt.num_left == 9
+    assert told(rebuilt) == told(PairStudies(build(), records))
+
+
 def test_with_more_epochs_the_best_so_far_are_tried_first() -> None:
     records = run(PairStudies(build()), MIXED)
     longer = build().model_copy(update={"budget": build().budget.model_copy(update={"epochs": 12})})

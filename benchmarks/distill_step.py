@@ -1,0 +1,89 @@
+"""What does a teacher cost a target's training? An epoch from stored signals against a plain supervised one.
+
+Run:    python benchmarks/distill_step.py
+Cost:   2 minutes on one core, beside which nothing else should run.
+Result: results/distill_step.json and .md.
+
+The same target, images, views, batches and number of threads; one epoch of each in turn. Signals are memory-mapped from
+disk, as in a search.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Annotated
+
+import torch
+import typer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.results_file import FOLDER, write_results
+from tdmr_ray.data.task import load_task
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.distil import Distillation
+from tdmr_ray.training.program import Program, load_program, make_program, save_program
+from tdmr_ray.training.signals import Signals
+
+NAME = "distill_step"
+SIZES_PX = {32: (800, 9), 128: (200, 5)}
+"""Side of the images: how many of them, and how many epochs of each kind."""
+
+
+def config_for(image_px: int, num_images: int) -> TrialConfig:
+    """The defaults of the method, with a label for every image."""
+    return TrialConfig().with_values(
+        {
+            "data.name": "digits",
+            "data.shots": num_images // 10,
+            "data.image_px": image_px,
+            "foundation.name": "glyph_vit",
+            "target.name": "mobilenetv3_small_050",
+            "reprogram.epochs": 1,
+        }
+    )
+
+
+def stored(config: TrialConfig, folder: Path) -> Program:
+    """A program that was written and opened again."""
+    folder.mkdir()
+    save_program(make_program(config, load_task(config.data)), folder)
+    return load_program(folder)
+
+
+def seconds_of(image_px: int, signals: Signals | None, config: TrialConfig, epochs: int) -> tuple[float, float]:
+    """The median epoch with signals and without, in turn, each after a first one."""
+    task = load_task(config.data)
+    both = Distillation(config, task, signals), Distillation(config.replace(method="scratch"), task, None)
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(epochs + 1):
+        for run, times in zip(both, seconds, strict=True):
+            started = perf_counter()
+            run.run_epoch()
+            times.append(perf_counter() - started)
+    return median(seconds[0][1:]), median(seconds[1][1:])
+
+
+def main(threads: Annotated[int, typer.Option(min=1)] = 1) -> None:
+    """Measure at each size; print and keep."""
+    torch.set_num_threads(threads)
+    lines = ["| images, px | supervised epoch, s | from signals, s | ratio |", "|--:|--:|--:|--:|"]
+    figures = {}
+    for image_px, (num_images, epochs) in SIZES_PX.items():
+        config = config_for(image_px, num_images)
+        with tempfile.TemporaryDirectory() as folder:
+            program = stored(config, Path(folder) / "program")
+            taught, plain = seconds_of(image_px, program.signals, config, epochs)
+        suffix = "" if image_px == min(SIZES_PX) else f"_{image_px}px"
+        figures[f"epoch_ratio_to_supervised{suffix}"] = taught / plain
+        lines.append(f"| {image_px} | {plain:.2f} | {taught:.2f} | {taught / plain:.3f} |")
+    text = "\n".join(lines) + "\n"
+    print(text)
+    (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")
+    print(write_results(NAME, figures))
+
+
+if __name__ == "__main__":
+    typer.run(main)
