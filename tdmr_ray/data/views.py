@@ -43,7 +43,7 @@ class ViewBatch:
     Attributes:
         rows: Of the images, int64 [B].
         numbers: Which view of each, int64 [B].
-        images: What is seen: float in 0..1, [B, 3, H, W].
+        images: What is seen: float in 0..1, [B, 3, H, W], on the device of the views; all else stays on the CPU.
         partner: Row of the image mixed in, [B]; the image itself where nothing is mixed.
         ratio: Share of the image's own content, in 0..1, [B]; 1 where nothing is mixed.
     """
@@ -63,13 +63,23 @@ class Views:
         config: Strength of the augmentation.
         seed: With row and view number it fixes each view.
         mirror: Whether half of the views are mirrored.
+        device: Where images are moved, turned and mixed.
     """
 
-    def __init__(self, images: Tensor, config: ViewConfig, *, seed: int, mirror: bool) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        config: ViewConfig,
+        *,
+        seed: int,
+        mirror: bool,
+        device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
+    ) -> None:
         self.images = images
         self.config = config
         self.seed = seed
         self.mirror = mirror
+        self.device = device
 
     def __len__(self) -> int:
         return len(self.images)
@@ -84,8 +94,8 @@ class Views:
         return self._mix(own, rows, numbers, draws)
 
     def _augment(self, rows: Tensor, draws: Tensor) -> Tensor:
-        config = self.config
-        images = self.images[rows].float().div_(255.0)
+        config, draws = self.config, draws.to(self.device)
+        images = self.images[rows].to(self.device).float().div_(255.0)
         spread = (draws * 2 - 1) * config.strength
         theta = _affine_matrices(spread, config)
         if self.mirror:
@@ -104,7 +114,7 @@ class Views:
         other = self._augment(partner, other_draws)
         box, box_ratio = _cut_boxes(ratio, draws[:, 12:14], own.shape[-1])
         by_cut = draws[:, 14] < 0.5
-        keep = torch.where(by_cut[:, None, None], box, ratio[:, None, None]).unsqueeze(1)
+        keep = torch.where(by_cut[:, None, None], box, ratio[:, None, None]).unsqueeze(1).to(self.device)
         seen = own * keep + other * (1 - keep)
         return ViewBatch(rows, numbers, seen, partner, torch.where(by_cut, box_ratio, ratio))
 

@@ -99,7 +99,8 @@ def _learn(config: TrialConfig, teacher: Teacher, labeled: Images, mirror: bool,
     if not teacher.learns:
         return
     settings, device = config.reprogram, keeper.device
-    views = Views(labeled.images, config.views.model_copy(update={"mix": 0.0}), seed=config.seed, mirror=mirror)
+    unmixed = config.views.model_copy(update={"mix": 0.0})
+    views = Views(labeled.images, unmixed, seed=config.seed, mirror=mirror, device=device)
     optimizer = _build_optimizer(teacher, settings)
     num_steps = settings.epochs * batches_per_epoch(len(labeled), settings.batch_size)
     step = 0
@@ -113,7 +114,7 @@ def _learn(config: TrialConfig, teacher: Teacher, labeled: Images, mirror: bool,
         for batch in batches:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * cycle(step / num_steps)
-            images = views.batch(batch.rows, batch.views).images.to(device)
+            images = views.batch(batch.rows, batch.views).images
             loss = cross_entropy(teacher(images).logits, labeled.labels[batch.rows].to(device))
             optimizer.zero_grad()
             loss.backward()

@@ -15,6 +15,7 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch, Views
 from tdmr_ray.method.teacher import ProxySpace, Teacher
 from tdmr_ray.training.config import SignalsConfig, TrialConfig
+from tdmr_ray.training.device import pick_device
 
 Answerer = Callable[[Tensor], ProxySpace]
 """From images in 0..1, [B, 3, H, W], to what is said of them."""
@@ -99,7 +100,7 @@ class LiveSignals:
 
 def training_views(config: TrialConfig, task: Task) -> Views:
     """The views of the training images that teacher and target share."""
-    return Views(task.train.images, config.views, seed=config.seed, mirror=task.mirror)
+    return Views(task.train.images, config.views, seed=config.seed, mirror=task.mirror, device=pick_device())
 
 
 def store_signals(live: LiveSignals, views: Views) -> StoredSignals:
@@ -158,11 +159,12 @@ def image_consensus(teacher: Answerer, views: Views, device: torch.device) -> Pr
 
     Embedding [N, d] and logits [N, C]. A single strong view misleads a teacher that was right about the image.
     """
-    plain = Views(views.images, views.config.model_copy(update={"mix": 0.0}), seed=views.seed, mirror=views.mirror)
+    unmixed = views.config.model_copy(update={"mix": 0.0})
+    plain = Views(views.images, unmixed, seed=views.seed, mirror=views.mirror, device=device)
     parts = []
     for rows in torch.arange(len(views)).split(ANSWERED_AT_ONCE):
         clean = teacher(views.images[rows].to(device).float().div(255.0))
-        moved = [teacher(plain.batch(rows, number).images.to(device)) for number in range(CONSENSUS_VIEWS)]
+        moved = [teacher(plain.batch(rows, number).images) for number in range(CONSENSUS_VIEWS)]
         means = [torch.stack(answers).mean(dim=0) for answers in zip(*moved, strict=True)]
         parts.append([((own + mean) / 2).cpu() for own, mean in zip(clean, means, strict=True)])
     embedding, logits = (torch.cat(tensors) for tensors in zip(*parts, strict=True))

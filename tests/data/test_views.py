@@ -95,3 +95,12 @@ def test_draws_are_uniform_and_uncorrelated() -> None:
     assert np.abs(np.corrcoef(draws.T) - np.eye(16)).max() < 0.03
     neighbours = np.corrcoef(draws[:-1, 0], draws[1:, 0])[0, 1]
     assert abs(neighbours) < 0.03
+
+
+def test_images_are_moved_and_mixed_on_the_device() -> None:
+    """Torch's device without memory: it refuses operands that lie elsewhere, as a GPU would."""
+    config = ViewConfig(mix=0.5)
+    views = Views(images(), config, seed=0, mirror=True, device=torch.device("meta"))
+    view = views.batch(torch.arange(4), 3)
+    assert view.images.device.type == "meta"
+    assert {view.rows.device.type, view.partner.device.type, view.ratio.device.type} == {"cpu"}

@@ -1,8 +1,8 @@
 """Does a search stay light when it is long? Empty trials through Tune, studies, ledger and TensorBoard.
 
-Run:    python benchmarks/many_trials.py             (5,000 trials; --trials 1000 for fewer)
-Cost:   7 minutes on 2 cores, which must have nothing else to do.
-Result: results/many_trials.json and .md: the driver's CPU time for a trial and its memory after 100, 1,000 and 5,000.
+Run:    python benchmarks/driver_overhead.py             (10,000 trials; --trials 1000 for fewer)
+Cost:   20 minutes on 2 cores, which must have nothing else to do.
+Result: results/driver_overhead.json and .md: empty trials an hour; the driver's CPU time for a trial and its memory.
 
 Trials train nothing and answer at once with a curve that their learning rate decides, so all that is measured is ours
 and Ray Tune's: four continuous parameters, TPE, early stopping. Ten pairs, then two, whose studies are five times as
@@ -14,6 +14,7 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Any
 
 import psutil
@@ -28,11 +29,13 @@ from benchmarks.results_file import FOLDER, write_results
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.runner.asha import PairAsha, Rungs
-from tdmr_ray.runner.cluster import ray_session
+from tdmr_ray.runner.cluster import num_slots, ray_session
 from tdmr_ray.runner.events import Listener
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Job
 from tdmr_ray.runner.loop import run_jobs
+from tdmr_ray.runner.order import TeachersFirst
+from tdmr_ray.runner.programs import key_of_program
 from tdmr_ray.runner.progress import SEARCH, Progress
 from tdmr_ray.runner.search import LedgerWriter
 from tdmr_ray.runner.studies import PairStudies
@@ -41,8 +44,8 @@ from tdmr_ray.space import Space
 from tdmr_ray.space_file import check_tree
 from tdmr_ray.store import Store
 
-NAME = "many_trials"
-MARKS = (100, 1000, 5000)
+NAME = "driver_overhead"
+MARKS = (100, 1000, 5000, 10_000)
 WINDOW = 100
 """Trials before a mark over which the time is averaged."""
 EPOCHS = 3
@@ -95,22 +98,24 @@ class EmptyTrial(tune.Trainable):
 
 
 class Watch(Listener):
-    """A listener that notes the driver's CPU seconds and memory whenever a trial ends."""
+    """A listener that notes the time, the driver's CPU seconds and its memory whenever a trial ends."""
 
     def __init__(self) -> None:
         self.process = psutil.Process()
+        self.wall_s: list[float] = []
         self.cpu_s: list[float] = []
         self.bytes: list[int] = []
 
     def ended(self, job: Job, record: TrialRecord) -> None:
         """One more."""
         times = self.process.cpu_times()
+        self.wall_s.append(perf_counter())
         self.cpu_s.append(times.user + times.system)
         self.bytes.append(self.process.memory_info().rss)
 
 
-def measure(trials: int, pairs: str) -> tuple[list[float], list[int]]:
-    """Run empty trials in a temporary folder; this process's CPU seconds and bytes when each ended."""
+def measure(trials: int, pairs: str) -> tuple[list[float], list[float], list[int]]:
+    """Run empty trials in a temporary folder; time, this process's CPU seconds and its bytes when each ended."""
     space, watch = empty_space(trials, pairs), Watch()
     register_pickle_by_value(sys.modules[__name__])  # Ray's workers cannot import the script of a spawned process
     with tempfile.TemporaryDirectory() as root, ray_session(None, verbose=False):
@@ -120,8 +125,9 @@ def measure(trials: int, pairs: str) -> tuple[list[float], list[int]]:
         progress.begin(SEARCH, list(studies.studies), trials)
         rungs = Rungs(EPOCHS)
         board = TensorBoardLog(folders.tensorboard, store, "val/top1")
+        slots = num_slots(space.resources)
         run_jobs(
-            studies,
+            TeachersFirst(studies, lambda job: key_of_program(job.config), store.has, slots=slots),
             resources=space.resources,
             store=store,
             folders=folders,
@@ -132,26 +138,30 @@ def measure(trials: int, pairs: str) -> tuple[list[float], list[int]]:
             trainable=EmptyTrial,
         )
         progress.stop()
-    return watch.cpu_s, watch.bytes
+    return watch.wall_s, watch.cpu_s, watch.bytes
 
 
-def figures_at(mark: int, cpu_s: list[float], memory: list[int]) -> tuple[float, float]:
-    """Milliseconds for a trial over the last `WINDOW` before a mark, and megabytes."""
+def ms_at(mark: int, seconds: list[float]) -> float:
+    """Milliseconds for a trial over the last `WINDOW` before a mark."""
     first = max(1, mark - WINDOW)
-    return 1000 * (cpu_s[mark - 1] - cpu_s[first - 1]) / (mark - first), memory[mark - 1] / 1e6
+    return 1000 * (seconds[mark - 1] - seconds[first - 1]) / (mark - first)
 
 
 def main(trials: Annotated[int, typer.Option(min=2 * WINDOW)] = MARKS[-1]) -> None:
     """Measure, each number of pairs in a process of its own; print and keep."""
-    lines = ["| pairs | trials so far | driver's CPU ms for a trial | driver's memory, MB |", "|---|--:|--:|--:|"]
+    columns = ("pairs", "trials so far", "ms for a trial", "driver's CPU ms for a trial", "driver's memory, MB")
+    lines = ["| " + " | ".join(columns) + " |", "|---|--:|--:|--:|--:|"]
     figures: dict[str, float | Estimate] = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         for pairs in PAIRS:
-            spent = pool.submit(measure, trials, pairs).result()
+            wall_s, cpu_s, memory = pool.submit(measure, trials, pairs).result()
             for mark in (each for each in MARKS if each <= trials):
-                ms, megabytes = figures_at(mark, *spent)
-                figures |= {f"{pairs}_pairs_ms_at_{mark}": ms, f"{pairs}_pairs_mb_at_{mark}": megabytes}
-                lines.append(f"| {pairs} | {mark} | {ms:.0f} | {megabytes:.0f} |")
+                wall, cpu, megabytes = ms_at(mark, wall_s), ms_at(mark, cpu_s), memory[mark - 1] / 1e6
+                figures |= {f"{pairs}_pairs_ms_at_{mark}": cpu, f"{pairs}_pairs_mb_at_{mark}": megabytes}
+                lines.append(f"| {pairs} | {mark} | {wall:.0f} | {cpu:.0f} | {megabytes:.0f} |")
+            if pairs == "ten":
+                figures["trials_per_hour"] = 3600 * (len(wall_s) - 1) / (wall_s[-1] - wall_s[0])
+                figures["time_ratio_5000_to_100"] = ms_at(min(5000, trials), cpu_s) / ms_at(100, cpu_s)
     text = "\n".join(lines) + "\n"
     print(text)
     (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")

@@ -1,0 +1,258 @@
+"""How long does the same list of trials take: the tutorials' way, in a plain loop, and here?
+
+Run:    python benchmarks/search_throughput.py             (--trials 6 --images 4 for a first look)
+Cost:   about 90 minutes on 2 cores, beside which nothing else should run.
+Result: results/search_throughput.json and .md.
+
+- `tutorial`: what Ray's guides add up to. A Tune function for each trial starts a TorchTrainer with one worker, which
+  loads everything, reprograms its teacher and asks it live for every batch.
+- `sequential`: a loop in one process with all cores as threads; data and foundation stay in memory, the teacher is
+  reprogrammed and asked live for each trial.
+- `cold`: this system with an empty store; `warm`: once more, with the store that `cold` left.
+
+All get the same configurations and stop each trial after the same epoch, as early stopping would: of nine trials six
+after the first third of the epochs, two after the second, one at the end. The teacher is a ViT-Ti/16 at 224 px with
+random weights (only its cost is real), the target a mobile network at 64 px.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean
+from time import perf_counter
+from typing import Annotated, Any
+
+import ray.train
+import torch
+import typer
+from ray import tune
+from ray.cloudpickle import register_pickle_by_value
+from ray.train import RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.tune.experiment import Trial
+from ray.tune.integration.ray_train import TuneReportCallback
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.local_hub import make_hub
+from benchmarks.results_file import FOLDER, write_results
+from tdmr_ray.data.task import load_task
+from tdmr_ray.records import TrialRecord
+from tdmr_ray.runner.cluster import num_slots, ray_session
+from tdmr_ray.runner.events import Listener
+from tdmr_ray.runner.folders import Folders
+from tdmr_ray.runner.jobs import Job, Queue, build_job
+from tdmr_ray.runner.loop import run_jobs
+from tdmr_ray.runner.order import TeachersFirst
+from tdmr_ray.runner.programs import key_of_program, resident_task
+from tdmr_ray.space import Resources
+from tdmr_ray.store import Store
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.fit import Run
+
+NAME = "search_throughput"
+FOUNDATION, TARGET = "vit_tiny_patch16_224", "mobilenetv3_small_050"
+EPOCHS = 6
+STOPS = (2, 2, 2, 4, 2, 2, 4, 2, 6)
+"""After which epoch a trial is stopped, over and over."""
+PROMPTS_PX = (0, 16)
+OBJECTIVE = "val/top1"
+
+Scores = dict[str, float]
+"""The last accuracy on val of each trial, by its id."""
+
+
+def build_list(trials: int, shots: int) -> list[tuple[Job, int]]:
+    """Trials as a search of the distillation would draw them, over two teachers; each with its last epoch."""
+    jobs = []
+    for number in range(trials):
+        config = TrialConfig().with_values(
+            {
+                "data.shots": shots,
+                "data.image_px": 64,
+                "foundation.name": FOUNDATION,
+                "target.name": TARGET,
+                "prompt.size_px": PROMPTS_PX[number % len(PROMPTS_PX)],
+                "mapping.kind": "linear",
+                "reprogram.epochs": 2,
+                "signals.num_views": EPOCHS,
+                "distill.epochs": EPOCHS,
+                "distill.num_stages": 1 + number % 3,
+                "distill.lr": 0.006 * 1.1**number,
+                "temperature.start": 1.0 + number % 8,
+            }
+        )
+        jobs.append((build_job(config, phase="search"), STOPS[number % len(STOPS)]))
+    return jobs
+
+
+def sequential(jobs: list[tuple[Job, int]]) -> Scores:
+    """One after the other in this process."""
+    scores = {}
+    for job, stop in jobs:
+        run = Run(live(job.config), resident_task(job.config))
+        for _ in range(stop):
+            metrics = run.run_epoch()
+        scores[job.id] = metrics[OBJECTIVE]
+    return scores
+
+
+def live(config: TrialConfig) -> TrialConfig:
+    """The same trial with a teacher that is asked for every batch."""
+    return config.replace(signals__kind="live")
+
+
+def train_one(loop: dict[str, Any]) -> None:
+    """What a Ray Train worker does, as the guides have it."""
+    torch.set_num_threads(1)
+    config = TrialConfig.model_validate(loop["config"])
+    run = Run(config, load_task(config.data))
+    for _ in range(loop["stop"]):
+        ray.train.report(dict(run.run_epoch()))
+
+
+def tutorial_trial(config: dict[str, Any]) -> None:
+    """A Tune function that starts a TorchTrainer."""
+    row = config["row"]
+    TorchTrainer(
+        train_one,
+        train_loop_config=row,
+        scaling_config=ScalingConfig(num_workers=1, resources_per_worker={"CPU": 1}),
+        run_config=RunConfig(name=row["id"], storage_path=row["storage"], callbacks=[TuneReportCallback()]),
+    ).fit()
+
+
+def tutorial(jobs: list[tuple[Job, int]]) -> Scores:
+    """Tune over TorchTrainers, as many at a time as there are cores."""
+    with tempfile.TemporaryDirectory() as storage:
+        rows = [
+            {"id": job.id, "config": live(job.config).model_dump(mode="json"), "stop": stop, "storage": storage}
+            for job, stop in jobs
+        ]
+        tuner = tune.Tuner(
+            tune.with_resources(tutorial_trial, {"CPU": 0}),
+            param_space={"row": tune.grid_search(rows)},
+            tune_config=tune.TuneConfig(max_concurrent_trials=num_slots(Resources())),
+            run_config=tune.RunConfig(storage_path=storage, name="tune", verbose=0),
+        )
+        results = tuner.fit()
+        assert not results.errors, results.errors
+        return {result.config["row"]["id"]: result.metrics[OBJECTIVE] for result in results}
+
+
+class StopAfter(FIFOScheduler):
+    """Ends each trial after its last epoch."""
+
+    def __init__(self, stops: dict[str, int]) -> None:
+        super().__init__()
+        self.stops = stops
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Go on or stop."""
+        over = int(result["epoch"]) >= self.stops[result["id"]]
+        return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
+
+
+class LastScores(Listener):
+    """A listener that remembers how each trial ended."""
+
+    def __init__(self) -> None:
+        self.scores: Scores = {}
+
+    def ended(self, job: Job, record: TrialRecord) -> None:
+        """One more."""
+        assert not record.error, record.error
+        self.scores[job.id] = record.metrics[OBJECTIVE]
+
+
+def ours(jobs: list[tuple[Job, int]], store: Path) -> Scores:
+    """This system."""
+    programs, scores, resources = Store(store), LastScores(), Resources()
+    source = TeachersFirst(
+        Queue([job for job, _ in jobs]),
+        lambda job: key_of_program(job.config),
+        programs.has,
+        slots=num_slots(resources),
+    )
+    with tempfile.TemporaryDirectory() as root:
+        run_jobs(
+            source,
+            resources=resources,
+            store=programs,
+            folders=Folders(Path(root)),
+            objective=OBJECTIVE,
+            listeners=(scores,),
+            halts=(),
+            scheduler=StopAfter({job.id: stop for job, stop in jobs}),
+        )
+    return scores.scores
+
+
+def timed(work: Callable[[], Scores]) -> tuple[float, Scores]:
+    """Seconds of a whole search, the start of Ray (where there is one) included."""
+    started = perf_counter()
+    scores = work()
+    return perf_counter() - started, scores
+
+
+def with_ray(work: Callable[[], Scores]) -> Callable[[], Scores]:
+    """The same, in a Ray of its own."""
+
+    def run() -> Scores:
+        with ray_session(None, verbose=False):
+            return work()
+
+    return run
+
+
+def largest_gap(found: dict[str, Scores]) -> float:
+    """The largest difference from `sequential` of the mean accuracy over all trials."""
+    means = {name: mean(scores.values()) for name, scores in found.items()}
+    return max(abs(value - means["sequential"]) for value in means.values())
+
+
+def main(
+    trials: Annotated[int, typer.Option(min=2)] = 27,
+    images: Annotated[int, typer.Option(min=1, help="Labelled images a class.")] = 20,
+) -> None:
+    """Run the list four times; print and keep."""
+    register_pickle_by_value(sys.modules[__name__])
+    with tempfile.TemporaryDirectory() as folder:
+        make_hub(Path(folder) / "hub", (FOUNDATION,))
+        jobs, store = build_list(trials, images), Path(folder) / "store"
+        arms: dict[str, Callable[[], Scores]] = {
+            "cold": with_ray(lambda: ours(jobs, store)),
+            "warm": with_ray(lambda: ours(jobs, store)),
+            "sequential": lambda: sequential(jobs),
+            "tutorial": with_ray(lambda: tutorial(jobs)),
+        }
+        found = {}
+        for name, work in arms.items():
+            found[name] = timed(work)
+            print(f"{name}: {found[name][0]:.0f} s", flush=True)
+    report(
+        {name: seconds for name, (seconds, _) in found.items()}, {name: scores for name, (_, scores) in found.items()}
+    )
+
+
+def report(seconds: dict[str, float], scores: dict[str, Scores]) -> None:
+    """Print and keep."""
+    lines = ["| way | seconds | mean accuracy on val, % |", "|---|--:|--:|"]
+    lines += [f"| {name} | {took:.0f} | {100 * mean(scores[name].values()):.1f} |" for name, took in seconds.items()]
+    figures = {
+        "speedup_over_tutorial_cold": seconds["tutorial"] / seconds["cold"],
+        "speedup_over_tutorial_warm": seconds["tutorial"] / seconds["warm"],
+        "speedup_over_sequential_cold": seconds["sequential"] / seconds["cold"],
+        "largest_accuracy_gap": largest_gap(scores),
+        **{f"seconds_{name}": took for name, took in seconds.items()},
+    }
+    text = "\n".join(lines) + "\n"
+    print(text)
+    (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")
+    print(write_results(NAME, figures))
+
+
+if __name__ == "__main__":
+    typer.run(main)
