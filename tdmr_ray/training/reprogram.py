@@ -17,7 +17,7 @@ from tdmr_ray.models import Foundation
 from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches
 from tdmr_ray.training.config import ReprogramConfig, TrialConfig
 from tdmr_ray.training.device import check_finite
-from tdmr_ray.training.evaluate import evaluate
+from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.self_training import pseudo_labeled
 
 History = list[dict[str, float]]
@@ -146,30 +146,50 @@ def _refits_each_epoch(teacher: Teacher) -> bool:
     return isinstance(teacher.mapping, LabelMapping) and teacher.mapping.rule.refit == "epoch"
 
 
-@torch.no_grad()
 def _refit(teacher: Teacher, labeled: Images, device: torch.device, *, prompted: bool) -> None:
     """Show the labelled images, as they are, to the mapping."""
-    answers = [
-        teacher.source(part.to(device).float().div(255.0), prompted=prompted) for part in labeled.images.split(256)
-    ]
-    features, source_logits = (torch.cat(parts) for parts in zip(*answers, strict=True))
+    features, source_logits = _source_of(teacher, labeled, device, prompted=prompted)
     refit_mapping(teacher.mapping, features, source_logits, labeled.labels.to(device))
 
 
+@torch.no_grad()
+def _source_of(
+    teacher: Teacher, images: Images, device: torch.device, *, prompted: bool = True
+) -> tuple[Tensor, Tensor]:
+    """What the foundation says of images as they are: features [N, d] and source logits [N, S]."""
+    answers = [
+        teacher.source(part.to(device).float().div(255.0), prompted=prompted) for part in images.images.split(256)
+    ]
+    features, source_logits = (torch.cat(parts) for parts in zip(*answers, strict=True))
+    return features, source_logits
+
+
 class _BestOnVal:
-    """Remembers the weights of the epoch that is best on val; later epochs win ties."""
+    """Remembers the weights of the epoch that is best on val; later epochs win ties.
+
+    Under a prompt that learns nothing the foundation says the same of val in every epoch, so it is asked once.
+    """
 
     def __init__(self, teacher: Teacher, task: Task, device: torch.device) -> None:
         self.teacher, self.task, self.device = teacher, task, device
         self.history: History = []
         self.top1 = -1.0
         self.weights: dict[str, Tensor] = {}
+        fixed = not any(value.requires_grad for value in teacher.prompt.parameters())
+        self.source = _source_of(teacher.eval(), task.val, device) if fixed else None
         self.see({})
+
+    @torch.no_grad()
+    def _top1(self) -> float:
+        if self.source is None:
+            return evaluate(lambda images: self.teacher(images).logits, self.task.val, device=self.device).top1
+        _, logits = self.teacher.mapping(*self.source)
+        return Evaluation(logits.float().cpu(), self.task.val.labels).top1
 
     def see(self, metrics: dict[str, float]) -> None:
         """Measure the teacher as it is now."""
         self.teacher.eval()
-        top1 = evaluate(lambda images: self.teacher(images).logits, self.task.val, device=self.device).top1
+        top1 = self._top1()
         self.history.append({**metrics, "reprogram/val_top1": top1})
         if top1 >= self.top1:
             self.top1 = top1

@@ -9,6 +9,7 @@ from tdmr_ray.errors import NonFiniteLoss
 from tdmr_ray.method.teacher import MAPPINGS
 from tdmr_ray.models import Foundation, load_foundation
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.evaluate import evaluate
 from tdmr_ray.training.reprogram import fit_teacher
 
 CPU = torch.device("cpu")
@@ -51,3 +52,15 @@ def test_a_diverging_loss_says_where(foundation: Foundation, tiny_task: Task) ->
     config = TrialConfig().with_values({"reprogram.lr": 1e38, "reprogram.epochs": 3, "mapping.kind": "linear"})
     with pytest.raises(NonFiniteLoss, match="reprogram epoch"):
         fit_teacher(config, tiny_task, foundation, CPU)
+
+
+@pytest.mark.parametrize("size_px", [0, 2])
+@pytest.mark.parametrize("kind", ["linear", "bayesian"])
+def test_val_is_measured_as_the_kept_teacher_sees_it(
+    kind: str, size_px: int, foundation: Foundation, tiny_task: Task
+) -> None:
+    """Without a prompt the foundation is asked about val once; the figure is the same."""
+    config = TrialConfig().with_values({"mapping.kind": kind, "prompt.size_px": size_px, "reprogram.epochs": 2})
+    fitted = fit_teacher(config, tiny_task, foundation, CPU)
+    measured = evaluate(lambda images: fitted.teacher(images).logits, tiny_task.val, device=CPU)
+    assert fitted.val_top1 == measured.top1 == max(row["reprogram/val_top1"] for row in fitted.history)
