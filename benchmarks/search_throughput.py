@@ -155,26 +155,31 @@ class StopAfter(FIFOScheduler):
         return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
 
 
-class LastScores(Listener):
-    """A listener that remembers how each trial ended."""
+class Watch(Listener):
+    """A listener that remembers how each trial ended, and what its time went to."""
 
     def __init__(self) -> None:
         self.scores: Scores = {}
+        self.teachers_s = self.targets_s = 0.0
 
     def ended(self, job: Job, record: TrialRecord) -> None:
         """One more."""
         assert not record.error, record.error
+        made_s = 0.0 if record.teacher_reused else record.teacher_seconds
         self.scores[job.id] = record.metrics[OBJECTIVE]
+        self.teachers_s += made_s
+        self.targets_s += record.seconds - made_s
 
 
 def ours(jobs: list[tuple[Job, int]], store: Path) -> Scores:
-    """This system."""
-    programs, scores, resources = Store(store), LastScores(), Resources()
+    """This system; says where the time of its slots went."""
+    programs, watch, resources = Store(store), Watch(), Resources()
+    slots, started = num_slots(resources), perf_counter()
     source = TeachersFirst(
         Queue([job for job, _ in jobs]),
         lambda job: key_of_program(job.config),
         programs.has,
-        slots=num_slots(resources),
+        slots=slots,
     )
     with tempfile.TemporaryDirectory() as root:
         run_jobs(
@@ -183,11 +188,16 @@ def ours(jobs: list[tuple[Job, int]], store: Path) -> Scores:
             store=programs,
             folders=Folders(Path(root)),
             objective=OBJECTIVE,
-            listeners=(scores,),
+            listeners=(watch,),
             halts=(),
             scheduler=StopAfter({job.id: stop for job, stop in jobs}),
         )
-    return scores.scores
+    rest_s = slots * (perf_counter() - started) - watch.teachers_s - watch.targets_s
+    print(
+        f"{slots} slots: teachers {watch.teachers_s:.0f} s, targets {watch.targets_s:.0f} s, start, waiting and idle "
+        f"{rest_s:.0f} s"
+    )
+    return watch.scores
 
 
 def timed(work: Callable[[], Scores]) -> tuple[float, Scores]:

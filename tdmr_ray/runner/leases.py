@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-EXPIRES_S = 30.0
+EXPIRES_S = 15.0
 ACTOR, NAMESPACE = "leases", "tdmr_ray"
 
 
