@@ -181,12 +181,13 @@ def _run(
     """Start Ray, search, report; the exit code."""
     import torch
 
-    from tdmr_ray.runner.cluster import num_slots, ray_session
+    from tdmr_ray.runner.cluster import check_fit, num_slots, ray_session
     from tdmr_ray.runner.costs import target_costs, within_limits
     from tdmr_ray.runner.environment import describe_environment
     from tdmr_ray.runner.estimate import estimate_seconds
     from tdmr_ray.runner.folders import Folders
     from tdmr_ray.runner.loop import interruptible
+    from tdmr_ray.runner.packing import with_gpu_share
     from tdmr_ray.runner.progress import pretty_seconds
     from tdmr_ray.runner.search import Search
 
@@ -201,6 +202,9 @@ def _run(
         say(console, line)
     with interruptible() as interrupt:
         with ray_session(address, verbose=verbose):
+            space = with_gpu_share(space)
+            if address is None:
+                check_fit(space.resources)
             slots = num_slots(space.resources)
             search_s, confirm_s = estimate_seconds(space, slots)
             say(console, announce(space, slots, pretty_seconds(search_s + confirm_s)))
@@ -213,7 +217,7 @@ def _run(
 
 def announce(space: Space, slots: int, about: str) -> str:
     """What will happen, in one line."""
-    device = f"{space.resources.gpu:g} GPU" if space.resources.gpu else f"{space.resources.cpu} CPU"
+    device = f"{space.resources.gpu_share:g} GPU" if space.resources.gpu_share else f"{space.resources.cpu} CPU"
     confirm = space.confirm
     seeds, controls = len(confirm.seeds), len(confirm.controls)
     then = f", then the best {confirm.top} of each pair with {seeds} seeds beside {controls} controls"

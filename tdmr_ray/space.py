@@ -124,13 +124,19 @@ class Resources(Section):
     """What one trial takes."""
 
     cpu: PositiveInt = 1
-    gpu: float = Field(default=0, ge=0)
+    gpu: Annotated[float, Field(ge=0)] | Literal["auto"] = 0
+    """Share of a GPU; `auto` packs as many trials on one as its memory holds, after a short measurement."""
     workers: PositiveInt = 1
     """Processes that train one target together, by Ray Train; 1 keeps the trial in a warm actor."""
     concurrent: PositiveInt | None = None
     """Trials at the same time; None is as many as fit."""
     trial_timeout: Duration = 3600.0
     """A trial that takes longer for one epoch (the first makes its teacher) hangs: it is ended and recorded."""
+
+    @property
+    def gpu_share(self) -> float:
+        """Of one trial; 0 as long as `auto` is not decided."""
+        return 0.0 if self.gpu == "auto" else self.gpu
 
 
 class Parameter(Section):

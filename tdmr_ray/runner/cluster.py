@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tdmr_ray.errors import InputError
 from tdmr_ray.space import Resources
 
 OBJECT_STORE_BYTES = 400 * 1024**2
@@ -64,13 +65,32 @@ class RayWatch:
         return self.dead
 
 
+def check_fit(resources: Resources) -> None:
+    """A Ray of our own does not grow: a trial that is too large for it would wait for ever.
+
+    Raises:
+        InputError: If it has fewer CPUs or GPUs than a trial takes.
+    """
+    import ray
+
+    have = ray.cluster_resources()
+    asked = {"cpu": ("CPU", resources.cpu), "gpu": ("GPU", resources.gpu_share)}
+    problems = [
+        f"resources.{name}: a trial takes {wanted:g}, this machine has {have.get(unit, 0):g}; give less, or --address"
+        for name, (unit, wanted) in asked.items()
+        if wanted > have.get(unit, 0)
+    ]
+    if problems:
+        raise InputError("resources", problems)
+
+
 def num_slots(resources: Resources) -> int:
     """How many trials fit at the same time, at least one."""
     import ray
 
     have = ray.cluster_resources()
     fits = have.get("CPU", 1) // resources.cpu
-    if resources.gpu:
-        fits = min(fits, have.get("GPU", 0) // resources.gpu)
+    if resources.gpu_share:
+        fits = min(fits, int(have.get("GPU", 0) / resources.gpu_share + 1e-6))
     slots = max(1, int(fits))
     return min(slots, resources.concurrent) if resources.concurrent else slots

@@ -191,7 +191,7 @@ class JobEvents(tune.Callback):
                 "teacher_seconds": round(result.get("teacher_seconds", 0.0), 3),
                 "seconds": round(result.get("seconds", 0.0), 3),
                 "cpu_hours": hours * self.resources.cpu,
-                "gpu_hours": hours * self.resources.gpu,
+                "gpu_hours": hours * self.resources.gpu_share,
                 "threads": result.get("threads", 1),
                 "device": result.get("device", "cpu"),
                 "data": result.get("data", ""),

@@ -134,7 +134,7 @@ def run_jobs(
             search_alg=searcher,
             scheduler=scheduler or FIFOScheduler(),
             num_samples=-1,
-            resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
+            resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu_share},
             reuse_actors=True,
             storage_path=scratch,
             stop=_StopWhenEnding(events.ending),
