@@ -15,6 +15,8 @@ after the first third of the epochs, two after the second, one at the end. The t
 random weights (only its cost is real), the target a mobile network at 64 px.
 """
 
+import logging
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from statistics import mean
 from time import perf_counter
 from typing import Annotated, Any
 
+import ray
 import ray.train
 import torch
 import typer
@@ -39,6 +42,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.local_hub import make_hub
 from benchmarks.results_file import FOLDER, write_results
 from tdmr_ray.data.task import load_task
+from tdmr_ray.models.embedded import EMBEDDED
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.runner.cluster import num_slots, ray_session
 from tdmr_ray.runner.events import Listener
@@ -64,7 +68,7 @@ Scores = dict[str, float]
 """The last accuracy on val of each trial, by its id."""
 
 
-def build_list(trials: int, shots: int) -> list[tuple[Job, int]]:
+def build_list(trials: int, shots: int, foundation: str) -> list[tuple[Job, int]]:
     """Trials as a search of the distillation would draw them, over two teachers; each with its last epoch."""
     jobs = []
     for number in range(trials):
@@ -72,7 +76,7 @@ def build_list(trials: int, shots: int) -> list[tuple[Job, int]]:
             {
                 "data.shots": shots,
                 "data.image_px": 64,
-                "foundation.name": FOUNDATION,
+                "foundation.name": foundation,
                 "target.name": TARGET,
                 "prompt.size_px": PROMPTS_PX[number % len(PROMPTS_PX)],
                 "mapping.kind": "linear",
@@ -125,16 +129,26 @@ def tutorial_trial(config: dict[str, Any]) -> None:
 
 
 def tutorial(jobs: list[tuple[Job, int]]) -> Scores:
-    """Tune over TorchTrainers, as many at a time as there are cores."""
+    """Tune over TorchTrainers, as many at a time as there are cores; the functions, which only wait, take none."""
+    cores = os.cpu_count() or 1
+    ray.init(num_cpus=2 * cores, include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False)
+    try:
+        return tuned(jobs, cores)
+    finally:
+        ray.shutdown()
+
+
+def tuned(jobs: list[tuple[Job, int]], cores: int) -> Scores:
+    """The search itself."""
     with tempfile.TemporaryDirectory() as storage:
         rows = [
             {"id": job.id, "config": live(job.config).model_dump(mode="json"), "stop": stop, "storage": storage}
             for job, stop in jobs
         ]
         tuner = tune.Tuner(
-            tune.with_resources(tutorial_trial, {"CPU": 0}),
+            tune.with_resources(tutorial_trial, {"CPU": 1}),
             param_space={"row": tune.grid_search(rows)},
-            tune_config=tune.TuneConfig(max_concurrent_trials=num_slots(Resources())),
+            tune_config=tune.TuneConfig(max_concurrent_trials=cores),
             run_config=tune.RunConfig(storage_path=storage, name="tune", verbose=0),
         )
         results = tuner.fit()
@@ -226,17 +240,19 @@ def largest_gap(found: dict[str, Scores]) -> float:
 def main(
     trials: Annotated[int, typer.Option(min=2)] = 27,
     images: Annotated[int, typer.Option(min=1, help="Labelled images a class.")] = 20,
+    foundation: Annotated[str, typer.Option(help="A built-in one only shows that all ways run.")] = FOUNDATION,
 ) -> None:
     """Run the list four times; print and keep."""
     register_pickle_by_value(sys.modules[__name__])
     with tempfile.TemporaryDirectory() as folder:
-        make_hub(Path(folder) / "hub", (FOUNDATION,))
-        jobs, store = build_list(trials, images), Path(folder) / "store"
+        if foundation not in EMBEDDED:
+            make_hub(Path(folder) / "hub", (foundation,))
+        jobs, store = build_list(trials, images, foundation), Path(folder) / "store"
         arms: dict[str, Callable[[], Scores]] = {
             "cold": with_ray(lambda: ours(jobs, store)),
             "warm": with_ray(lambda: ours(jobs, store)),
             "sequential": lambda: sequential(jobs),
-            "tutorial": with_ray(lambda: tutorial(jobs)),
+            "tutorial": lambda: tutorial(jobs),
         }
         found = {}
         for name, work in arms.items():
