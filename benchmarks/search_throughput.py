@@ -61,7 +61,7 @@ FOUNDATION, TARGET = "vit_tiny_patch16_224", "mobilenetv3_small_050"
 EPOCHS = 6
 STOPS = (2, 2, 2, 4, 2, 2, 4, 2, 6)
 """After which epoch a trial is stopped, over and over."""
-PROMPTS_PX = (0, 16)
+PROMPTS_PX = (0, 8)
 OBJECTIVE = "val/top1"
 
 Scores = dict[str, float]

@@ -45,6 +45,7 @@ class TrialRecord(BaseModel):
         teacher_reused: Whether it was there already.
         teacher_seconds: That it took to make, whoever made it.
         seconds: From start to end, waiting apart.
+        ended: When, ISO 8601 in UTC; then test was read, if it was.
         threads: CPU threads it ran with; a replay needs the same number for the same bits.
         artifacts: Where the confirmation left weights, seen from the results' folder.
         restarts: How often its process died and another one went on.
@@ -68,6 +69,7 @@ class TrialRecord(BaseModel):
     teacher_seconds: float = 0.0
     seed: int
     seconds: float
+    ended: str = ""
     cpu_hours: float = 0.0
     gpu_hours: float = 0.0
     threads: int = 1

@@ -1,7 +1,7 @@
 """What a target costs where it is shipped."""
 
 from dataclasses import asdict, dataclass
-from statistics import median
+from statistics import median, quantiles
 from time import perf_counter
 
 import torch
@@ -18,11 +18,13 @@ class TargetCost:
         params: Number of weights.
         macs: Multiply-accumulates for one image.
         latency_ms: Median for one image on this machine's CPU, one thread, after warming up.
+        latency_p95_ms: What 95 of 100 images stay under.
     """
 
     params: int
     macs: int
     latency_ms: float
+    latency_p95_ms: float
 
     def as_dict(self) -> dict[str, float]:
         """By name."""
@@ -44,7 +46,8 @@ def measure_target(name: str, *, num_classes: int, image_px: int, repeats: int =
         times = [_seconds(target, image) for _ in range(repeats)][repeats // 5 :]
     finally:
         torch.set_num_threads(threads)
-    return TargetCost(params, int(counter.get_total_flops()) // 2, 1000 * median(times))
+    median_s, p95_s = median(times), quantiles(times, n=20, method="inclusive")[-1]
+    return TargetCost(params, int(counter.get_total_flops()) // 2, 1000 * median_s, 1000 * p95_s)
 
 
 def _seconds(target: torch.nn.Module, image: torch.Tensor) -> float:

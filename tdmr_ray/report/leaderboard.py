@@ -7,7 +7,17 @@ from typing import Any
 from tdmr_ray.pareto import front_numbers
 from tdmr_ray.prices import load_prices
 from tdmr_ray.records import TDMR, TrialRecord, complete
-from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
+from tdmr_ray.report.statistics import (
+    Estimate,
+    estimate,
+    holm,
+    not_surely_beaten,
+    paired_difference,
+    paired_p_value,
+)
+
+TOLERANCE = 0.01
+"""Of accuracy: a faster row that is so little behind the best is worth more."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +27,14 @@ class Control:
     Attributes:
         val: Its accuracy on val.
         test: Its accuracy on test.
-        gain: The finalist's minus its, paired by seed.
+        gain: The finalist's minus its on test, paired by seed.
+        p_value: Of the gain, corrected for all comparisons of the leaderboard; None with fewer than two seeds.
     """
 
     val: Estimate
     test: Estimate
     gain: Estimate | None
+    p_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,8 @@ class Row:
         search_seconds: Sum over the pair's trials.
         cost: `params`, `macs`, `latency_ms` of the target, as far as measured.
         front: The costs for which no other row has both a better accuracy on val and a smaller cost.
+        tied: Whether no other row is surely better on val; see `not_surely_beaten`.
+        num_test_images: 0 if not confirmed.
     """
 
     foundation: str
@@ -53,6 +67,13 @@ class Row:
     search_seconds: float = 0.0
     cost: dict[str, float] = field(default_factory=dict)
     front: tuple[str, ...] = ()
+    tied: bool = False
+    num_test_images: int = 0
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.foundation} -> {self.target}"
 
     @property
     def teacher_below_scratch(self) -> bool:
@@ -84,6 +105,19 @@ class Leaderboard:
     saved_seconds: float
     saved_gpu_hours: float
 
+    @property
+    def recommended(self) -> Row | None:
+        """What to ship: of the rows tied with the best and at most `TOLERANCE` behind it on val, the fastest.
+
+        Where no latency is known the smallest, else the best; None if nothing is confirmed.
+        """
+        confirmed = [row for row in self.rows if row.confirmed]
+        close = [row for row in confirmed if row.tied and confirmed[0].val.mean - row.val.mean <= TOLERANCE]
+        for cost in ("latency_ms", "params"):
+            if close and all(cost in row.cost for row in close):
+                return min(close, key=lambda row: row.cost[cost])
+        return close[0] if close else None
+
 
 def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mapping[str, float]]) -> Leaderboard:
     """Rank the pairs of one search; test decides nothing.
@@ -94,8 +128,11 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
     """
     records = [record for record in records if record.state != "running"]
     pairs = dict.fromkeys(record.pair.name for record in records if record.role == TDMR)
-    rows = [row for name in pairs for row in _pair_rows(name, records, costs)]
+    groups = [group for name in pairs for group in _groups(name, records)]
+    rows = [_row(group, records, costs) for group in groups]
+    rows = with_ties(rows, groups)
     rows = with_fronts(rows)
+    rows = with_corrected_p_values(rows)
     rows.sort(key=lambda row: (row.confirmed, row.val.mean), reverse=True)
     controls = dict.fromkeys(name for row in rows for name in row.controls)
     reused = [record for record in records if record.teacher_reused]
@@ -139,30 +176,55 @@ def count_states(records: Iterable[TrialRecord]) -> dict[str, int]:
     return counts
 
 
-def _pair_rows(name: str, records: list[TrialRecord], costs: Mapping[str, Mapping[str, float]]) -> list[Row]:
+def with_ties(rows: list[Row], groups: list[list[TrialRecord]]) -> list[Row]:
+    """The rows, the confirmed ones with `tied`.
+
+    Args:
+        rows: One for each group.
+        groups: The trials behind each row.
+    """
+    places = [place for place, row in enumerate(rows) if row.confirmed]
+    scores = [{record.seed: record.metrics["val/top1"] for record in groups[place]} for place in places]
+    tied = dict(zip(places, not_surely_beaten(scores), strict=True))
+    return [replace(row, tied=tied.get(place, False)) for place, row in enumerate(rows)]
+
+
+def with_corrected_p_values(rows: list[Row]) -> list[Row]:
+    """The rows, each control's p value corrected for all comparisons in them."""
+    found = [(place, role) for place, row in enumerate(rows) for role in row.controls]
+    raw = {key: rows[key[0]].controls[key[1]].p_value for key in found}
+    known = {key: value for key, value in raw.items() if value is not None}
+    corrected = dict(zip(known, holm(list(known.values())), strict=True))
+    return [
+        replace(
+            row,
+            controls={
+                role: replace(control, p_value=corrected.get((place, role))) for role, control in row.controls.items()
+            },
+        )
+        for place, row in enumerate(rows)
+    ]
+
+
+def _groups(name: str, records: list[TrialRecord]) -> list[list[TrialRecord]]:
+    """The trials of each row of a pair: those of a confirmed configuration, or else the best of the search."""
     own = [record for record in records if record.pair.name == name and record.role == TDMR]
-    searched = [record for record in own if record.phase == "search"]
     groups: dict[str, list[TrialRecord]] = {}
     for record in complete(own, phase="confirm"):
         groups.setdefault(_without_seed(record), []).append(record)
-    if not groups:
-        finished = complete(own, phase="search")
-        best = max(finished, key=lambda record: record.metrics["val/top1"], default=None)
-        groups = {} if best is None else {"": [best]}
-    return [_row(group, searched, records, costs) for group in groups.values()]
+    if groups:
+        return list(groups.values())
+    best = max(complete(own, phase="search"), key=lambda record: record.metrics["val/top1"], default=None)
+    return [] if best is None else [[best]]
 
 
 def _without_seed(record: TrialRecord) -> str:
     return str({**record.config, "seed": None})
 
 
-def _row(
-    group: list[TrialRecord],
-    searched: list[TrialRecord],
-    records: list[TrialRecord],
-    costs: Mapping[str, Mapping[str, float]],
-) -> Row:
+def _row(group: list[TrialRecord], records: list[TrialRecord], costs: Mapping[str, Mapping[str, float]]) -> Row:
     first = group[0]
+    searched = [record for record in records if record.phase == "search" and record.pair == first.pair]
     confirmed = first.phase == "confirm"
     test = {record.seed: record.metrics["test/top1"] for record in group if "test/top1" in record.metrics}
     teachers = [record.metrics["val/teacher_top1"] for record in group if "val/teacher_top1" in record.metrics]
@@ -178,6 +240,7 @@ def _row(
         num_trials=count_states(searched),
         search_seconds=sum(record.seconds for record in searched),
         cost=dict(costs.get(first.pair.target, {})),
+        num_test_images=sum(map(sum, first.confusion)) if first.confusion else 0,
     )
 
 
@@ -199,4 +262,9 @@ def _controls(finalist: TrialRecord, test: Mapping[int, float], records: list[Tr
 def _control(records: list[TrialRecord], finalist_test: Mapping[int, float]) -> Control:
     test = {record.seed: record.metrics["test/top1"] for record in records}
     val = estimate([record.metrics["val/top1"] for record in records])
-    return Control(val, estimate(list(test.values())), paired_difference(finalist_test, test))
+    return Control(
+        val=val,
+        test=estimate(list(test.values())),
+        gain=paired_difference(finalist_test, test),
+        p_value=paired_p_value(finalist_test, test),
+    )

@@ -12,9 +12,10 @@ import jinja2
 import pandas as pd
 
 from tdmr_ray.prices import load_prices
-from tdmr_ray.report.leaderboard import Leaderboard, Row
-from tdmr_ray.report.statistics import Estimate
+from tdmr_ray.report.leaderboard import Control, Leaderboard, Row
+from tdmr_ray.report.statistics import CONFIDENCE, Estimate
 
+ENOUGH_SEEDS = 5
 MISSING = "-"
 FRONT_NAMES = {"latency_ms": "latency", "params": "params", "macs": "MACs"}
 
@@ -40,6 +41,18 @@ def points(gain: Estimate | None) -> str:
     return f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
 
 
+def tested(control: Control | None) -> str:
+    """A finalist's gain over a control, with an asterisk if it is one beyond chance after correction."""
+    if control is None:
+        return MISSING
+    return points(control.gain) + ("*" if control.p_value is not None and control.p_value < 1 - CONFIDENCE else "")
+
+
+def milliseconds(value: float | None) -> str:
+    """0.8512 to '0.85'."""
+    return MISSING if value is None else f"{value:.2f}"
+
+
 def amount(value: float | None) -> str:
     """578474 to '578 k'."""
     if value is None:
@@ -61,21 +74,21 @@ def _cells(rank: int, row: Row, controls: tuple[str, ...]) -> dict[str, str]:
         "foundation": row.foundation,
         "target": row.target,
         "val %": spread(row.val) if row.confirmed else f"{percent(row.val.mean)} (1 run)",
+        "tied with the best": ("yes" if row.tied else "no") if row.confirmed else MISSING,
         "test %": spread(row.test),
         "seeds": str(row.val.n) if row.confirmed else MISSING,
+        "test images": str(row.num_test_images) if row.num_test_images else MISSING,
     }
     for name in controls:
         control = row.controls.get(name)
         cells[f"{name} test %"] = spread(control.test) if control else MISSING
     if "scratch" in controls:
-        cells["points over scratch [95 %]"] = points(
-            row.controls["scratch"].gain if "scratch" in row.controls else None
-        )
-    latency = row.cost.get("latency_ms")
+        cells["points over scratch [95 %]"] = tested(row.controls.get("scratch"))
     cells |= {
         "params": amount(row.cost.get("params")),
         "MACs": amount(row.cost.get("macs")),
-        "latency ms": MISSING if latency is None else f"{latency:.2f}",
+        "latency ms": milliseconds(row.cost.get("latency_ms")),
+        "p95 ms": milliseconds(row.cost.get("latency_p95_ms")),
         "Pareto": ", ".join(FRONT_NAMES[name] for name in row.front) or MISSING,
         "trials": "/".join(str(row.num_trials.get(state, 0)) for state in ("complete", "pruned", "failed")),
         "search s": f"{row.search_seconds:.0f}",
@@ -85,38 +98,61 @@ def _cells(rank: int, row: Row, controls: tuple[str, ...]) -> dict[str, str]:
 
 
 def sentence(board: Leaderboard) -> str:
-    """What to ship, in one sentence, and how far that can be trusted."""
+    """What to ship, in one sentence with its reasons."""
     if not board.rows:
         return "No trial finished, so there is nothing to ship."
-    best = board.rows[0]
-    if not best.confirmed or best.test is None:
+    best, row = board.rows[0], board.recommended
+    if row is None or row.test is None:
+        return f"Best in the search: {best.name} with {percent(best.val.mean)} % on val. It is not confirmed on test."
+    scratch = row.controls.get("scratch")
+    if row.below_scratch and scratch is not None:
         return (
-            f"Best in the search: {best.foundation} -> {best.target} with {percent(best.val.mean)} % on val. "
-            "It is not confirmed on test."
+            f"The teacher did not help: ship the target trained from scratch, {row.target} with "
+            f"{spread(scratch.test)} % on test; the best pair, {row.name}, has {spread(row.test)} %."
         )
-    text = (
-        f"Best on val: {best.foundation} -> {best.target}, {spread(best.test)} % on test "
-        f"(mean and standard deviation of {best.test.n} seeds)"
-    )
-    scratch = best.controls.get("scratch")
-    if scratch and scratch.gain:
-        text += f", {points(scratch.gain)} points against the same target without a teacher"
-        if (
-            scratch.gain.low is not None
-            and scratch.gain.high is not None
-            and scratch.gain.low <= 0 <= scratch.gain.high
-        ):
-            text += f" (so few seeds, {scratch.gain.n}, cannot tell that from 0)"
-    if best.below_scratch:
-        text += ". For this task the teacher did not help: ship the target trained from scratch"
-    return text + "."
+    reasons = [f"{spread(row.test)} % on test", _rank(board, row)]
+    if "latency_ms" in row.cost:
+        reasons.append(f"{milliseconds(row.cost['latency_ms'])} ms")
+    if scratch is not None:
+        reasons.append(f"{points(scratch.gain)} points over the same target without a teacher")
+    return f"Ship {row.name}: {', '.join(reasons)}."
+
+
+def _rank(board: Leaderboard, row: Row) -> str:
+    """Where a recommended row stands on val."""
+    rivals = sum(other.tied for other in board.rows) - 1
+    if row is not board.rows[0]:
+        return "the fastest of those tied with the best on val"
+    return f"the best on val, tied with {rivals} more" if rivals else "the best on val"
+
+
+def cautions(board: Leaderboard) -> list[str]:
+    """What a reader must know before trusting the sentence."""
+    confirmed = [row for row in board.rows if row.confirmed]
+    found = []
+    seeds = min((row.val.n for row in confirmed), default=0)
+    if 0 < seeds < ENOUGH_SEEDS:
+        found.append(
+            f"{seeds} seeds are few: an interval that holds 0 says that a difference was not seen, not that there is "
+            f"none. More: --resume with --set confirm.seeds=[{', '.join(map(str, range(ENOUGH_SEEDS)))}]."
+        )
+    if len(confirmed) > 1 and all(row.tied for row in confirmed):
+        found.append("These seeds cannot tell the pairs apart: each of them may be the best.")
+    weak = [row.name for row in confirmed if row.teacher_below_scratch]
+    if weak:
+        found.append(f"Teacher below scratch on val: {', '.join(weak)}.")
+    return found
 
 
 NAME_COLUMNS = ["foundation", "target"]
-COST_COLUMNS = ["params", "MACs", "latency ms", "Pareto", "trials", "search s", "teacher val %"]
+COST_COLUMNS = ["params", "MACs", "latency ms", "p95 ms", "Pareto", "trials", "search s", "teacher val %"]
 NOTES = (
     "Rows are ranked by val; test was read once for each finalist and seed, after the search. "
-    "± is the standard deviation between seeds; [ ] is a 95 % t interval of the difference paired by seed. "
+    "± is the standard deviation between seeds; [ ] is a 95 % t interval of the difference paired by seed; "
+    "* marks what stays beyond chance (5 %) after Holm's correction for all comparisons of this table. "
+    "Tied with the best: no other row is surely better on val; with 95 % confidence the best row is one of these. "
+    "Shipped is the fastest of them that is at most a point behind. "
+    "Intervals speak of seeds, for these test images and these labelled images; others would differ by more. "
     "Trials: finished / stopped early / failed. "
     "Pareto: no other row is both better on val and smaller in this cost. "
     "Latency: one image, one CPU thread, median, on the machine of the search."
@@ -134,6 +170,7 @@ def render_markdown(board: Leaderboard) -> str:
     """For pull requests and terminals."""
     frame = table(board)
     lines = [f"# Leaderboard\n\n{sentence(board)}\n"]
+    lines += [f"- {caution}" for caution in cautions(board)] + [""]
     if len(frame):
         lines.append("| " + " | ".join(frame.columns) + " |")
         lines.append("|" + "|".join(" --- " for _ in frame.columns) + "|")
@@ -162,6 +199,7 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
     """All figures, unrounded."""
     return {
         "sentence": sentence(board),
+        "cautions": cautions(board),
         "notes": NOTES,
         "rows": [asdict(row) for row in board.rows],
         "trials": board.num_records,

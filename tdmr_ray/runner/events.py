@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from collections import deque
+from datetime import UTC, datetime
 from typing import Any
 
 import ray.exceptions
@@ -169,6 +170,7 @@ class JobEvents(tune.Callback):
 
     def _end(self, job: Job, trial: Trial, state: State, error: str = "") -> None:
         record = self._record(job, trial, trial.last_result or {}, state, error)
+        record = record.model_copy(update={"ended": datetime.now(UTC).isoformat(timespec="seconds")})
         self.curves.pop(trial.trial_id, None)
         self.searcher.source.tell(job, record)
         for listener in self._listeners(job):

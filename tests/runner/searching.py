@@ -46,6 +46,6 @@ def write_space(folder: Path, **changes: Any) -> Path:
 def records_without_times(path: Path) -> list[dict[str, Any]]:
     rows = []
     for record in Ledger(path).read():
-        row = record.model_dump(exclude={"seconds", "cpu_hours", "gpu_hours", "teacher_seconds"})
+        row = record.model_dump(exclude={"seconds", "ended", "cpu_hours", "gpu_hours", "teacher_seconds"})
         rows.append({**row, "metrics": without_times(record.metrics)})
     return rows
