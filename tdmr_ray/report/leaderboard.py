@@ -83,9 +83,15 @@ class Row:
 
     @property
     def below_scratch(self) -> bool:
-        """Whether the finalist is worse on test than the target trained without a teacher."""
+        """Whether the finalist is worse on val than the target trained without a teacher."""
         scratch = self.controls.get("scratch")
-        return self.test is not None and scratch is not None and self.test.mean < scratch.test.mean
+        return scratch is not None and self.val.mean < scratch.val.mean
+
+    @property
+    def below_scratch_on_test(self) -> bool:
+        """Whether it is so on test, by which nothing is chosen."""
+        scratch = self.controls.get("scratch")
+        return scratch is not None and self.test is not None and self.test.mean < scratch.test.mean
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def points(gain: Estimate | None) -> str:
     return f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
 
 
-def tested(control: Control | None) -> str:
+def points_over(control: Control | None) -> str:
     """A finalist's gain over a control, with an asterisk if it is one beyond chance after correction."""
     if control is None:
         return MISSING
@@ -83,7 +83,7 @@ def _cells(rank: int, row: Row, controls: tuple[str, ...]) -> dict[str, str]:
         control = row.controls.get(name)
         cells[f"{name} test %"] = spread(control.test) if control else MISSING
     if "scratch" in controls:
-        cells["points over scratch [95 %]"] = tested(row.controls.get("scratch"))
+        cells["points over scratch [95 %]"] = points_over(row.controls.get("scratch"))
     cells |= {
         "params": amount(row.cost.get("params")),
         "MACs": amount(row.cost.get("macs")),
@@ -107,8 +107,8 @@ def sentence(board: Leaderboard) -> str:
     scratch = row.controls.get("scratch")
     if row.below_scratch and scratch is not None:
         return (
-            f"The teacher did not help: ship the target trained from scratch, {row.target} with "
-            f"{spread(scratch.test)} % on test; the best pair, {row.name}, has {spread(row.test)} %."
+            f"The teacher did not help on val: ship the target trained from scratch, {row.target} with "
+            f"{spread(scratch.test)} % on test; {row.name} has {spread(row.test)} %."
         )
     reasons = [f"{spread(row.test)} % on test", _rank(board, row)]
     if "latency_ms" in row.cost:
@@ -141,6 +141,9 @@ def cautions(board: Leaderboard) -> list[str]:
     weak = [row.name for row in confirmed if row.teacher_below_scratch]
     if weak:
         found.append(f"Teacher below scratch on val: {', '.join(weak)}.")
+    worse = [row.name for row in confirmed if row.below_scratch_on_test and not row.below_scratch]
+    if worse:
+        found.append(f"Better than scratch on val but worse on test, where nothing was chosen: {', '.join(worse)}.")
     return found
 
 

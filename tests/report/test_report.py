@@ -12,11 +12,11 @@ from tdmr_ray.report.render import (
     amount,
     cautions,
     points,
+    points_over,
     render_html,
     render_markdown,
     sentence,
     spread,
-    tested,
     write_reports,
 )
 from tdmr_ray.report.statistics import estimate
@@ -106,9 +106,16 @@ def test_nothing_finished_is_a_report_too() -> None:
     assert "nothing to ship" in render_html(board, title="x")
 
 
-def test_a_teacher_that_did_not_help_is_said_to_be_one() -> None:
-    records = [record("c", test=0.90), record("x", role="scratch", pair=("", "t"), test=0.95)]
+def test_a_teacher_that_did_not_help_on_val_is_not_shipped() -> None:
+    records = [record("c", test=0.96), record("x", role="scratch", pair=("", "t"), val=0.95, test=0.9)]
     assert "ship the target trained from scratch" in sentence(build_leaderboard(records, {}))
+
+
+def test_test_decides_nothing_but_is_told() -> None:
+    records = [record("c", test=0.90), record("x", role="scratch", pair=("", "t"), val=0.85, test=0.95)]
+    board = build_leaderboard(records, {})
+    assert sentence(board).startswith("Ship f -> t")
+    assert any("worse on test" in caution for caution in cautions(board))
 
 
 @pytest.mark.parametrize(("teacher", "said"), [(0.93, True), (0.97, False)])
@@ -197,6 +204,6 @@ def test_gains_beyond_chance_after_correction_have_an_asterisk() -> None:
         return build_leaderboard(records, {})
 
     clear, chance = searched([0.030, 0.031, 0.029, 0.030]), searched([0.03, -0.02, 0.04, 0.01])
-    assert tested(clear.rows[0].controls["scratch"]).endswith("]*")
-    assert not tested(chance.rows[0].controls["scratch"]).endswith("*")
-    assert tested(None) == "-"
+    assert points_over(clear.rows[0].controls["scratch"]).endswith("]*")
+    assert not points_over(chance.rows[0].controls["scratch"]).endswith("*")
+    assert points_over(None) == "-"
