@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import timm
+from timm.data.imagenet_info import ImageNetInfo
 from timm.models import is_model_in_modules
 
 from tdmr_ray.errors import near_match
@@ -57,3 +58,14 @@ def foundation_facts(name: str) -> FoundationFacts:
 def has_weights(name: str) -> bool:
     """Whether timm has pretrained weights for a known name."""
     return bool(timm.is_model_pretrained(name))
+
+
+def source_class_names(name: str) -> tuple[str, ...]:
+    """What a known foundation calls its source classes; numbers where nobody says."""
+    if name in EMBEDDED:
+        return tuple(load_card(name)["classes"])
+    count = foundation_facts(name).num_source_classes
+    known = ImageNetInfo()
+    if count != known.num_classes():
+        return tuple(f"class {index}" for index in range(count))
+    return tuple(known.index_to_description(index) for index in range(count))

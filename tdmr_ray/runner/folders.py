@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+EXHIBITS = "exhibits.json"
+"""Beside a finalist's weights."""
+
 
 @dataclass(frozen=True)
 class Folders:

@@ -1,5 +1,6 @@
 """A warm Tune actor that runs one trial after another; data and foundations stay in its memory."""
 
+import json
 import traceback
 from pathlib import Path
 from time import perf_counter
@@ -10,6 +11,7 @@ from ray import tune
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
+from tdmr_ray.runner.folders import EXHIBITS
 from tdmr_ray.runner.hang import ended_after
 from tdmr_ray.runner.leases import cluster_leases
 from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
@@ -18,6 +20,7 @@ from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, sav
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.distil import Metrics
+from tdmr_ray.training.exhibits import collect_exhibits
 from tdmr_ray.training.fit import Outcome, Run
 
 MAX_TRIALS_PER_ACTOR = 100
@@ -130,12 +133,16 @@ class TrialActor(tune.Trainable):
             self.notes += [note] if note not in self.notes else []
 
     def _keep(self, outcome: Outcome) -> str:
-        """Write a finalist's weights; where they lie, or ''."""
+        """Write a finalist's weights and what a report shows of it; where they lie, or ''."""
         if outcome.target is None:
             return ""
         folder = Path(self.job["artifacts"])
         folder.mkdir(parents=True, exist_ok=True)
         save_target(outcome.target, folder)
+        if outcome.program is not None:
+            assert self.run is not None, "it has just finished"
+            shown = collect_exhibits(self.run.config, self.run.task, outcome.program, outcome.target)
+            (folder / EXHIBITS).write_text(json.dumps(shown, ensure_ascii=False), encoding="utf-8")
         return folder.name
 
     def _facts(self) -> dict[str, Any]:
