@@ -5,37 +5,34 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 
 from tdmr_ray.cli import run_command
 from tdmr_ray.errors import InputError
-from tdmr_ray.report.folder import Costs, read_folder
-from tdmr_ray.report.leaderboard import build_leaderboard
-from tdmr_ray.report.render import render_markdown, write_reports
+from tdmr_ray.report.folder import RECORDS, compare, read_search
+from tdmr_ray.report.terminal import say, show
+from tdmr_ray.report.write import write_reports
 
 
 def leaderboard(
     folders: Annotated[list[Path], typer.Argument(help="Results of searches (their --out).")],
     out: Annotated[Path | None, typer.Option(help="Where to write; the first folder if left out.")] = None,
 ) -> None:
-    """Write leaderboard.md .csv .json .html over one or more searches on the same data."""
-    records, costs = [], Costs()
-    for folder in folders:
-        found, measured = read_folder(folder)
-        records += found
-        costs |= measured
-    data = {record.data for record in records if record.data and record.role == "tdmr"}
-    if len(data) > 1:
+    """Write leaderboard.md .csv .json .html over searches; those on other images get a table of their own."""
+    searches = [read_search(folder) for folder in folders]
+    empty = [str(folder) for folder, search in zip(folders, searches, strict=True) if not search.records]
+    if empty:
         raise InputError(
-            "leaderboard", f"searches must be on the same images and split, got {len(data)} different ones"
+            "leaderboard", [f"{folder} holds no {RECORDS}; give the --out of a search" for folder in empty]
         )
-    board = build_leaderboard(records, costs)
+    comparisons = compare(searches)
     target = out or folders[0]
     target.mkdir(parents=True, exist_ok=True)
-    paths = write_reports(board, target, title=", ".join(folder.name for folder in folders))
+    paths = write_reports(comparisons, target)
     console = Console()
-    console.print(Markdown(render_markdown(board)))
-    console.print("Written: " + ", ".join(str(path) for path in paths.values()), soft_wrap=True, highlight=False)
+    for each in comparisons:
+        say(console, each.title)
+        show(each.board, console)
+    say(console, "Written: " + ", ".join(str(path) for path in paths.values()))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,15 +14,14 @@ import optuna
 import typer
 from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.table import Table
 
 from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import load_foundation
-from tdmr_ray.records import Ledger, TrialRecord
-from tdmr_ray.report.folder import TARGETS, Costs
-from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
-from tdmr_ray.report.render import narrow_table, sentence, summary, write_reports
+from tdmr_ray.records import TrialRecord
+from tdmr_ray.report.folder import ENVIRONMENT, SPACE, TARGETS, compare, read_search
+from tdmr_ray.report.terminal import say, show
+from tdmr_ray.report.write import write_reports
 from tdmr_ray.space import Space
 from tdmr_ray.space_file import parse_overrides, read_space
 from tdmr_ray.store import Store
@@ -59,7 +58,7 @@ def search(
         describe(plan, console)
         return
     root = out or DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    others = [record for folder in warm_start or [] for record in read_search(folder)]
+    others = [record for folder in warm_start or [] for record in records_of(folder)]
     check_weights(plan)
     prepare_out(root, resume=resume)
     with owned(root):
@@ -71,11 +70,6 @@ def search(
 def default_store() -> Path:
     """Teachers outlive a search, so they lie in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "programs"
-
-
-def say(console: Console, text: str) -> None:
-    """Print a line as it is."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def check_weights(space: Space) -> None:
@@ -114,13 +108,13 @@ def prepare_out(root: Path, *, resume: bool) -> None:
         raise InputError("--out", f"{root} cannot be written: {error.strerror}; give another folder") from error
 
 
-def read_search(folder: Path) -> list[TrialRecord]:
+def records_of(folder: Path) -> Sequence[TrialRecord]:
     """The records of another search.
 
     Raises:
         InputError: If there are none.
     """
-    records = Ledger(folder / "records.jsonl").read()
+    records = read_search(folder).records
     if not records:
         raise InputError("--warm-start", f"there is no records.jsonl of a search in {folder}; give its --out")
     return records
@@ -194,8 +188,8 @@ def _run(
     torch.set_num_threads(space.resources.cpu)
     root = root.resolve()
     folders = Folders(root)
-    (root / "space.yaml").write_text(space_text(space), encoding="utf-8")
-    (root / "environment.json").write_text(json.dumps(describe_environment(), indent=1), encoding="utf-8")
+    (root / SPACE).write_text(space_text(space), encoding="utf-8")
+    (root / ENVIRONMENT).write_text(json.dumps(describe_environment(), indent=1), encoding="utf-8")
     costs = target_costs(space, root / TARGETS)
     space, rejected = within_limits(space, costs)
     for line in rejected:
@@ -211,8 +205,7 @@ def _run(
             say(console, f"results: {root}")
             search = Search(space, folders, store, console, interrupt, costs=costs, others=others, reserve_s=confirm_s)
             search.run()
-        records = Ledger(folders.ledger).read()
-        return report(records, costs, root, console, title=space.name, interrupted=interrupt.came)
+        return report(root, console, interrupted=interrupt.came)
 
 
 def announce(space: Space, slots: int, about: str) -> str:
@@ -228,13 +221,12 @@ def announce(space: Space, slots: int, about: str) -> str:
     )
 
 
-def report(
-    records: list[TrialRecord], costs: Costs, root: Path, console: Console, *, title: str, interrupted: bool
-) -> int:
+def report(root: Path, console: Console, *, interrupted: bool) -> int:
     """Write and show the leaderboard of what is finished; the exit code."""
-    board = build_leaderboard(records, costs)
-    paths = write_reports(board, root, title=title)
-    show(board, console)
+    search = read_search(root)
+    comparisons = compare([search])
+    paths = write_reports(comparisons, root)
+    show(comparisons[0].board, console)
     say(console, f"report: {paths['html']}")
     if (root / "best").exists():
         say(console, f"weights: {root / 'best'}")
@@ -242,26 +234,12 @@ def report(
     if interrupted:
         say(console, f"interrupted; go on with --out {root} --resume")
         return INTERRUPTED
-    searched = [record for record in records if record.phase == "search"]
+    searched = [record for record in search.records if record.phase == "search"]
     if not any(record.state == "complete" for record in searched):
         reasons = {record.error for record in searched if record.error}
         say(console, "every trial failed: " + "; ".join(sorted(reasons)))
         return FAILED
     return 0
-
-
-def show(board: Leaderboard, console: Console) -> None:
-    """The answer and a narrow table; the whole one is in the files."""
-    frame = narrow_table(board)
-    lines = Table()
-    for name in frame.columns:
-        lines.add_column(name, justify="left" if name in ("foundation", "target") else "right")
-    for cells in frame.to_numpy():
-        lines.add_row(*(str(cell) for cell in cells))
-    say(console, sentence(board))
-    if board.rows:
-        console.print(lines)
-    say(console, summary(board))
 
 
 def space_text(space: Space) -> str:

@@ -1,14 +1,8 @@
-"""Leaderboards as Markdown, CSV, JSON and one plain HTML page."""
+"""Leaderboards as people read them: sentences, tables, Markdown."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
 
-import jinja2
 import pandas as pd
 
 from tdmr_ray.prices import load_prices
@@ -169,10 +163,10 @@ def narrow_table(board: Leaderboard) -> pd.DataFrame:
     return wide[[name for name in keep if name in wide.columns]]
 
 
-def render_markdown(board: Leaderboard) -> str:
+def render_markdown(board: Leaderboard, *, title: str = "Leaderboard") -> str:
     """For pull requests and terminals."""
     frame = table(board)
-    lines = [f"# Leaderboard\n\n{sentence(board)}\n"]
+    lines = [f"# {title}\n\n{sentence(board)}\n"]
     lines += [f"- {caution}" for caution in cautions(board)] + [""]
     if len(frame):
         lines.append("| " + " | ".join(frame.columns) + " |")
@@ -198,57 +192,6 @@ def summary(board: Leaderboard) -> str:
     )
 
 
-def as_json(board: Leaderboard) -> dict[str, Any]:
-    """All figures, unrounded."""
-    return {
-        "sentence": sentence(board),
-        "cautions": cautions(board),
-        "notes": NOTES,
-        "rows": [asdict(row) for row in board.rows],
-        "trials": board.num_records,
-        "seconds": board.seconds,
-        "cpu_hours": board.cpu_hours,
-        "gpu_hours": board.gpu_hours,
-        "usd": board.usd,
-        "teachers": {
-            "count": board.num_teachers,
-            "reused": board.num_teachers_reused,
-            "saved_seconds": board.saved_seconds,
-            "saved_gpu_hours": board.saved_gpu_hours,
-        },
-        "failures": [{"id": record.id, "error": record.error} for record in board.failures],
-    }
-
-
 def flat_table(board: Leaderboard) -> pd.DataFrame:
     """Unrounded figures, one line a row, for spreadsheets."""
     return pd.json_normalize([asdict(row) for row in board.rows])
-
-
-def render_html(board: Leaderboard, *, title: str) -> str:
-    """One page without any request to elsewhere; values are escaped."""
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("tdmr_ray.report").joinpath("page.html.j2").read_text(encoding="utf-8"))
-    frame = table(board)
-    return template.render(
-        title=title,
-        sentence=sentence(board),
-        tables=[frame.drop(columns=COST_COLUMNS), frame[NAME_COLUMNS + COST_COLUMNS]] if len(frame) else [],
-        names=NAME_COLUMNS,
-        rows=board.rows,
-        controls=board.controls,
-        notes=NOTES,
-        summary=summary(board),
-        failures=board.failures,
-        percent=percent,
-    )
-
-
-def write_reports(board: Leaderboard, folder: Path, *, title: str) -> Mapping[str, Path]:
-    """Write `leaderboard.md .csv .json .html`; the paths by their endings."""
-    paths = {ending: folder / f"leaderboard.{ending}" for ending in ("md", "csv", "json", "html")}
-    paths["md"].write_text(render_markdown(board), encoding="utf-8")
-    flat_table(board).to_csv(paths["csv"], index=False)
-    paths["json"].write_text(json.dumps(as_json(board), indent=1, ensure_ascii=False), encoding="utf-8")
-    paths["html"].write_text(render_html(board, title=title), encoding="utf-8")
-    return paths

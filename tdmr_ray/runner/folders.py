@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-EXHIBITS = "exhibits.json"
-"""Beside a finalist's weights."""
-
 
 @dataclass(frozen=True)
 class Folders:

@@ -11,7 +11,6 @@ from ray import tune
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
-from tdmr_ray.runner.folders import EXHIBITS
 from tdmr_ray.runner.hang import ended_after
 from tdmr_ray.runner.leases import cluster_leases
 from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
@@ -20,7 +19,7 @@ from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, sav
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.distil import Metrics
-from tdmr_ray.training.exhibits import collect_exhibits
+from tdmr_ray.training.exhibits import EXHIBITS, collect_exhibits
 from tdmr_ray.training.fit import Outcome, Run
 
 MAX_TRIALS_PER_ACTOR = 100

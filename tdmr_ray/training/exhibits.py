@@ -21,6 +21,8 @@ from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.evaluate import evaluate
 from tdmr_ray.training.program import Program, restore_teacher
 
+EXHIBITS = "exhibits.json"
+"""Beside a finalist's weights."""
 MAX_DISAGREEMENTS = 12
 MAX_SOURCES = 3
 """Source classes that are shown for a task class."""

@@ -2,24 +2,27 @@
 
 import csv
 import json
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from tdmr_ray.records import Pair, Phase, State, TrialRecord
+from tdmr_ray.report.folder import Search, compare
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
+from tdmr_ray.report.published import every_reading, published_schema
 from tdmr_ray.report.render import (
     amount,
     cautions,
     points,
     points_over,
-    render_html,
     render_markdown,
     sentence,
     spread,
-    write_reports,
 )
 from tdmr_ray.report.statistics import estimate
+from tdmr_ray.report.write import write_reports
 
 COSTS = {"t": {"params": 578474, "macs": 896000, "latency_ms": 2.125}}
 
@@ -103,7 +106,6 @@ def test_nothing_finished_is_a_report_too() -> None:
     board = build_leaderboard([record("s1", phase="search", state="failed", error="why")], {})
     assert "nothing to ship" in sentence(board)
     assert "why" in render_markdown(board)
-    assert "nothing to ship" in render_html(board, title="x")
 
 
 def test_a_teacher_that_did_not_help_on_val_is_not_shipped() -> None:
@@ -126,9 +128,9 @@ def test_a_teacher_weaker_than_scratch_is_said_to_be_one(teacher: float, said: b
     assert ("(below scratch)" in render_markdown(board)) is said
 
 
-def test_files_hold_the_same_figures(board: Leaderboard, tmp_path: Path) -> None:
-    paths = write_reports(board, tmp_path, title="test")
-    data = json.loads(paths["json"].read_text())
+def test_files_hold_the_same_figures(tmp_path: Path) -> None:
+    paths = write_reports(compare([Search("test", whole_search(), COSTS)]), tmp_path)
+    (data,) = json.loads(paths["json"].read_text())["tables"]
     with paths["csv"].open() as file:
         rows = list(csv.DictReader(file))
     assert data["rows"][0]["test"]["mean"] == pytest.approx(0.94)
@@ -136,13 +138,44 @@ def test_files_hold_the_same_figures(board: Leaderboard, tmp_path: Path) -> None
     assert float(rows[0]["controls.scratch.gain.mean"]) == pytest.approx(0.04)
     assert "94.0 ± 1.0" in paths["md"].read_text()
     assert "94.0 ± 1.0" in paths["html"].read_text()
+    assert "NaN &lt;b&gt;here&lt;/b&gt;" in paths["html"].read_text()
 
 
-def test_html_escapes_and_asks_for_nothing_elsewhere(board: Leaderboard) -> None:
-    page = render_html(board, title="<script>alert(1)</script>")
-    assert "<script" not in page
-    assert "NaN &lt;b&gt;here&lt;/b&gt;" in page
-    assert "http" not in page
+def test_the_published_schema_is_the_one_of_the_file(tmp_path: Path) -> None:
+    schema = json.loads(files("tdmr_ray.report").joinpath("leaderboard.schema.json").read_text())
+    assert schema == published_schema(), "python -m tdmr_ray.report.published writes it"
+    paths = write_reports(compare([Search("test", whole_search(), COSTS)]), tmp_path)
+    jsonschema.validate(json.loads(paths["json"].read_text()), schema)
+
+
+def test_an_empty_search_is_a_report_too(tmp_path: Path) -> None:
+    paths = write_reports(compare([Search("test", [])]), tmp_path)
+    assert all("nothing to ship" in paths[ending].read_text() for ending in ("md", "json", "html"))
+
+
+def test_searches_on_other_images_are_never_mixed(tmp_path: Path) -> None:
+    def on(data: str, title: str) -> Search:
+        return Search(title, [each.model_copy(update={"data": data}) for each in whole_search()], COSTS)
+
+    same, other = compare([on("a", "one"), on("b", "two"), on("a", "three")])
+    assert (same.title, other.title) == ("one, three", "two")
+    paths = write_reports([same, other], tmp_path)
+    assert [table["data"] for table in json.loads(paths["json"].read_text())["tables"]] == ["a", "b"]
+    with paths["csv"].open() as file:
+        assert {row["searches"] for row in csv.DictReader(file)} == {"one, three", "two"}
+    assert paths["md"].read_text().count("# Leaderboard: ") == 2
+
+
+def test_every_figure_on_test_is_listed_once_with_the_time_when_it_was_read() -> None:
+    timed = [
+        each.model_copy(update={"ended": f"2026-11-21T10:{number:02}:00+00:00"})
+        for number, each in enumerate(whole_search())
+    ]
+    (comparison,) = compare([Search("test", timed)])
+    readings = every_reading(comparison)
+    assert [each.id for each in readings] == [each.id for each in timed if "test/top1" in each.metrics]
+    assert len({(each.role, each.pair, each.seed) for each in readings}) == len(readings)
+    assert all(each.read.startswith("2026-11-21T10:") for each in readings)
 
 
 def test_one_seed_has_no_spread() -> None:

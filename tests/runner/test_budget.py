@@ -94,5 +94,5 @@ def test_a_budget_of_time_ends_the_search_with_a_confirmed_leaderboard(shared_st
     states = {record.state for record in records if record.phase == "search"}
     assert "complete" in states
     assert "pruned" in states or "running" in states
-    board = json.loads((tmp_path / "out/leaderboard.json").read_text())
+    (board,) = json.loads((tmp_path / "out/leaderboard.json").read_text())["tables"]
     assert any(row["confirmed"] for row in board["rows"])

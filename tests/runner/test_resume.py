@@ -119,7 +119,7 @@ def test_killed_at_random_moments_and_resumed_it_gives_the_same_records(
     for key in ("sentence", "trials"):
         assert boards[0][key] == boards[1][key]
     figures = ("foundation", "target", "val", "test", "controls", "values", "num_trials")
-    rows = [[{name: row[name] for name in figures} for row in board["rows"]] for board in boards]
+    rows = [[{name: row[name] for name in figures} for row in board["tables"][0]["rows"]] for board in boards]
     assert rows[0] == rows[1]
 
 

@@ -1,0 +1,318 @@
+"""The plots of a report, as plotly figures: from trial records alone, readable on light and on dark."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from tdmr_ray.method.schedule import temperature_at
+from tdmr_ray.method.stages import TermWeights, plan_stages
+from tdmr_ray.records import TDMR, TrialRecord
+from tdmr_ray.report.importance import Importance
+from tdmr_ray.report.leaderboard import Leaderboard, Row
+from tdmr_ray.training.config import TrialConfig
+
+COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
+GREY, LINES = "#808080", "rgba(128,128,128,0.25)"
+COST_NAMES = {"latency_ms": "latency, ms", "params": "parameters", "macs": "MACs"}
+MAX_CURVES, MAX_LINES = 150, 1500
+"""Learning curves of a pair, and lines of parallel coordinates; beyond, every so manieth is drawn."""
+NOT_SEARCHED = "(not searched)"
+
+
+def thinned(items: Sequence[Any], most: int) -> list[Any]:
+    """At most so many of some items, evenly spread, the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[place] for place in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+def styled(figure: go.Figure, *, height: int = 380) -> go.Figure:
+    """The look that all share; colours that are neutral between light and dark."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 55, "r": 15, "t": 70, "b": 45},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": GREY, "orientation": "v"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": GREY, "family": "system-ui, sans-serif", "size": 12},
+        legend={"orientation": "h", "yref": "container", "yanchor": "top", "y": 1},
+        template="none",
+    )
+    figure.update_xaxes(gridcolor=LINES, linecolor=LINES, zerolinecolor=LINES, automargin=True)
+    figure.update_yaxes(gridcolor=LINES, linecolor=LINES, zerolinecolor=LINES, automargin=True)
+    return figure
+
+
+def against_controls(board: Leaderboard) -> go.Figure | None:
+    """Accuracy on test of each confirmed row and of its controls, with 95 % intervals over seeds."""
+    rows = [row for row in board.rows if row.test is not None and row.controls]
+    if not rows:
+        return None
+    figure, ends = go.Figure(), []
+    for number, role in enumerate((TDMR, *board.controls)):
+        found = [
+            (row.name, row.test if role == TDMR else row.controls[role].test)
+            for row in rows
+            if role == TDMR or role in row.controls
+        ]
+        known = [(name, each) for name, each in found if each is not None]
+        bars = [0.0 if each.high is None else 100 * (each.high - each.mean) for _, each in known]
+        ends += [100 * each.mean + sign * bar for (_, each), bar in zip(known, bars, strict=True) for sign in (-1, 1)]
+        figure.add_trace(
+            go.Scatter(
+                y=[_short(name) for name, _ in known],
+                x=[100 * each.mean for _, each in known],
+                error_x={"type": "data", "array": bars, "thickness": 1.2, "width": 3},
+                mode="markers",
+                name=role,
+                marker={"color": COLOURS[number % len(COLOURS)], "size": 11 if role == TDMR else 7},
+                offsetgroup=role,
+                orientation="h",
+            )
+        )
+    figure.update_layout(scattermode="group", scattergap=0.3)
+    figure.update_xaxes(title_text="test, %", range=[max(0, min(ends)) - 0.5, min(100, max(ends)) + 0.5])
+    figure.update_yaxes(autorange="reversed", type="category")
+    return styled(figure, height=150 + 22 * len(rows) * (1 + len(board.controls)))
+
+
+def pareto(board: Leaderboard) -> go.Figure | None:
+    """Accuracy on val against each cost; rows on the front are joined."""
+    costs = [name for name in COST_NAMES if any(name in row.cost for row in board.rows)]
+    if not costs:
+        return None
+    figure = make_subplots(rows=1, cols=len(costs), shared_yaxes=True, horizontal_spacing=0.03)
+    for column, cost in enumerate(costs, start=1):
+        rows = sorted((row for row in board.rows if cost in row.cost), key=lambda row: row.cost[cost])
+        front = [row for row in rows if cost in row.front]
+        for shown, mode, name in ((front, "lines+markers", "on the front"), (rows, "markers", "all")):
+            figure.add_trace(_cost_points(shown, cost, mode, name, legend=column == 1), row=1, col=column)
+        figure.update_xaxes(title_text=COST_NAMES[cost], row=1, col=column)
+    figure.update_yaxes(title_text="val, %", row=1, col=1)
+    return styled(figure)
+
+
+def _cost_points(rows: Sequence[Row], cost: str, mode: str, name: str, *, legend: bool) -> go.Scatter:
+    front = mode != "markers"
+    return go.Scatter(
+        x=[row.cost[cost] for row in rows],
+        y=[100 * row.val.mean for row in rows],
+        text=[row.name for row in rows],
+        mode=mode,
+        name=name,
+        legendgroup=name,
+        showlegend=legend,
+        marker={"color": COLOURS[0] if front else GREY, "size": 11 if front else 6},
+        line={"color": COLOURS[0], "shape": "hv"},
+        hovertemplate="%{text}<br>%{x:.4g}, %{y:.1f} %<extra></extra>",
+    )
+
+
+def best_so_far(records: Iterable[TrialRecord]) -> go.Figure | None:
+    """The best accuracy on val of each pair's search, over its trials and over hours."""
+    searched = [record for record in records if record.phase == "search" and record.curve]
+    if not searched:
+        return None
+    ends = {record.id: datetime.fromisoformat(record.ended) for record in searched if record.ended}
+    timed = len(ends) == len(searched)
+    figure = make_subplots(rows=1, cols=1 + timed, shared_yaxes=True, horizontal_spacing=0.04)
+    begun = min((ends[record.id].timestamp() - record.seconds for record in searched if record.ended), default=0.0)
+    for number, name in enumerate(dict.fromkeys(record.pair.name for record in searched)):
+        own = [record for record in searched if record.pair.name == name]
+        best = np.maximum.accumulate([100 * max(record.curve) for record in own])
+        steps = np.flatnonzero(np.diff(best, prepend=-1) > 0).tolist()
+        shown = sorted({*steps, len(own) - 1})
+        style: dict[str, Any] = {
+            "mode": "lines+markers",
+            "name": name,
+            "legendgroup": name,
+            "line": {"shape": "hv", "color": COLOURS[number % len(COLOURS)]},
+        }
+        heights = best[shown].tolist()
+        figure.add_trace(go.Scatter(x=[place + 1 for place in shown], y=heights, **style), row=1, col=1)
+        if timed:
+            hours = [(ends[own[place].id].timestamp() - begun) / 3600 for place in shown]
+            figure.add_trace(go.Scatter(x=hours, y=heights, showlegend=False, **style), row=1, col=2)
+    figure.update_xaxes(title_text="trials of the pair", row=1, col=1)
+    if timed:
+        figure.update_xaxes(title_text="hours", row=1, col=2)
+    figure.update_yaxes(title_text="best val so far, %", row=1, col=1)
+    return styled(figure)
+
+
+def learning_curves(records: Iterable[TrialRecord]) -> go.Figure | None:
+    """Val after each epoch of the search's trials, those that were stopped early in grey."""
+    searched = [record for record in records if record.phase == "search" and record.curve]
+    names = list(dict.fromkeys(record.pair.name for record in searched))
+    if not names:
+        return None
+    figure = make_subplots(
+        rows=-(-len(names) // 2), cols=min(2, len(names)), subplot_titles=[_short(name) for name in names]
+    )
+    for number, name in enumerate(names):
+        place = {"row": number // 2 + 1, "col": number % 2 + 1}
+        own = [record for record in searched if record.pair.name == name]
+        for state, colour in (("pruned", "rgba(128,128,128,0.45)"), ("complete", COLOURS[0])):
+            figure.add_trace(
+                _curves([record for record in own if record.state == state], state, colour, legend=not number), **place
+            )
+    figure.update_xaxes(title_text="epoch")
+    figure.update_yaxes(title_text="val, %")
+    return styled(figure, height=80 + 300 * -(-len(names) // 2))
+
+
+def _curves(records: list[TrialRecord], state: str, colour: str, *, legend: bool) -> go.Scatter:
+    """All curves as one trace, with gaps between them: a page of a thousand traces would be slow."""
+    epochs: list[float | None] = []
+    heights: list[float | None] = []
+    for record in thinned(records, MAX_CURVES):
+        epochs += [*range(1, len(record.curve) + 1), None]
+        heights += [*(round(100 * value, 2) for value in record.curve), None]
+    name = {"pruned": "stopped early", "complete": "finished"}[state]
+    return go.Scatter(
+        x=epochs,
+        y=heights,
+        mode="lines",
+        name=name,
+        legendgroup=name,
+        showlegend=legend,
+        line={"color": colour, "width": 1},
+    )
+
+
+def parallel_coordinates(records: Iterable[TrialRecord]) -> go.Figure | None:
+    """One line a trial through the values of everything that was searched, coloured by its accuracy on val."""
+    shown = [record for record in records if record.phase == "search" and record.curve]
+    shown = thinned(sorted(shown, key=lambda record: max(record.curve)), MAX_LINES)
+    if not shown:
+        return None
+    names = list(dict.fromkeys(name for record in shown for name in record.values))
+    scores = [100 * max(record.curve) for record in shown]
+    dimensions = [_dimension("pair", [_short(record.pair.name) for record in shown])]
+    dimensions += [_dimension(name, [record.values.get(name) for record in shown]) for name in names]
+    dimensions.append({"label": "val, %", "values": scores})
+    line = {"color": scores, "colorscale": "Viridis", "showscale": True}
+    figure = go.Figure(go.Parcoords(dimensions=dimensions, line=line, labelangle=-20, labelside="bottom"))
+    figure = styled(figure, height=460)
+    return figure.update_layout(margin={"l": 190, "r": 40, "t": 40, "b": 90})
+
+
+def _dimension(name: str, values: list[Any]) -> dict[str, Any]:
+    """An axis: numbers by their size, other values at equal distances; what was not searched lies below all."""
+    known = [value for value in values if value is not None]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+        return _number_dimension(name, values, known)
+    labels = [NOT_SEARCHED] * (len(known) < len(values)) + sorted({_short(str(value)) for value in known})
+    places = [labels.index(NOT_SEARCHED if value is None else _short(str(value))) for value in values]
+    return {"label": name, "values": places, "tickvals": list(range(len(labels))), "ticktext": labels}
+
+
+def _number_dimension(name: str, values: list[Any], known: list[Any]) -> dict[str, Any]:
+    if len(known) == len(values):
+        return {"label": name, "values": values}
+    low, high = min(known, default=0), max(known, default=1)
+    below = low - 0.15 * ((high - low) or 1)
+    ticks = np.linspace(low, high, 4).tolist()
+    return {
+        "label": name,
+        "values": [below if value is None else value for value in values],
+        "tickvals": [below, *ticks],
+        "ticktext": [NOT_SEARCHED, *(f"{tick:.2g}" for tick in ticks)],
+    }
+
+
+def importances(found: Sequence[tuple[str, list[Importance]]]) -> go.Figure | None:
+    """How much of the differences in accuracy each parameter explains, with its uncertainty."""
+    found = [(name, rows) for name, rows in found if rows]
+    if not found:
+        return None
+    figure = go.Figure()
+    for number, (name, rows) in enumerate(found):
+        figure.add_trace(
+            go.Bar(
+                y=[row.name for row in rows],
+                x=[row.mean for row in rows],
+                error_x={"type": "data", "array": [row.sd for row in rows], "thickness": 1, "color": GREY},
+                orientation="h",
+                name=name,
+                marker={"color": COLOURS[number % len(COLOURS)]},
+            )
+        )
+    figure.update_xaxes(
+        title_text="share of what the parameters explain (bar: standard deviation over resampled trials)"
+    )
+    figure.update_yaxes(autorange="reversed")
+    height = 120 + 22 * max(len(rows) for _, rows in found) * max(1, len(found))
+    return styled(figure, height=min(900, height)).update_layout(barmode="group")
+
+
+def timeline(winners: Iterable[TrialRecord]) -> go.Figure | None:
+    """Temperature and stages of each pair's winner; a learned temperature as the line between its bounds.
+
+    Raises:
+        pydantic.ValidationError: If a winner's configuration is not one of this version.
+    """
+    figure = go.Figure()
+    for number, record in enumerate(winners):
+        config = TrialConfig.model_validate(record.config)
+        temperature, epochs, stages = config.temperature, config.distill.epochs, config.distill.num_stages
+        plan = plan_stages(stages, epochs, TermWeights(1.0, 1.0, 1.0))
+        colour = COLOURS[number % len(COLOURS)]
+        heights = [
+            temperature_at(
+                "linear" if temperature.schedule == "learned" else temperature.schedule,
+                epoch / max(1, epochs - 1),
+                start=temperature.start,
+                end=temperature.end,
+                stage=stage.index,
+                num_stages=stages,
+            )
+            for stage in plan
+            for epoch in range(stage.first_epoch, stage.last_epoch + 1)
+        ]
+        begins = [stage.first_epoch for stage in plan]
+        figure.add_trace(
+            go.Scatter(
+                x=list(range(1, epochs + 1)),
+                y=heights,
+                mode="lines+markers",
+                name=f"{_short(record.pair.name)}: {temperature.schedule}, {stages} stages",
+                line={"color": colour},
+                marker={"color": colour, "size": [11 if epoch in begins else 0 for epoch in range(epochs)]},
+            )
+        )
+    if not figure.data:
+        return None
+    figure.update_xaxes(title_text="epoch (a dot begins a stage)")
+    figure.update_yaxes(title_text="temperature", rangemode="tozero")
+    return styled(figure)
+
+
+def matrix(
+    rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]], *, row_name: str, column_name: str
+) -> go.Figure:
+    """A heat map with names; white (or black, on dark) is 0."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=[_short(name) for name in columns],
+            y=[_short(name) for name in rows],
+            colorscale=[[0, "rgba(37,99,235,0)"], [1, "rgba(37,99,235,1)"]],
+            showscale=False,
+            hovertemplate="%{y}, %{x}: %{z}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title_text=column_name, type="category", side="top")
+    figure.update_yaxes(title_text=row_name, type="category", autorange="reversed")
+    return styled(figure, height=max(260, min(900, 110 + 24 * len(rows))))
+
+
+def _short(name: str, most: int = 40) -> str:
+    """A name that leaves room for others, and is no markup to plotly."""
+    name = name.replace("->", "→")
+    cut = name if len(name) <= most else f"{name[: most - 1]}…"
+    return cut.replace("<", "‹").replace(">", "›")

@@ -1,0 +1,167 @@
+"""One HTML page that works offline: no request leaves it, values are escaped."""
+
+import base64
+import gzip
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jinja2
+import plotly.graph_objects as go
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+from pydantic import ValidationError
+
+from tdmr_ray.records import TDMR, TrialRecord
+from tdmr_ray.report import figures
+from tdmr_ray.report.folder import Comparison
+from tdmr_ray.report.importance import importances_of
+from tdmr_ray.report.published import every_reading
+from tdmr_ray.report.render import NOTES, cautions, percent, sentence, summary, table
+from tdmr_ray.training.config import TrialConfig
+
+NAME_COLUMNS = ("foundation", "target", "Pareto")
+NUM_CONFUSIONS = 4
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure with what it shows."""
+
+    title: str
+    note: str
+    json: Markup
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What the best finalist of a pair left to be seen."""
+
+    title: str
+    class_names: list[str]
+    prompt: str
+    disagreements: list[dict[str, Any]]
+
+
+def render_page(comparisons: Sequence[Comparison]) -> str:
+    """The page over one or more leaderboards."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tdmr_ray.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("page.html").render(
+        title=" | ".join(each.title for each in comparisons),
+        sections=[_section(each) for each in comparisons],
+        names=NAME_COLUMNS,
+        notes=NOTES,
+        plotly=_packed_plotly(),
+        percent=percent,
+    )
+
+
+@cache
+def _packed_plotly() -> str:
+    """plotly's script, compressed and in base 64; the page unpacks it."""
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode()
+
+
+def _section(comparison: Comparison) -> dict[str, Any]:
+    board = comparison.board
+    frame = table(board)
+    winners = _winners(comparison)
+    return {
+        "title": comparison.title,
+        "sentence": sentence(board),
+        "cautions": cautions(board),
+        "columns": list(frame.columns),
+        "cells": frame.to_numpy().tolist(),
+        "shipped": board.rows.index(board.recommended) if board.recommended else None,
+        "rows": board.rows,
+        "plots": list(_plots(comparison, winners)),
+        "galleries": [
+            _gallery(record, comparison.exhibits[record.id]) for record in winners if record.id in comparison.exhibits
+        ],
+        "readings": every_reading(comparison),
+        "failures": board.failures,
+        "summary": summary(board),
+        "searches": comparison.searches,
+    }
+
+
+def _winners(comparison: Comparison) -> list[TrialRecord]:
+    """Of each pair the confirmed trial that is best on val, in the leaderboard's order."""
+    confirmed = [record for record in comparison.records if record.phase == "confirm" and record.role == TDMR]
+    best: dict[tuple[str, str], TrialRecord] = {}
+    for record in sorted(confirmed, key=lambda record: record.metrics.get("val/top1", 0.0)):
+        if record.state == "complete":
+            best[record.pair.foundation, record.pair.target] = record
+    return [best[row.foundation, row.target] for row in comparison.board.rows if (row.foundation, row.target) in best]
+
+
+def _is_known(record: TrialRecord) -> bool:
+    """Whether its configuration is one of this version."""
+    try:
+        TrialConfig.model_validate(record.config)
+    except ValidationError:
+        return False
+    return True
+
+
+def _plots(comparison: Comparison, winners: Sequence[TrialRecord]) -> Iterable[Plot]:
+    """All plots for which there is something to show."""
+    records = comparison.records
+    pairs = dict.fromkeys(record.pair.name for record in records if record.phase == "search")
+    by_pair = [(name, [record for record in records if record.pair.name == name]) for name in pairs]
+    drawn: list[tuple[str, str, Callable[[], go.Figure | None]]] = [
+        (
+            "Against the controls",
+            "on test, with 95 % intervals over seeds",
+            lambda: figures.against_controls(comparison.board),
+        ),
+        ("Accuracy against cost", "up and left is better", lambda: figures.pareto(comparison.board)),
+        ("Best so far", "of each pair's search, on val", lambda: figures.best_so_far(records)),
+        ("Learning curves", "of the search's trials", lambda: figures.learning_curves(records)),
+        (
+            "What was tried",
+            "a line is a trial; drag along an axis to choose some",
+            lambda: figures.parallel_coordinates(records),
+        ),
+        (
+            "What mattered",
+            "importance of each searched parameter within a pair; with few trials a rough guess",
+            lambda: figures.importances([(name, importances_of(own)) for name, own in by_pair]),
+        ),
+        ("Temperature and stages", "of each pair's winner", lambda: figures.timeline(filter(_is_known, winners))),
+    ]
+    for title, note, draw in drawn:
+        figure = draw()
+        if figure is not None:
+            yield Plot(title, note, _json(figure))
+    for record in winners[:NUM_CONFUSIONS]:
+        yield from _matrices(record, comparison.exhibits.get(record.id, {}))
+
+
+def _matrices(record: TrialRecord, shown: dict[str, Any]) -> Iterable[Plot]:
+    """A winner's confusion on test, and which source classes carry which task class."""
+    names = shown.get("class_names")
+    if record.confusion:
+        names = names or [str(number) for number in range(len(record.confusion))]
+        figure = figures.matrix(names, names, record.confusion, row_name="true class", column_name="said on test")
+        yield Plot(f"Confusion: {record.pair.name}", f"seed {record.seed}", _json(figure))
+    if names and shown.get("mapping"):
+        sources = list(dict.fromkeys(source for carried in shown["mapping"] for source, _ in carried))
+        weights = [[dict(map(tuple, carried)).get(source, 0.0) for carried in shown["mapping"]] for source in sources]
+        figure = figures.matrix(sources, names, weights, row_name="source class", column_name="task class")
+        yield Plot(
+            f"Label mapping: {record.pair.name}", "the strongest source classes of each task class", _json(figure)
+        )
+
+
+def _gallery(record: TrialRecord, shown: dict[str, Any]) -> Gallery:
+    return Gallery(record.pair.name, shown["class_names"], shown["prompt"], shown["disagreements"])
+
+
+def _json(figure: go.Figure) -> Markup:
+    """A figure for a script element: nothing in it can end the element."""
+    text = figure.to_json().replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return Markup(text)

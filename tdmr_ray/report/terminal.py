@@ -1,0 +1,28 @@
+"""A leaderboard at a terminal: the answer and a narrow table; the whole one is in the files."""
+
+from rich.console import Console
+from rich.table import Table
+
+from tdmr_ray.report.leaderboard import Leaderboard
+from tdmr_ray.report.render import cautions, narrow_table, sentence, summary
+
+
+def show(board: Leaderboard, console: Console) -> None:
+    """Print it."""
+    frame = narrow_table(board)
+    lines = Table()
+    for name in frame.columns:
+        lines.add_column(name, justify="left" if name in ("foundation", "target") else "right")
+    for cells in frame.to_numpy():
+        lines.add_row(*(str(cell) for cell in cells))
+    say(console, sentence(board))
+    for caution in cautions(board):
+        say(console, f"- {caution}")
+    if board.rows:
+        console.print(lines)
+    say(console, summary(board))
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
