@@ -160,6 +160,7 @@ def learning_curves(records: Iterable[TrialRecord]) -> go.Figure | None:
             figure.add_trace(
                 _curves([record for record in own if record.state == state], state, colour, legend=not number), **place
             )
+    figure.update_annotations(font={"size": 11})
     figure.update_xaxes(title_text="epoch")
     figure.update_yaxes(title_text="val, %")
     return styled(figure, height=80 + 300 * -(-len(names) // 2))
@@ -306,9 +307,14 @@ def matrix(
             hovertemplate="%{y}, %{x}: %{z}<extra></extra>",
         )
     )
-    figure.update_xaxes(title_text=column_name, type="category", side="top")
-    figure.update_yaxes(title_text=row_name, type="category", autorange="reversed")
-    return styled(figure, height=max(260, min(900, 110 + 24 * len(rows))))
+    figure.update_xaxes(title_text=column_name, type="category", side="top", dtick=step_of(len(columns)))
+    figure.update_yaxes(title_text=row_name, type="category", autorange="reversed", dtick=step_of(len(rows)))
+    return styled(figure, height=max(300, min(900, 160 + 24 * len(rows))))
+
+
+def step_of(count: int, most: int = 40) -> int:
+    """Every so manieth of many names is written at an axis."""
+    return -(-count // most)
 
 
 def _short(name: str, most: int = 40) -> str:

@@ -24,6 +24,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tdmr_ray.data.task import load_task
 from tdmr_ray.records import Ledger, TrialRecord, complete
+from tdmr_ray.report.folder import read_search
+from tdmr_ray.runner.tensorboard import trial_folder
 from tdmr_ray.shipped import load_shipped
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distil import Metrics
@@ -60,7 +62,7 @@ def test_one_line_says_what_will_happen_and_the_end_where_the_files_lie(said: st
     first = said.splitlines()[0]
     assert "2 pairs, 6 trials of up to 3 epochs" in first
     assert re.search(r"about \d+:\d\d:\d\d$", first)
-    assert "Best on val" in said
+    assert "% on test" in said
     assert "leaderboard.html" in said
     assert "tensorboard --logdir" in said
 
@@ -262,6 +264,31 @@ def test_the_leaderboard_tells_the_records(out: Path, records: list[TrialRecord]
         assert row["test"]["n"] == 2
         assert row["controls"].keys() == {"scratch", "linear_probe", "plain_kd"}
         assert {"params", "macs", "latency_ms"} <= row["cost"].keys()
+
+
+def test_tensorboard_and_the_report_agree_on_test_which_was_read_once_after_the_search(
+    out: Path, records: list[TrialRecord]
+) -> None:
+    (board,) = json.loads((out / "leaderboard.json").read_text())["tables"]
+    readings = board["test_readings"]
+    assert len(readings) == len({(each["role"], each["pair"], each["seed"]) for each in readings}) > 0
+    assert min(each["read"] for each in readings) >= max(each.ended for each in records if each.phase == "search")
+    by_id = {record.id: record for record in records}
+    for each in readings:
+        folder = trial_folder(by_id[each["id"]], TrialConfig.model_validate(by_id[each["id"]].config))
+        (events,) = event_files(out, folder)
+        values = [event.value for event in events.Scalars("test/top1")]
+        assert values == pytest.approx([each["top1"]] * len(values))
+
+
+def test_the_page_shows_what_finalists_left(out: Path, records: list[TrialRecord]) -> None:
+    shown = read_search(out).exhibits
+    finalists = [record.id for record in complete(records, phase="confirm")]
+    assert set(finalists) <= shown.keys()
+    assert shown[finalists[0]]["class_names"] == [str(digit) for digit in range(10)]
+    page = (out / "leaderboard.html").read_text()
+    assert "Confusion: glyph_cnn-lcnet_035" in page
+    assert "temperature.schedule" in page
 
 
 def test_the_leaderboard_can_be_made_again(out: Path, tmp_path: Path) -> None:

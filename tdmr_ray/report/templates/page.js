@@ -52,11 +52,12 @@ async function loadPlotly() {
 
 async function drawAll() {
   const plots = [...document.querySelectorAll(".plot")];
+  const displayModeBar = matchMedia("(hover: hover)").matches ? "hover" : false;
   try {
     await loadPlotly();
     for (const plot of plots) {
       const { data, layout } = JSON.parse(plot.querySelector("script").textContent);
-      await Plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false });
+      await Plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false, displayModeBar });
     }
     document.body.dataset.drawn = plots.length;
   } catch (error) {

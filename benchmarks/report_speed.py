@@ -1,0 +1,60 @@
+"""How long does a report take, how large does it get, and how much memory does it need?
+
+Run:    python benchmarks/report_speed.py
+Cost:   1 minute.
+Result: results/report_speed.json and .md.
+
+The whole report (all four files) of searches that were never run, with 1,000 and with 10,000 trials, each in a process
+of its own.
+"""
+
+import resource
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "report"))
+
+from benchmarks.results_file import FOLDER, write_results
+
+NAME = "report_speed"
+SIZES = (1000, 10_000)
+
+
+def measure(trials: int) -> tuple[float, float, float]:
+    """Seconds, peak memory in GB (imports and records included) and the page's MB."""
+    from made import made_search
+
+    from tdmr_ray.report.folder import compare
+    from tdmr_ray.report.write import write_reports
+
+    search = made_search(trials)
+    with tempfile.TemporaryDirectory() as folder:
+        started = perf_counter()
+        paths = write_reports(compare([search]), Path(folder))
+        seconds = perf_counter() - started
+        megabytes = paths["html"].stat().st_size / 1e6
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, megabytes
+
+
+def main() -> None:
+    """Measure; print and keep."""
+    lines = ["| trials | seconds | peak memory, GB | page, MB |", "|--:|--:|--:|--:|"]
+    figures = {}
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        for trials in SIZES:
+            seconds, gigabytes, megabytes = pool.submit(measure, trials).result()
+            lines.append(f"| {trials} | {seconds:.1f} | {gigabytes:.2f} | {megabytes:.1f} |")
+            figures |= {f"seconds_{trials}": seconds, f"gb_{trials}": gigabytes, f"page_mb_{trials}": megabytes}
+    text = "\n".join(lines) + "\n"
+    print(text)
+    (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")
+    print(write_results(NAME, figures))
+
+
+if __name__ == "__main__":
+    main()

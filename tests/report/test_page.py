@@ -1,0 +1,120 @@
+"""The page in a real browser: Debian's Chromium, without a screen and without a network."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made import HOSTILE, made_search
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tdmr_ray.report.folder import Search, compare
+from tdmr_ray.report.page import render_page
+
+MAX_BYTES = 5_000_000
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    if DRIVER is None:
+        pytest.skip("apt-get install chromium chromium-driver")
+    options = ChromeOptions()
+    profile = tmp_path_factory.mktemp("profile")
+    quiet = ("background-networking", "component-update", "sync", "quic", "gpu", "dev-shm-usage", "default-apps")
+    for argument in (
+        "headless=new",
+        "no-sandbox",
+        "no-first-run",
+        f"user-data-dir={profile}",
+        "proxy-server=127.0.0.1:9",
+    ):
+        options.add_argument(f"--{argument}")
+    options.add_argument("--enable-unsafe-swiftshader")  # draws WebGL without a GPU
+    for feature in quiet:
+        options.add_argument(f"--disable-{feature}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with Chrome(options=options, service=ChromeService(DRIVER)) as driver:
+        yield driver
+
+
+def opened(browser: Chrome, searches: list[Search], folder: Path, *, width: int = 1250) -> str:
+    """Show the page of some searches and wait until its plots are drawn; the page's text."""
+    text = render_page(compare(searches))
+    (folder / "page.html").write_text(text, encoding="utf-8")
+    browser.set_window_size(width, 900)
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    browser.get(f"file://{folder}/page.html")
+    WebDriverWait(browser, 60).until(lambda _: browser.execute_script("return document.body.dataset.drawn"))
+    return text
+
+
+def requests_of(browser: Chrome) -> list[str]:
+    """Addresses that were asked for since the page was opened."""
+    events: list[dict[str, Any]] = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    return [url for url in sent if not url.startswith(("data:", "blob:", "chrome"))]
+
+
+@pytest.mark.parametrize("names", [(), HOSTILE], ids=["plain names", "hostile names"])
+def test_all_is_drawn_without_an_error_and_nothing_is_asked_for(
+    names: tuple[str, ...], browser: Chrome, tmp_path: Path
+) -> None:
+    search = made_search(names=names, title=names[0]) if names else made_search()
+    text = opened(browser, [search], tmp_path)
+    assert [entry for entry in browser.get_log("browser") if entry["source"] != "rendering"] == []
+    assert requests_of(browser) == [f"file://{tmp_path}/page.html"]
+    plots = browser.find_elements(By.CSS_SELECTOR, ".plot")
+    assert len(plots) == len(browser.find_elements(By.CSS_SELECTOR, ".plot > .plot-container")) >= 9
+    assert browser.title == (names[0] if names else "made")
+    assert not browser.find_elements(By.CSS_SELECTOR, "b, img[src=x]")
+    assert len(text.encode()) < MAX_BYTES
+
+
+def column_of(browser: Chrome, name: str) -> list[str]:
+    """The visible cells under a head of the leaderboard."""
+    heads = [head.text for head in browser.find_elements(By.CSS_SELECTOR, ".board th")]
+    rows = browser.find_elements(By.CSS_SELECTOR, ".board tbody tr")
+    place = heads.index(name) + 1
+    return [row.find_element(By.CSS_SELECTOR, f"td:nth-child({place})").text for row in rows if row.is_displayed()]
+
+
+def test_the_leaderboard_is_sorted_and_filtered(browser: Chrome, tmp_path: Path) -> None:
+    opened(browser, [made_search()], tmp_path)
+    heads = {head.text: head for head in browser.find_elements(By.CSS_SELECTOR, ".board th")}
+    heads["latency ms"].click()
+    assert column_of(browser, "latency ms") == ["2.30", "2.30", "1.90", "1.90"]
+    heads["latency ms"].click()
+    assert column_of(browser, "latency ms") == ["1.90", "1.90", "2.30", "2.30"]
+    heads["foundation"].click()
+    assert column_of(browser, "foundation") == ["glyph_vit", "glyph_vit", "glyph_cnn", "glyph_cnn"]
+    heads["test %"].click()
+    shown = [float(re.split(" ", cell)[0]) for cell in column_of(browser, "test %")]
+    assert shown == sorted(shown, reverse=True)
+    field = browser.find_element(By.CSS_SELECTOR, "input[type=search]")
+    field.send_keys("vit LCNET")
+    assert column_of(browser, "target") == ["lcnet_050"]
+    field.send_keys(" nothing")
+    assert column_of(browser, "target") == []
+
+
+def test_on_a_phone_only_tables_and_plots_scroll(browser: Chrome, tmp_path: Path) -> None:
+    opened(browser, [made_search()], tmp_path, width=500)
+    width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+    assert width[0] <= width[1]
+
+
+def test_searches_on_other_images_have_a_section_of_their_own(browser: Chrome, tmp_path: Path) -> None:
+    one, two = made_search(title="one"), made_search(title="two")
+    two = Search("two", [record.model_copy(update={"data": "other"}) for record in two.records], two.costs)
+    opened(browser, [one, two], tmp_path)
+    assert [head.text for head in browser.find_elements(By.CSS_SELECTOR, "h1")] == ["one", "two"]
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".board")) == 2
