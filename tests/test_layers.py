@@ -26,7 +26,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 ALLOWED_OUTSIDE = {
     "errors": set(),
     "method": {"torch"},
-    "report": {"pandas", "jinja2", "markupsafe", "numpy", "scipy", "sklearn", "plotly", "pydantic", "rich"},
+    "report": {"pandas", "jinja2", "markupsafe", "numpy", "scipy", "sklearn", "plotly", "pydantic", "pyarrow", "rich"},
     "store": {"pyarrow"},
     "records": {"pydantic"},
 }
