@@ -20,8 +20,9 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.results_file import FOLDER, write_results
+from benchmarks.results_file import show_and_keep
 from tdmr_ray.data.task import load_task
+from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distil import Distillation
 from tdmr_ray.training.program import Program, load_program, make_program, save_program
@@ -70,7 +71,7 @@ def main(threads: Annotated[int, typer.Option(min=1)] = 1) -> None:
     """Measure at each size; print and keep."""
     torch.set_num_threads(threads)
     lines = ["| images, px | supervised epoch, s | from signals, s | ratio |", "|--:|--:|--:|--:|"]
-    figures = {}
+    figures: dict[str, float | Estimate] = {}
     for image_px, (num_images, epochs) in SIZES_PX.items():
         config = config_for(image_px, num_images)
         with tempfile.TemporaryDirectory() as folder:
@@ -79,10 +80,7 @@ def main(threads: Annotated[int, typer.Option(min=1)] = 1) -> None:
         suffix = "" if image_px == min(SIZES_PX) else f"_{image_px}px"
         figures[f"epoch_ratio_to_supervised{suffix}"] = taught / plain
         lines.append(f"| {image_px} | {plain:.2f} | {taught:.2f} | {taught / plain:.3f} |")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")
-    print(write_results(NAME, figures))
+    show_and_keep(NAME, lines, figures)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.results_file import FOLDER, write_results
+from benchmarks.results_file import show_and_keep
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.runner.asha import PairAsha, Rungs
@@ -162,10 +162,7 @@ def main(trials: Annotated[int, typer.Option(min=2 * WINDOW)] = MARKS[-1]) -> No
             if pairs == "ten":
                 figures["trials_per_hour"] = 3600 * (len(wall_s) - 1) / (wall_s[-1] - wall_s[0])
                 figures["time_ratio_5000_to_100"] = ms_at(min(5000, trials), cpu_s) / ms_at(100, cpu_s)
-    text = "\n".join(lines) + "\n"
-    print(text)
-    (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")
-    print(write_results(NAME, figures))
+    show_and_keep(NAME, lines, figures)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from time import perf_counter
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "report"))
 
-from benchmarks.results_file import FOLDER, write_results
+from benchmarks.results_file import show_and_keep
+from tdmr_ray.report.statistics import Estimate
 
 NAME = "report_speed"
 SIZES = (1000, 10_000)
@@ -44,16 +45,13 @@ def measure(trials: int) -> tuple[float, float, float]:
 def main() -> None:
     """Measure; print and keep."""
     lines = ["| trials | seconds | peak memory, GB | page, MB |", "|--:|--:|--:|--:|"]
-    figures = {}
+    figures: dict[str, float | Estimate] = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         for trials in SIZES:
             seconds, gigabytes, megabytes = pool.submit(measure, trials).result()
             lines.append(f"| {trials} | {seconds:.1f} | {gigabytes:.2f} | {megabytes:.1f} |")
             figures |= {f"seconds_{trials}": seconds, f"gb_{trials}": gigabytes, f"page_mb_{trials}": megabytes}
-    text = "\n".join(lines) + "\n"
-    print(text)
-    (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")
-    print(write_results(NAME, figures))
+    show_and_keep(NAME, lines, figures)
 
 
 if __name__ == "__main__":

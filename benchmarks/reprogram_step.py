@@ -21,9 +21,10 @@ import typer
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.local_hub import make_hub
-from benchmarks.results_file import FOLDER, write_results
+from benchmarks.results_file import show_and_keep
 from tdmr_ray.data.task import Task, load_task
 from tdmr_ray.models import Foundation, load_foundation
+from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.reprogram import fit_teacher
@@ -55,7 +56,7 @@ def main(threads: Annotated[int, typer.Option(min=1)] = 1) -> None:
     """Measure floor and reprogramming in turn; print and keep."""
     torch.set_num_threads(threads)
     lines = ["| foundation | floor, images/s | reprogramming, images/s | fraction |", "|---|--:|--:|--:|"]
-    figures = {}
+    figures: dict[str, float | Estimate] = {}
     with tempfile.TemporaryDirectory() as folder:
         make_hub(Path(folder), (BIG,))
         for name, (shots, prompt_px) in FOUNDATIONS.items():
@@ -77,10 +78,7 @@ def main(threads: Annotated[int, typer.Option(min=1)] = 1) -> None:
             floor, speed = (median(values) for values in zip(*pairs, strict=True))
             figures[f"fraction_of_floor{'' if name == BIG else '_' + name}"] = median(own / of for of, own in pairs)
             lines.append(f"| {name} | {floor:.1f} | {speed:.1f} | {speed / floor:.3f} |")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")
-    print(write_results(NAME, figures))
+    show_and_keep(NAME, lines, figures)
 
 
 if __name__ == "__main__":

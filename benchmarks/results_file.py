@@ -30,6 +30,15 @@ def write_results(name: str, figures: dict[str, float | Estimate], folder: Path 
     return path
 
 
+def show_and_keep(name: str, lines: list[str], figures: dict[str, float | Estimate]) -> None:
+    """Print a benchmark's table; keep it as `results/NAME.md` beside its figures."""
+    text = "\n".join(lines) + "\n"
+    print(text)
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / f"{name}.md").write_text(text, encoding="utf-8")
+    print(write_results(name, figures))
+
+
 def _plain(value: float | Estimate) -> Any:
     if not isinstance(value, Estimate):
         return round(value, 4)

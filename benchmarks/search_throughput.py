@@ -40,10 +40,11 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.local_hub import make_hub
-from benchmarks.results_file import FOLDER, write_results
+from benchmarks.results_file import show_and_keep
 from tdmr_ray.data.task import load_task
 from tdmr_ray.models.embedded import EMBEDDED
 from tdmr_ray.records import TrialRecord
+from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.runner.cluster import num_slots, ray_session
 from tdmr_ray.runner.events import Listener
 from tdmr_ray.runner.folders import Folders
@@ -267,17 +268,14 @@ def report(seconds: dict[str, float], scores: dict[str, Scores]) -> None:
     """Print and keep."""
     lines = ["| way | seconds | mean accuracy on val, % |", "|---|--:|--:|"]
     lines += [f"| {name} | {took:.0f} | {100 * mean(scores[name].values()):.1f} |" for name, took in seconds.items()]
-    figures = {
+    figures: dict[str, float | Estimate] = {
         "speedup_over_tutorial_cold": seconds["tutorial"] / seconds["cold"],
         "speedup_over_tutorial_warm": seconds["tutorial"] / seconds["warm"],
         "speedup_over_sequential_cold": seconds["sequential"] / seconds["cold"],
         "largest_accuracy_gap": largest_gap(scores),
         **{f"seconds_{name}": took for name, took in seconds.items()},
     }
-    text = "\n".join(lines) + "\n"
-    print(text)
-    (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")
-    print(write_results(NAME, figures))
+    show_and_keep(NAME, lines, figures)
 
 
 if __name__ == "__main__":

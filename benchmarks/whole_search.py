@@ -19,7 +19,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.results_file import FOLDER, write_results
+from benchmarks.results_file import show_and_keep
+from tdmr_ray.report.statistics import Estimate
 
 NAME = "whole_search"
 ROOT = Path(__file__).parents[1]
@@ -62,15 +63,12 @@ def main() -> None:
     }
     lines = ["| search | seconds | peak memory, GB |", "|---|--:|--:|"]
     lines += [f"| {name} | {seconds:.0f} | {gigabytes:.2f} |" for name, (seconds, gigabytes) in runs.items()]
-    figures = {
+    figures: dict[str, float | Estimate] = {
         "seconds": runs["whole"][0],
         "peak_gb": runs["whole"][1],
         "gb_for_another_trial": runs["two at a time"][1] - runs["one at a time"][1],
     }
-    text = "\n".join(lines) + "\n"
-    print(text)
-    (FOLDER / f"{NAME}.md").write_text(text, encoding="utf-8")
-    print(write_results(NAME, figures))
+    show_and_keep(NAME, lines, figures)
 
 
 if __name__ == "__main__":
