@@ -281,7 +281,7 @@ def timeline(winners: Iterable[TrialRecord]) -> go.Figure | None:
                 x=list(range(1, epochs + 1)),
                 y=heights,
                 mode="lines+markers",
-                name=f"{_short(record.pair.name)}: {temperature.schedule}, {stages} stages",
+                name=f"{_short(record.pair.name)}: {temperature.schedule}, {stages} stage{'s' * (stages > 1)}",
                 line={"color": colour},
                 marker={"color": colour, "size": [11 if epoch in begins else 0 for epoch in range(epochs)]},
             )

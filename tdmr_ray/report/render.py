@@ -108,8 +108,13 @@ def sentence(board: Leaderboard) -> str:
     if "latency_ms" in row.cost:
         reasons.append(f"{milliseconds(row.cost['latency_ms'])} ms")
     if scratch is not None:
-        reasons.append(f"{points(scratch.gain)} points over the same target without a teacher")
+        chance = " (chance is not ruled out)" if _may_be_zero(scratch.gain) else ""
+        reasons.append(f"{points(scratch.gain)} points over the same target without a teacher{chance}")
     return f"Ship {row.name}: {', '.join(reasons)}."
+
+
+def _may_be_zero(gain: Estimate | None) -> bool:
+    return gain is None or gain.low is None or gain.high is None or gain.low <= 0 <= gain.high
 
 
 def _rank(board: Leaderboard, row: Row) -> str:
