@@ -207,7 +207,7 @@ COMMANDS = [
     (SEARCH, ["--space", "good.yaml", "--trials", "0"], "greater than 0"),
     (TRAIN, [], "needs either --space FILE or --record FILE:ID"),
     (TRAIN, ["--record", "used/records.jsonl:nothing"], "no trial 'nothing'"),
-    (BOARD, ["fresh"], "holds no trials"),
+    (BOARD, ["fresh"], "holds no records.jsonl"),
     (PREDICT, ["fresh", "image.png"], "holds no target"),
 ]
 

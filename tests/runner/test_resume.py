@@ -88,7 +88,7 @@ def what_counts(ledger: Path) -> list[dict[str, Any]]:
     return rows
 
 
-@pytest.mark.parametrize(("num_kills", "trials"), [(3, 4), pytest.param(20, 14, marks=pytest.mark.stress)])
+@pytest.mark.parametrize(("num_kills", "trials"), [(2, 4), pytest.param(20, 14, marks=pytest.mark.stress)])
 def test_killed_at_random_moments_and_resumed_it_gives_the_same_records(
     num_kills: int, trials: int, tmp_path: Path
 ) -> None:
@@ -115,11 +115,11 @@ def test_killed_at_random_moments_and_resumed_it_gives_the_same_records(
     searched = [record for record in Ledger(ledger).read() if record.phase == "search"]
     assert len(searched) == trials
     assert what_counts(ledger) == what_counts(tmp_path / "whole/records.jsonl")
-    boards = [json.loads((tmp_path / name / "leaderboard.json").read_text()) for name in ("whole", "killed")]
-    for key in ("sentence", "trials"):
-        assert boards[0][key] == boards[1][key]
+    published = [json.loads((tmp_path / name / "leaderboard.json").read_text()) for name in ("whole", "killed")]
+    boards = [each["tables"][0] for each in published]
+    assert boards[0]["trials"] == boards[1]["trials"]
     figures = ("foundation", "target", "val", "test", "controls", "values", "num_trials")
-    rows = [[{name: row[name] for name in figures} for row in board["tables"][0]["rows"]] for board in boards]
+    rows = [[{name: row[name] for name in figures} for row in board["rows"]] for board in boards]
     assert rows[0] == rows[1]
 
 

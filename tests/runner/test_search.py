@@ -323,6 +323,7 @@ def test_the_winner_can_be_exported_and_is_measured_again(out: Path) -> None:
 
 def test_two_runs_with_one_seed_and_one_trial_at_a_time_give_the_same_records(place: Path, tmp_path: Path) -> None:
     pins = ["--set", "resources.concurrent=1", "--set", "confirm.seeds=[0]", "--trials", 4, "--seed", 0]
+    pins += ["--set", "confirm.controls=[linear_probe]"]
     found = []
     for name in ("one", "two"):
         out = tmp_path / name
