@@ -127,7 +127,7 @@ def measure(trials: int, pairs: str) -> tuple[list[float], list[float], list[int
         board = TensorBoardLog(folders.tensorboard, store, "val/top1")
         slots = num_slots(space.resources)
         run_jobs(
-            TeachersFirst(studies, lambda job: key_of_program(job.config), store.has, slots=slots),
+            TeachersFirst(studies, key_of_program, store.has, slots=slots),
             resources=space.resources,
             store=store,
             folders=folders,

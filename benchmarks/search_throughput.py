@@ -192,7 +192,7 @@ def ours(jobs: list[tuple[Job, int]], store: Path) -> Scores:
     slots, started = num_slots(resources), perf_counter()
     source = TeachersFirst(
         Queue([job for job, _ in jobs]),
-        lambda job: key_of_program(job.config),
+        key_of_program,
         programs.has,
         slots=slots,
     )

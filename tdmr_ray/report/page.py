@@ -39,7 +39,6 @@ class Gallery:
     """What the best finalist of a pair left to be seen."""
 
     title: str
-    class_names: list[str]
     prompt: str
     disagreements: list[dict[str, Any]]
 
@@ -158,7 +157,7 @@ def _matrices(record: TrialRecord, shown: dict[str, Any]) -> Iterable[Plot]:
 
 
 def _gallery(record: TrialRecord, shown: dict[str, Any]) -> Gallery:
-    return Gallery(record.pair.name, shown["class_names"], shown["prompt"], shown["disagreements"])
+    return Gallery(record.pair.name, shown["prompt"], shown["disagreements"])
 
 
 def _json(figure: go.Figure) -> Markup:

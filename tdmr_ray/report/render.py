@@ -146,8 +146,6 @@ def cautions(board: Leaderboard) -> list[str]:
     return found
 
 
-NAME_COLUMNS = ["foundation", "target"]
-COST_COLUMNS = ["params", "MACs", "latency ms", "p95 ms", "Pareto", "trials", "search s", "teacher val %"]
 NOTES = (
     "Rows are ranked by val; test was read once for each finalist and seed, after the search. "
     "± is the standard deviation between seeds; [ ] is a 95 % t interval of the difference paired by seed; "

@@ -170,7 +170,6 @@ class JobEvents(tune.Callback):
 
     def _end(self, job: Job, trial: Trial, state: State, error: str = "") -> None:
         record = self._record(job, trial, trial.last_result or {}, state, error)
-        record = record.model_copy(update={"ended": datetime.now(UTC).isoformat(timespec="seconds")})
         self.curves.pop(trial.trial_id, None)
         self.searcher.source.tell(job, record)
         for listener in self._listeners(job):
@@ -192,6 +191,7 @@ class JobEvents(tune.Callback):
                 "teacher_reused": result.get("teacher_reused", False),
                 "teacher_seconds": round(result.get("teacher_seconds", 0.0), 3),
                 "seconds": round(result.get("seconds", 0.0), 3),
+                "ended": "" if state == "running" else datetime.now(UTC).isoformat(timespec="seconds"),
                 "cpu_hours": hours * self.resources.cpu,
                 "gpu_hours": hours * self.resources.gpu_share,
                 "threads": result.get("threads", 1),

@@ -22,7 +22,7 @@ class Job:
         pair: Whose it is.
         config: What is done.
         values: The searched parameters, as Optuna drew them.
-        program: Key of its teacher; '' if none takes part.
+        program: Key of its teacher; '' if none takes part, or as long as nobody asked for it.
         only_teacher: Whether all that is to be done is to make its teacher; it has no record.
     """
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.runner.jobs import Job, Source
+from tdmr_ray.training.config import TrialConfig
 
 MAX_AHEAD = 8
 
@@ -20,7 +21,7 @@ class TeachersFirst:
 
     Args:
         source: Of the jobs.
-        key_of: The key of a job's program, '' if it needs none.
+        key_of: The key of the program that a configuration needs, '' if it needs none.
         has: Whether a program is in the store.
         slots: Jobs at the same time.
         afterwards: The jobs that come after this source's, as far as they can be told; asked once, at its end.
@@ -29,7 +30,7 @@ class TeachersFirst:
     def __init__(
         self,
         source: Source,
-        key_of: Callable[[Job], str],
+        key_of: Callable[[TrialConfig], str],
         has: Callable[[str], bool],
         *,
         slots: int,
@@ -68,7 +69,7 @@ class TeachersFirst:
             self.source.tell(job, record)
 
     def _with_key(self, job: Job) -> Job:
-        return replace(job, program=self.key_of(job))
+        return replace(job, program=self.key_of(job.config))
 
     def _take(self) -> Job:
         patient = [job for job in self._drawn if self._passed_over.get(job.id, 0) >= self.ahead]
@@ -90,7 +91,5 @@ class TeachersFirst:
         if self._teachers is None:
             needed = [self._with_key(job) for job in self.afterwards()]
             missing = {job.program: job for job in needed if self._wait(job) == 1}
-            self._teachers = [
-                replace(job, id=f"teacher-{key}", phase="confirm", only_teacher=True) for key, job in missing.items()
-            ]
+            self._teachers = [replace(job, id=f"teacher-{key}", only_teacher=True) for key, job in missing.items()]
         return self._teachers.pop(0) if self._teachers else None

@@ -27,9 +27,9 @@ def with_gpu_share(space: Space) -> Space:
     return space.model_copy(update={"resources": resources})
 
 
-def gpu_share(taken_bytes: int, total_bytes: int) -> float:
-    """1 / k, so that k trials fit beside one another; 1 if only one does."""
-    fit = int(total_bytes / (SPARE * taken_bytes))
+def gpu_share(taken: int, total: int) -> float:
+    """1 / k, so that k trials of `taken` bytes fit into `total` beside one another; 1 if only one does."""
+    fit = int(total / (SPARE * taken))
     return 1 / min(max(1, fit), MAX_SHARED)
 
 

@@ -31,12 +31,13 @@ class SharedStore:
 
     Attributes:
         waited_s: How long others kept it waiting, all in all.
+        kept: Holds of what stays in use for as long as this process lives.
     """
 
     def __init__(self, store: Store, leases: Leases) -> None:
         self.store, self.leases = store, leases
         self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.waited_s = 0.0
+        self.waited_s, self.kept = 0.0, ExitStack()
 
     def obtain(self, key: str, write: Callable[[Path], None]) -> tuple[Path, bool]:
         """The folder with this key, and whether it was there already (or another process made it meanwhile)."""
@@ -56,11 +57,10 @@ class SharedStore:
 
 
 class StoredFoundry:
-    """Takes programs out of a store and puts new ones in; what it gave last is held until `close`.
+    """Takes programs out of a store and puts new ones in; what it gave last is held until `expect`.
 
     Args:
         shared: The store.
-        key: Of all programs that it will be asked for, where that is known; else it is worked out.
 
     Attributes:
         key: Of the last program.
@@ -68,15 +68,15 @@ class StoredFoundry:
         seconds: That the last program took to make, whoever made it.
     """
 
-    def __init__(self, shared: SharedStore, key: str = "") -> None:
-        self.shared, self.given_key = shared, key
-        self.key, self.reused, self.seconds = "", False, 0.0
+    def __init__(self, shared: SharedStore) -> None:
+        self.shared = shared
         self._held = ExitStack()
+        self.expect()
 
     def __call__(self, config: TrialConfig, task: Task) -> Program:
         """The program of a trial, made if it is not there."""
-        self.close()
-        self.key = self.given_key or program_key(config, task.fingerprint)
+        self._held.close()
+        self.key = self._expected or program_key(config, task.fingerprint)
         self._held.enter_context(self.shared.store.held(self.key))
         folder, self.reused = self.shared.obtain(
             self.key, lambda draft: save_program(make_program(config, task), draft)
@@ -85,9 +85,10 @@ class StoredFoundry:
         self.seconds = program.seconds
         return program
 
-    def close(self) -> None:
-        """Let go of the last program."""
+    def expect(self, key: str = "") -> None:
+        """Let go of the last program; the next has this key, or '' if it is to be worked out."""
         self._held.close()
+        self._expected, self.key, self.reused, self.seconds = key, "", False, 0.0
 
 
 def key_of_program(config: TrialConfig) -> str:
@@ -114,5 +115,6 @@ def resident_task(config: TrialConfig, shared: SharedStore | None = None) -> Tas
 
 
 def _shared_task(config: TrialConfig, key: str, shared: SharedStore) -> Task:
+    shared.kept.enter_context(shared.store.held(key))
     folder, _ = shared.obtain(key, lambda draft: save_task(load_task(config.data), draft))
     return open_task(folder)

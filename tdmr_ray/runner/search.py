@@ -171,7 +171,7 @@ class Search:
         run_jobs(
             TeachersFirst(
                 source,
-                lambda job: key_of_program(job.config),
+                key_of_program,
                 self.store.has,
                 slots=slots,
                 afterwards=afterwards,

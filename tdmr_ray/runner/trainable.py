@@ -51,8 +51,7 @@ class TrialActor(tune.Trainable):
         self.num_trials += 1
         self.job = new_config
         self.run: Run | None = None
-        self.foundry.close()
-        self.foundry = StoredFoundry(self.shared, new_config["program"])
+        self.foundry.expect(new_config["program"])
         self.seconds = 0.0
         self.history: list[Metrics] = []
         self.notes: list[str] = []
@@ -79,7 +78,7 @@ class TrialActor(tune.Trainable):
     def cleanup(self) -> None:
         """Called by Tune when the process ends."""
         self.run = None
-        self.foundry.close()
+        self.foundry.expect()
 
     def _epoch(self) -> dict[str, Any]:
         config = TrialConfig.model_validate(self.job["config"])

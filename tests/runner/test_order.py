@@ -10,13 +10,14 @@ from tdmr_ray.training.config import TrialConfig
 
 
 def job(name: str, program: str) -> Job:
-    """A job whose `values` say which program it needs."""
-    made = build_job(TrialConfig().with_values({"target.name": name}), phase="search", values={"program": program})
+    """A job whose foundation stands for the program that it needs."""
+    config = TrialConfig().with_values({"target.name": name, "foundation.name": program})
+    made = build_job(config, phase="search")
     return Job(name, made.phase, made.role, made.pair, made.config, made.values)
 
 
-def key_of(wanted: Job) -> str:
-    return str(wanted.values["program"])
+def key_of(config: TrialConfig) -> str:
+    return config.foundation.name
 
 
 def record_of(ended: Job) -> TrialRecord:

@@ -57,7 +57,7 @@ def test_a_program_is_held_until_the_next_one(tmp_path: Path, tiny_config: Trial
         foundry(config, tiny_task)
         (mark,) = (tmp_path / HOLDS).iterdir()
         assert mark.name.startswith(foundry.key)
-    foundry.close()
+    foundry.expect()
     assert list((tmp_path / HOLDS).iterdir()) == []
 
 
@@ -139,6 +139,7 @@ def test_all_trials_of_a_machine_open_the_same_files(tmp_path: Path, monkeypatch
     shared = SharedStore(Store(tmp_path), LeaseTable())
     task = resident_task(config, shared)
     assert shared.store.has(task_key(config.data))
+    assert [mark.name.split(".")[0] for mark in (tmp_path / HOLDS).iterdir()] == [task_key(config.data)]
     assert resident_task(config, shared) is task
     assert len(task.train) == 30
     monkeypatch.setattr(programs, "_tasks", {})
