@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -118,6 +119,8 @@ def test_killed_at_random_moments_and_resumed_it_gives_the_same_records(
     published = [json.loads((tmp_path / name / "leaderboard.json").read_text()) for name in ("whole", "killed")]
     boards = [each["tables"][0] for each in published]
     assert boards[0]["trials"] == boards[1]["trials"]
+    without_latency = [re.sub(r"[\d.]+ ms", "", board["sentence"]) for board in boards]
+    assert without_latency[0] == without_latency[1]
     figures = ("foundation", "target", "val", "test", "controls", "values", "num_trials")
     rows = [[{name: row[name] for name in figures} for row in board["rows"]] for board in boards]
     assert rows[0] == rows[1]

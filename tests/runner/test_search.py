@@ -58,11 +58,12 @@ def records(out: Path) -> list[TrialRecord]:
     return Ledger(out / "records.jsonl").read()
 
 
-def test_one_line_says_what_will_happen_and_the_end_where_the_files_lie(said: str) -> None:
+def test_one_line_says_what_will_happen_and_the_end_where_the_files_lie(said: str, out: Path) -> None:
     first = said.splitlines()[0]
     assert "2 pairs, 6 trials of up to 3 epochs" in first
     assert re.search(r"about \d+:\d\d:\d\d$", first)
-    assert "% on test" in said
+    (board,) = json.loads((out / "leaderboard.json").read_text())["tables"]
+    assert board["sentence"] in said
     assert "leaderboard.html" in said
     assert "tensorboard --logdir" in said
 
