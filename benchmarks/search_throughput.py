@@ -35,7 +35,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from ray.tune.experiment import Trial
 from ray.tune.integration.ray_train import TuneReportCallback
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -46,7 +46,7 @@ from tdmr_ray.models.embedded import EMBEDDED
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.runner.cluster import num_slots, ray_session
-from tdmr_ray.runner.events import Listener
+from tdmr_ray.runner.events import AsTheyCome, Listener
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Job, Queue, build_job
 from tdmr_ray.runner.loop import run_jobs
@@ -157,7 +157,7 @@ def tuned(jobs: list[tuple[Job, int]], cores: int) -> Scores:
         return {result.config["row"]["id"]: result.metrics[OBJECTIVE] for result in results}
 
 
-class StopAfter(FIFOScheduler):
+class StopAfter(AsTheyCome):
     """Ends each trial after its last epoch."""
 
     def __init__(self, stops: dict[str, int]) -> None:

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 from tdmr_ray.pareto import front_numbers
 from tdmr_ray.records import TrialRecord
+from tdmr_ray.runner.events import AsTheyCome
 
 REDUCTION = 3
 GRACE_EPOCHS = 8
@@ -80,7 +81,7 @@ class Rungs:
         return known
 
 
-class PairAsha(FIFOScheduler):
+class PairAsha(AsTheyCome):
     """Asks `Rungs` after each epoch of a search trial."""
 
     def __init__(self, rungs: Rungs, objective: str) -> None:
@@ -93,8 +94,3 @@ class PairAsha(FIFOScheduler):
         if score is None or self.rungs.goes_on(result["pair"], result["id"], int(result["epoch"]), float(score)):
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)
-
-    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """One that waits, among those that live; Tune's own looks at all trials that ever were."""
-        live = tune_controller.get_live_trials()
-        return next((trial for trial in live if trial.status == Trial.PENDING), None)

@@ -3,11 +3,13 @@
 import importlib.metadata
 from collections import deque
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import ray.exceptions
-from ray import tune
+from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from tdmr_ray.records import State, TrialRecord
@@ -95,6 +97,22 @@ class JobSearcher(Searcher):
         """Nothing: the ledger is the truth, Tune's snapshot is not."""
 
 
+class AsTheyCome(FIFOScheduler):
+    """Every trial runs to its end, in an actor that is free or else in a new one.
+
+    Tune's own gives an actor that becomes free to the trial that already waits for a new one, which is then thrown
+    away: of trials that are shorter than the start of an actor, only one at a time would ever run.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """None: Tune starts those that wait in their order, and no actor is taken away from them."""
+        return None
+
+
+class WornOut(Exception):
+    """An actor has run as many trials as it may; the trial that it was to begin goes to another."""
+
+
 class JobEvents(tune.Callback):
     """Turns what Tune tells into records, and tells the source and the listeners.
 
@@ -157,16 +175,24 @@ class JobEvents(tune.Callback):
         if hung:
             self._end(job, trial, "failed", f"an epoch took longer than {self.resources.trial_timeout:g} s: {hung}")
             return
-        reason, may_go_on = why_it_died(trial)
+        cause = cause_of_death(trial)
+        if isinstance(cause, WornOut):
+            self._again(job, trial)
+            return
+        reason, may_go_on = why_it_died(cause)
         if not may_go_on or count == MAX_RESTARTS:
             again = f" ({count + 1} times)" if count else ""
             self._end(job, trial, "failed", f"the trial's process died{again}: {reason}")
             return
         self.restarts[job.id] = count + 1
-        self.curves.pop(trial.trial_id)
-        self.searcher.lost.append(job)
+        self._again(job, trial)
         for listener in self._listeners(job):
             listener.lost(job, reason)
+
+    def _again(self, job: Job, trial: Trial) -> None:
+        """Another process begins with the job."""
+        self.curves.pop(trial.trial_id)
+        self.searcher.lost.append(job)
 
     def _end(self, job: Job, trial: Trial, state: State, error: str = "") -> None:
         record = self._record(job, trial, trial.last_result or {}, state, error)
@@ -221,9 +247,17 @@ def blank_record(job: Job) -> TrialRecord:
     )
 
 
-def why_it_died(trial: Trial) -> tuple[str, bool]:
+def cause_of_death(trial: Trial) -> Exception | None:
+    """What a trial's process raised, or Ray's word for why it is gone; Tune's own getter looks where it is not yet."""
+    path = trial.pickled_error_file
+    if not path or not Path(path).exists():
+        return None
+    error: Exception = cloudpickle.loads(Path(path).read_bytes())
+    return error.as_instanceof_cause() if isinstance(error, ray.exceptions.RayTaskError) else error
+
+
+def why_it_died(cause: Exception | None) -> tuple[str, bool]:
     """The reason in a line, and whether another process may go on: not where memory was too small."""
-    cause = trial.get_pickled_error()
-    lines = str(cause or trial.get_error() or "").strip().splitlines() or ["it was killed, or its machine went away"]
+    lines = str(cause or "").strip().splitlines() or ["it was killed, or its machine went away"]
     out_of_memory = isinstance(cause, MemoryError | ray.exceptions.OutOfMemoryError) or "OutOfMemory" in lines[-1]
     return lines[-1], not (out_of_memory or "MemoryError" in lines[-1])

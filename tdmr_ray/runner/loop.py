@@ -1,5 +1,6 @@
 """One Tune run over a source of jobs, in reused actors."""
 
+import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -9,16 +10,19 @@ from typing import Any, Protocol
 
 from ray import tune
 from ray.tune.error import TuneError
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 from tdmr_ray.errors import SearchStopped
 from tdmr_ray.runner.cluster import RayWatch, num_slots
-from tdmr_ray.runner.events import Ending, JobEvents, JobSearcher, Listener
+from tdmr_ray.runner.events import AsTheyCome, Ending, JobEvents, JobSearcher, Listener
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Source
 from tdmr_ray.runner.trainable import TrialActor
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
+
+STARTING = "TUNE_MAX_PENDING_TRIALS_PG"
+"""How many actors Tune starts at the same time; by itself it would start one after the other."""
 
 
 class Interrupt:
@@ -124,7 +128,9 @@ def run_jobs(
         "threads": resources.cpu,
         "timeout_s": resources.trial_timeout,
     }
-    searcher = JobSearcher(source, place, folders, num_slots(resources))
+    slots = num_slots(resources)
+    os.environ[STARTING] = str(slots)
+    searcher = JobSearcher(source, place, folders, slots)
     ray_watch = RayWatch()
     events = JobEvents(searcher, resources, listeners, objective)
     with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch, _own_errors():
@@ -132,7 +138,7 @@ def run_jobs(
             trainable,
             name="trials",
             search_alg=searcher,
-            scheduler=scheduler or FIFOScheduler(),
+            scheduler=scheduler or AsTheyCome(),
             num_samples=-1,
             resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu_share},
             reuse_actors=True,

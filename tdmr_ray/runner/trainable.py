@@ -11,6 +11,7 @@ from ray import tune
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
+from tdmr_ray.runner.events import WornOut
 from tdmr_ray.runner.hang import ended_after
 from tdmr_ray.runner.leases import cluster_leases
 from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
@@ -47,8 +48,14 @@ class TrialActor(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Called by Tune before each further trial; False asks for a fresh process."""
+        """Called by Tune before each further trial.
+
+        Raises:
+            WornOut: If it is one too many. To return False, which is Tune's word for it, would lose the trial.
+        """
         self.num_trials += 1
+        if self.num_trials > MAX_TRIALS_PER_ACTOR:
+            raise WornOut(f"{MAX_TRIALS_PER_ACTOR} trials are enough for one process")
         self.job = new_config
         self.run: Run | None = None
         self.foundry.expect(new_config["program"])
@@ -56,7 +63,7 @@ class TrialActor(tune.Trainable):
         self.history: list[Metrics] = []
         self.notes: list[str] = []
         torch.set_num_threads(new_config["threads"])
-        return self.num_trials <= MAX_TRIALS_PER_ACTOR
+        return True
 
     def step(self) -> dict[str, Any]:
         """One epoch. A trial that throws ends with its reason, and the process stays for the next one.

@@ -3,13 +3,10 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pytest
 import ray.exceptions
-from ray.tune.experiment import Trial
 from searching import command, run, write_space
 from test_studies import build, record_of
 
@@ -21,35 +18,20 @@ from tdmr_ray.runner.search import LedgerWriter
 from tdmr_ray.runner.studies import PairStudies
 
 
-@dataclass
-class DeadTrial:
-    """What Tune knows of a trial whose process died."""
-
-    cause: Exception | None
-    text: str | None = None
-
-    def get_pickled_error(self) -> Exception | None:
-        return self.cause
-
-    def get_error(self) -> str | None:
-        return self.text
-
-
 @pytest.mark.parametrize(
-    ("trial", "reason", "may_go_on"),
+    ("cause", "reason", "may_go_on"),
     [
-        (DeadTrial(None), "it was killed, or its machine went away", True),
-        (DeadTrial(RuntimeError("first\nthe actor died")), "the actor died", True),
-        (DeadTrial(None, "Traceback\nConnectionError: gone"), "ConnectionError: gone", True),
-        (DeadTrial(MemoryError("too much")), "too much", False),
-        (DeadTrial(ray.exceptions.OutOfMemoryError("the node is full")), "the node is full", False),
-        (DeadTrial(None, "Traceback\ntorch.OutOfMemoryError: 2 GiB"), "torch.OutOfMemoryError: 2 GiB", False),
+        (None, "it was killed, or its machine went away", True),
+        (RuntimeError("first\nthe actor died"), "the actor died", True),
+        (MemoryError("too much"), "too much", False),
+        (ray.exceptions.OutOfMemoryError("the node is full"), "the node is full", False),
+        (RuntimeError("Traceback\ntorch.OutOfMemoryError: 2 GiB"), "torch.OutOfMemoryError: 2 GiB", False),
     ],
 )
 def test_a_trial_whose_process_died_goes_on_unless_its_memory_was_too_small(
-    trial: DeadTrial, reason: str, may_go_on: bool
+    cause: Exception | None, reason: str, may_go_on: bool
 ) -> None:
-    assert why_it_died(cast("Trial", trial)) == (reason, may_go_on)
+    assert why_it_died(cause) == (reason, may_go_on)
 
 
 def test_a_trial_that_is_lost_and_started_again_keeps_what_its_last_rung_wrote(tmp_path: Path) -> None:

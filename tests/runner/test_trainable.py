@@ -8,6 +8,7 @@ from conftest import without_times
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.runner import trainable
+from tdmr_ray.runner.events import WornOut
 from tdmr_ray.runner.trainable import MAX_TRIALS_PER_ACTOR, TrialActor
 from tdmr_ray.training.config import TrialConfig
 
@@ -74,8 +75,10 @@ def test_an_actor_without_memory_is_not_trusted_any_more(actor: TrialActor, monk
 
 
 def test_an_actor_is_replaced_after_many_trials(actor: TrialActor, tmp_path: Path) -> None:
-    answers = [actor.reset_config(place(tmp_path)) for _ in range(MAX_TRIALS_PER_ACTOR)]
-    assert answers == [True] * (MAX_TRIALS_PER_ACTOR - 1) + [False]
+    for _ in range(MAX_TRIALS_PER_ACTOR - 1):
+        assert actor.reset_config(place(tmp_path))
+    with pytest.raises(WornOut, match="are enough"):
+        actor.reset_config(place(tmp_path))
 
 
 def test_only_a_finalist_reads_test_and_keeps_its_weights(tmp_path: Path) -> None:

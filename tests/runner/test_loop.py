@@ -1,0 +1,110 @@
+"""What Tune's actors do with many short trials, with a real Ray and trials without work."""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray import tune
+
+from tdmr_ray.records import TrialRecord
+from tdmr_ray.runner.cluster import ray_session
+from tdmr_ray.runner.events import Listener, WornOut
+from tdmr_ray.runner.folders import Folders
+from tdmr_ray.runner.jobs import Job, Queue, build_job
+from tdmr_ray.runner.loop import run_jobs
+from tdmr_ray.space import Resources
+from tdmr_ray.store import Store
+from tdmr_ray.training.config import TrialConfig
+
+pytestmark = pytest.mark.slow
+STARTS_S, LASTS_S, MOST_TRIALS = 1.0, 0.05, 4
+
+
+class QuickTrial(tune.Trainable):
+    """Starts slowly, ends quickly, and does only a few trials."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Tune's word for a fresh process."""
+        time.sleep(STARTS_S)
+        self.count = 0
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Tune's word for a further trial."""
+        self.job, self.count = new_config, self.count + 1
+        if self.count > MOST_TRIALS:
+            raise WornOut("enough")
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """The only epoch; some trials fill the memory."""
+        time.sleep(LASTS_S)
+        if self.job["config"]["seed"] == 99:
+            raise MemoryError("too large")
+        told = {name: self.job[name] for name in ("id", "pair")} | {"error": "", "earlier": [], "seconds": LASTS_S}
+        return {**told, "metrics": {"val/top1": 0.5}, "epoch": 1, "done": True, "device": str(os.getpid())}
+
+
+class Watch(Listener):
+    """Remembers records, and what was lost."""
+
+    def __init__(self) -> None:
+        self.records: list[TrialRecord] = []
+        self.losses: list[str] = []
+
+    def lost(self, job: Job, reason: str) -> None:
+        """A process died."""
+        self.losses.append(reason)
+
+    def ended(self, job: Job, record: TrialRecord) -> None:
+        """One more."""
+        self.records.append(record)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_cores() -> Iterator[None]:
+    with ray_session(None, verbose=False):
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        yield
+
+
+def run_quickly(folder: Path, *seeds: int) -> Watch:
+    config = TrialConfig().with_values({"distill.epochs": 1})
+    jobs = [build_job(config.model_copy(update={"seed": seed}), phase="search") for seed in seeds]
+    watch = Watch()
+    run_jobs(
+        Queue(jobs),
+        resources=Resources(concurrent=2),
+        store=Store(folder / "store"),
+        folders=Folders(folder),
+        objective="val/top1",
+        listeners=(watch,),
+        halts=(),
+        trainable=QuickTrial,
+    )
+    return watch
+
+
+def test_trials_shorter_than_the_start_of_an_actor_fill_all_slots_and_worn_out_actors_are_replaced(
+    tmp_path: Path,
+) -> None:
+    watch = run_quickly(tmp_path, *range(15))
+    assert [record.state for record in watch.records] == ["complete"] * 15
+    assert len({record.id for record in watch.records}) == 15
+    assert not watch.losses
+    trials = Counter(record.device for record in watch.records)
+    assert max(trials.values()) <= MOST_TRIALS
+    assert len({record.device for record in watch.records[:4]}) == 2
+
+
+def test_a_trial_that_fills_the_memory_is_not_tried_again(tmp_path: Path) -> None:
+    watch = run_quickly(tmp_path, 0, 99, 1)
+    failed = [record for record in watch.records if record.state == "failed"]
+    assert [record.error for record in failed] == ["the trial's process died: MemoryError: too large"]
+    assert len(watch.records) == 3
