@@ -1,4 +1,4 @@
-"""A content-addressed store of folders, local or behind any file system that pyarrow knows (`s3://`).
+"""A content-addressed store of folders, on this machine and, if there is one, in a place that all machines share.
 
 A folder appears under its key all at once, and is checked against its manifest when it is opened. Knows nothing about
 what is in the folders.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyarrow import fs
+from tdmr_ray.places import Place
 
 MANIFEST = "manifest.json"
 DRAFT, HOLDS = ".draft-", ".holds"
@@ -27,14 +27,14 @@ class Store:
     """Folders by key.
 
     Args:
-        local: Where folders lie on this machine; for a remote store, its node-local copy.
-        remote: URI of the shared place, such as `s3://bucket/prefix`; None keeps everything local.
+        local: Where folders lie on this machine.
+        shared: The place from which other machines copy them; None if there is none.
         max_bytes: Beyond it the folders here that were not used for longest are removed, but none that a living
             process holds; the shared place keeps all. None is no limit.
     """
 
-    def __init__(self, local: Path, remote: str | None = None, max_bytes: int | None = None) -> None:
-        self.local, self.remote, self.max_bytes = local, remote, max_bytes
+    def __init__(self, local: Path, shared: Place | None = None, max_bytes: int | None = None) -> None:
+        self.local, self.shared, self.max_bytes = local, shared, max_bytes
         (local / HOLDS).mkdir(parents=True, exist_ok=True)
 
     def has(self, key: str) -> bool:
@@ -82,20 +82,15 @@ class Store:
     def remove(self, key: str) -> None:
         """Forget a folder, here and in the shared place."""
         self._forget(self.local / key)
-        if self.remote is not None:
-            system, root = fs.FileSystem.from_uri(f"{self.remote}/{key}")
-            if system.get_file_info(root).type == fs.FileType.Directory:
-                system.delete_dir(root)
+        if self.shared is not None:
+            (self.shared / key).remove()
 
     def _download(self, key: str) -> bool:
         """Copy a folder from the shared place; False if it is not there."""
-        if self.remote is None:
-            return False
-        system, root = fs.FileSystem.from_uri(f"{self.remote}/{key}")
-        if system.get_file_info(f"{root}/{MANIFEST}").type != fs.FileType.File:
+        if self.shared is None or not (self.shared / key / MANIFEST).exists():
             return False
         draft = self._new_draft()
-        fs.copy_files(root, str(draft), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
+        (self.shared / key).fetch(draft)
         self._forget(self.local / key)
         draft.replace(self.local / key)
         self._make_room(key)
@@ -103,13 +98,10 @@ class Store:
 
     def _upload(self, key: str) -> None:
         """Copy a folder to the shared place, its manifest last: without one it does not count."""
-        if self.remote is None:
+        if self.shared is None:
             return
-        system, root = fs.FileSystem.from_uri(f"{self.remote}/{key}")
-        system.create_dir(root, recursive=True)
-        paths = sorted((self.local / key).iterdir(), key=lambda path: path.name == MANIFEST)
-        for path in paths:
-            fs.copy_files(str(path), f"{root}/{path.name}", fs.LocalFileSystem(), system)
+        for path in sorted((self.local / key).iterdir(), key=lambda path: path.name == MANIFEST):
+            (self.shared / key / path.name).send(path)
 
     def _new_draft(self) -> Path:
         draft = self.local / f"{DRAFT}{uuid.uuid4().hex}"

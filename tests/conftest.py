@@ -1,13 +1,16 @@
 """Tiny things that tests share: real classes, small sizes, fixed seeds."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+import boto3
 import pytest
 import torch
+from moto.server import ThreadedMotoServer
 from torch import Tensor, nn
 
 from tdmr_ray.data.task import Images, Task
@@ -86,6 +89,29 @@ def tiny_config() -> TrialConfig:
 def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For all searches that do not look at what is in it."""
     return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[None]:
+    """An S3 server on loopback, where this process and those that it starts look for S3."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        yield
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: None, request: pytest.FixtureRequest) -> str:
+    """A new bucket's URI."""
+    name = f"bucket-{abs(hash(request.node.nodeid))}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}"
 
 
 def without_times(metrics: Metrics) -> Metrics:

@@ -9,7 +9,7 @@ import tdmr_ray
 
 PACKAGE = Path(tdmr_ray.__file__).parent
 ORDER = [
-    {"errors", "pareto"},
+    {"errors", "pareto", "places"},
     {"method", "data"},
     {"models"},
     {"training"},
@@ -26,8 +26,9 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 ALLOWED_OUTSIDE = {
     "errors": set(),
     "method": {"torch"},
-    "report": {"pandas", "jinja2", "markupsafe", "numpy", "scipy", "sklearn", "plotly", "pydantic", "pyarrow", "rich"},
-    "store": {"pyarrow"},
+    "report": {"pandas", "jinja2", "markupsafe", "numpy", "scipy", "sklearn", "plotly", "pydantic", "rich"},
+    "places": {"pyarrow"},
+    "store": set(),
     "records": {"pydantic"},
 }
 

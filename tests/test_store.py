@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tdmr_ray.places import Place
 from tdmr_ray.store import DRAFT, HOLDS, MANIFEST, Store
 
 
@@ -17,10 +19,13 @@ def write(text: str = "hello"):  # type: ignore[no-untyped-def]
     return fill
 
 
-@pytest.fixture(params=["local", "remote"])
+@pytest.fixture(params=["local", "shared folder", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    remote = f"file://{tmp_path / 'shared'}" if request.param == "remote" else None
-    return Store(tmp_path / "node", remote)
+    if request.param == "local":
+        return Store(tmp_path / "node")
+    if request.param == "s3":
+        return Store(tmp_path / "node", Place(request.getfixturevalue("bucket")) / "programs")
+    return Store(tmp_path / "node", Place(tmp_path / "shared"))
 
 
 def test_what_is_added_is_found(store: Store) -> None:
@@ -31,18 +36,43 @@ def test_what_is_added_is_found(store: Store) -> None:
 
 
 def test_another_node_finds_it_through_the_shared_place(tmp_path: Path) -> None:
-    remote = f"file://{tmp_path / 'shared'}"
-    Store(tmp_path / "one", remote).add("key", write())
-    found = Store(tmp_path / "two", remote).find("key")
+    shared = Place(tmp_path / "shared")
+    Store(tmp_path / "one", shared).add("key", write())
+    found = Store(tmp_path / "two", shared).find("key")
     assert found == tmp_path / "two" / "key"
     assert (found / "a.txt").read_text() == "hello"
 
 
 def test_without_its_manifest_a_shared_folder_does_not_count(tmp_path: Path) -> None:
-    remote = f"file://{tmp_path / 'shared'}"
-    Store(tmp_path / "one", remote).add("key", write())
+    shared = Place(tmp_path / "shared")
+    Store(tmp_path / "one", shared).add("key", write())
     (tmp_path / "shared" / "key" / MANIFEST).unlink()
-    assert Store(tmp_path / "two", remote).find("key") is None
+    assert Store(tmp_path / "two", shared).find("key") is None
+
+
+def test_an_upload_that_is_killed_does_not_count_and_is_made_good(bucket: str, tmp_path: Path) -> None:
+    code = "; ".join(
+        [
+            "import os, sys",
+            "from pathlib import Path",
+            "from tdmr_ray.places import Place",
+            "from tdmr_ray.store import Store",
+            "sent = Place.send",
+            "Place.send = lambda place, path: os._exit(9) if path.name == 'manifest.json' else sent(place, path)",
+            "fill = lambda folder: [(folder / name).write_bytes(bytes(9)) for name in ('a.txt', 'b.bin')]",
+            "Store(Path(sys.argv[1]), Place(sys.argv[2]) / 'programs').add('key', fill)",
+        ]
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "one"), bucket], timeout=60)
+    assert killed.returncode == 9
+    shared = Place(bucket) / "programs"
+    assert (shared / "key" / "a.txt").exists()
+    other = Store(tmp_path / "two", shared)
+    assert other.find("key") is None
+    other.add("key", write())
+    third = Store(tmp_path / "three", shared).find("key")
+    assert third is not None
+    assert (third / "a.txt").read_text() == "hello"
 
 
 @pytest.mark.parametrize("damage", ["change", "delete", "manifest"])
@@ -111,7 +141,7 @@ def test_what_is_held_does_not_make_room_and_what_a_dead_process_held_does(tmp_p
 
 
 def test_what_was_removed_here_comes_back_from_the_shared_place(tmp_path: Path) -> None:
-    store = Store(tmp_path / "node", f"file://{tmp_path / 'shared'}", max_bytes=1500)
+    store = Store(tmp_path / "node", Place(tmp_path / "shared"), max_bytes=1500)
     store.add("first", write("first"))
     store.add("second", write("second"))
     assert not store.has("first")

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pyarrow import fs
-
+from tdmr_ray.places import Place, is_remote
 from tdmr_ray.report.folder import ENVIRONMENT, RECORDS, SPACE, TARGETS
 from tdmr_ray.training.exhibits import EXHIBITS
 
@@ -20,16 +19,12 @@ def fetched(location: str) -> Iterator[Path]:
     Raises:
         OSError: If the place cannot be reached.
     """
-    if "://" not in location:
+    if not is_remote(location):
         yield Path(location)
         return
-    system, root = fs.FileSystem.from_uri(location)
+    place = Place(location)
     with TemporaryDirectory() as scratch:
-        folder = Path(scratch) / Path(root).name
+        folder = Path(scratch) / Path(place.path).name
         folder.mkdir()
-        for found in system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True)):
-            if found.type == fs.FileType.File and found.base_name in READ:
-                target = folder / Path(found.path).relative_to(root)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                fs.copy_files(found.path, str(target), system, fs.LocalFileSystem())
+        place.fetch(folder, READ.__contains__)
         yield folder

@@ -10,6 +10,7 @@ import pytest
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.leaderboard import leaderboard
+from tdmr_ray.places import Place
 from tdmr_ray.records import Ledger, Pair, Phase, State, TrialRecord
 from tdmr_ray.report.fetch import fetched
 from tdmr_ray.report.folder import Search, compare, read_search
@@ -245,7 +246,7 @@ def test_gains_beyond_chance_after_correction_have_an_asterisk() -> None:
     assert points_over(None) == "-"
 
 
-def test_results_that_lie_elsewhere_are_copied_here_but_for_weights(tmp_path: Path) -> None:
+def test_results_that_lie_elsewhere_are_copied_here_but_for_weights(bucket: str, tmp_path: Path) -> None:
     place = tmp_path / "far"
     (place / "finalists" / "c0").mkdir(parents=True)
     (place / "finalists" / "c0" / "target.safetensors").write_bytes(bytes(100))
@@ -254,16 +255,21 @@ def test_results_that_lie_elsewhere_are_copied_here_but_for_weights(tmp_path: Pa
     kept = [each.model_copy(update={"artifacts": each.id if each.id == "c0" else ""}) for each in whole_search()]
     for each in kept:
         Ledger(place / "records.jsonl").append(each)
-    with fetched(f"file://{place}") as folder:
-        search = read_search(folder)
-        assert not list(folder.rglob("*.safetensors"))
-    assert (search.title, list(search.records)) == ("far away", kept)
-    assert search.exhibits == {"c0": {"class_names": []}}
+    for path in place.rglob("*.*"):
+        (Place(bucket) / "team" / "first" / str(path.relative_to(place))).send(path)
+    for location in (f"file://{place}", f"{bucket}/team/first"):
+        with fetched(location) as folder:
+            search = read_search(folder)
+            assert not list(folder.rglob("*.safetensors"))
+        assert (search.title, list(search.records)) == ("far away", kept)
+        assert search.exhibits == {"c0": {"class_names": []}}
     with fetched(str(place)) as folder:
         assert folder == place
 
 
-@pytest.mark.parametrize("place", ["{}/nothing", "file://{}/nothing", "nosuch://bucket/prefix"])
-def test_a_place_without_results_is_one_message(place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "place", ["{}/nothing", "file://{}/nothing", "nosuch://bucket/prefix", "s3://no-such-bucket/prefix"]
+)
+def test_a_place_without_results_is_one_message(place: str, s3: None, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no records.jsonl|cannot be read"):
         leaderboard([place.format(tmp_path)], tmp_path)
