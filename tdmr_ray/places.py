@@ -3,7 +3,6 @@
 Knows nothing about what is in them.
 """
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +42,12 @@ class Place:
         inner.location, inner.system, inner.path = f"{base}/{name}{mark}{options}", self.system, f"{self.path}/{name}"
         return inner
 
+    @property
+    def parent(self) -> str:
+        """The location of the folder that it is in."""
+        base, mark, options = self.location.partition("?")
+        return f"{base.rpartition('/')[0]}{mark}{options}"
+
     def __str__(self) -> str:
         return self.location
 
@@ -71,7 +76,7 @@ class Place:
             return
         path = Path(self.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+        draft = path.with_suffix(".draft")
         try:
             draft.write_bytes(content)
             draft.replace(path)

@@ -2,26 +2,26 @@
 
 import json
 import os
-import socket
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import optuna
 import typer
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import load_foundation
+from tdmr_ray.out import fetch_earlier, open_storage, owned, prepare_out
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.folder import ENVIRONMENT, SPACE, TARGETS, compare, read_search
 from tdmr_ray.report.terminal import say, show
 from tdmr_ray.report.write import write_reports
+from tdmr_ray.runner.folders import Folders
 from tdmr_ray.space import Space
 from tdmr_ray.space_file import parse_overrides, read_space
 from tdmr_ray.store import Store
@@ -45,6 +45,10 @@ def search(
     address: Annotated[str | None, typer.Option(help="Of a running Ray; 'auto' finds one.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the file's.")] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of teachers [$XDG_CACHE_HOME/tdmr_ray].")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Place that all machines reach, such as s3://bucket/prefix: results and teachers."),
+    ] = None,
     store_gb: Annotated[float, typer.Option(min=0, help="Of --store, beyond which the longest unused go.")] = 20.0,
     verbose: Annotated[bool, typer.Option(help="Show what Ray says.")] = False,
 ) -> None:
@@ -60,10 +64,15 @@ def search(
     root = out or DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
     others = [record for folder in warm_start or [] for record in records_of(folder)]
     check_weights(plan)
+    shared = open_storage(storage) if storage else None
+    results = shared / root.name if shared else None
+    if results:
+        fetch_earlier(results, root, resume=resume)
     prepare_out(root, resume=resume)
     with owned(root):
-        programs = Store((store or default_store()).expanduser().resolve(), max_bytes=int(store_gb * 1e9))
-        code = _run(plan, root, programs, address, console, others=others, verbose=verbose)
+        nearby = (store or default_store()).expanduser().resolve()
+        programs = Store(nearby, shared / "programs" if shared else None, int(store_gb * 1e9))
+        code = _run(plan, Folders(root.resolve(), results), programs, address, console, others=others, verbose=verbose)
     sys.exit(code)
 
 
@@ -88,26 +97,6 @@ def check_weights(space: Space) -> None:
         raise InputError("foundations", problems)
 
 
-def prepare_out(root: Path, *, resume: bool) -> None:
-    """Make the results' folder.
-
-    Raises:
-        InputError: If it is in use and `resume` is not given, cannot be written, or there is nothing to resume.
-    """
-    used = any(not path.name.startswith(".") for path in root.iterdir()) if root.is_dir() else root.exists()
-    if used and not resume:
-        raise InputError("--out", f"{root} exists already; give another folder, or --resume to go on in it")
-    if resume and not used:
-        raise InputError("--resume", f"there is nothing in {root} to go on with; leave --resume out")
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        probe = root / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError("--out", f"{root} cannot be written: {error.strerror}; give another folder") from error
-
-
 def records_of(folder: Path) -> Sequence[TrialRecord]:
     """The records of another search.
 
@@ -118,25 +107,6 @@ def records_of(folder: Path) -> Sequence[TrialRecord]:
     if not records:
         raise InputError("--warm-start", f"there is no records.jsonl of a search in {folder}; give its --out")
     return records
-
-
-@contextmanager
-def owned(root: Path) -> Iterator[None]:
-    """Keep other processes out of a folder of results; a dead one's hold goes with it.
-
-    Raises:
-        InputError: If another process works in it.
-    """
-    lock, owner = FileLock(root / ".lock"), root / ".owner"
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
-        raise InputError("--out", f"{root} is in use by {who}; wait for it, or give another folder") from None
-    with lock:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now():%Y-%m-%d %H:%M:%S}")
-        yield
-        owner.unlink(missing_ok=True)
 
 
 def describe(space: Space, console: Console) -> None:
@@ -164,7 +134,7 @@ def describe(space: Space, console: Console) -> None:
 
 def _run(
     space: Space,
-    root: Path,
+    folders: Folders,
     store: Store,
     address: str | None,
     console: Console,
@@ -179,33 +149,34 @@ def _run(
     from tdmr_ray.runner.costs import target_costs, within_limits
     from tdmr_ray.runner.environment import describe_environment
     from tdmr_ray.runner.estimate import estimate_seconds
-    from tdmr_ray.runner.folders import Folders
     from tdmr_ray.runner.loop import interruptible
+    from tdmr_ray.runner.mirror import mirrored
     from tdmr_ray.runner.packing import with_gpu_share
     from tdmr_ray.runner.progress import pretty_seconds
     from tdmr_ray.runner.search import Search
 
     torch.set_num_threads(space.resources.cpu)
-    root = root.resolve()
-    folders = Folders(root)
+    root = folders.root
     (root / SPACE).write_text(space_text(space), encoding="utf-8")
     (root / ENVIRONMENT).write_text(json.dumps(describe_environment(), indent=1), encoding="utf-8")
     costs = target_costs(space, root / TARGETS)
     space, rejected = within_limits(space, costs)
     for line in rejected:
         say(console, line)
-    with interruptible() as interrupt:
+    with mirrored(folders, partial(say, console)), interruptible() as interrupt:
         with ray_session(address, verbose=verbose):
             space = with_gpu_share(space)
             if address is None:
                 check_fit(space.resources)
+            elif folders.shared is None:
+                say(console, f"every machine must see {root} and {store.local}; if they do not, give --storage")
             slots = num_slots(space.resources)
             search_s, confirm_s = estimate_seconds(space, slots)
             say(console, announce(space, slots, pretty_seconds(search_s + confirm_s)))
             say(console, f"results: {root}")
             search = Search(space, folders, store, console, interrupt, costs=costs, others=others, reserve_s=confirm_s)
             search.run()
-        return report(root, console, interrupted=interrupt.came)
+        return report(folders, console, interrupted=interrupt.came)
 
 
 def announce(space: Space, slots: int, about: str) -> str:
@@ -221,8 +192,9 @@ def announce(space: Space, slots: int, about: str) -> str:
     )
 
 
-def report(root: Path, console: Console, *, interrupted: bool) -> int:
+def report(folders: Folders, console: Console, *, interrupted: bool) -> int:
     """Write and show the leaderboard of what is finished; the exit code."""
+    root = folders.root
     search = read_search(root)
     comparisons = compare([search])
     paths = write_reports(comparisons, root)
@@ -231,8 +203,11 @@ def report(root: Path, console: Console, *, interrupted: bool) -> int:
     if (root / "best").exists():
         say(console, f"weights: {root / 'best'}")
     say(console, f"TensorBoard: tensorboard --logdir {root / 'tensorboard'}")
+    if folders.shared:
+        say(console, f"all of it also in {folders.shared}")
     if interrupted:
-        say(console, f"interrupted; go on with --out {root} --resume")
+        also = f" --storage {folders.shared.parent}" if folders.shared else ""
+        say(console, f"interrupted; go on with --out {root}{also} --resume")
         return INTERRUPTED
     searched = [record for record in search.records if record.phase == "search"]
     if not any(record.state == "complete" for record in searched):

@@ -9,8 +9,9 @@ from rich.console import Console
 
 from tdmr_ray.cli import run_command
 from tdmr_ray.errors import InputError, near_match
+from tdmr_ray.out import prepare_out
 from tdmr_ray.records import Ledger, TrialRecord
-from tdmr_ray.search import default_store, prepare_out
+from tdmr_ray.search import default_store
 from tdmr_ray.space_file import parse_overrides, read_space
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distil import Metrics

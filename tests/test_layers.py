@@ -18,7 +18,7 @@ ORDER = [
     {"records"},
     {"store", "prices"},
     {"runner", "report", "shipped"},
-    {"cli"},
+    {"cli", "out"},
     {"search"},
     {"train", "leaderboard", "export", "predict"},
 ]

@@ -85,7 +85,7 @@ class JobSearcher(Searcher):
             "program": job.program,
             "only_teacher": job.only_teacher,
             "finalist": job.phase == "confirm",
-            "artifacts": str(self.folders.artifacts / job.id),
+            "artifacts": str(self.folders.finalist(job.id)),
             "checkpoint": str(self.folders.checkpoint(job.id)),
             "stack": str(self.folders.stack(job.id)),
         }

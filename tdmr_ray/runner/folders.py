@@ -3,12 +3,24 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tdmr_ray.places import Place
+
+CHECKPOINTS, FINALISTS = "checkpoints", "finalists"
+CHECKPOINT_ENDS = ".pt"
+
 
 @dataclass(frozen=True)
 class Folders:
-    """Where everything lies under the folder of results."""
+    """Where everything lies under the folder of results.
+
+    Attributes:
+        root: The folder, on the driver's machine.
+        shared: Its copy that all machines reach, where trials leave what the driver does not write itself; None if
+            all machines see the folder.
+    """
 
     root: Path
+    shared: Place | None = None
 
     @property
     def ledger(self) -> Path:
@@ -21,14 +33,9 @@ class Folders:
         return self.root / "tensorboard"
 
     @property
-    def checkpoints(self) -> Path:
-        """A file for each trial that has not ended."""
-        return self.root / "checkpoints"
-
-    @property
     def artifacts(self) -> Path:
         """Weights of finalists, until the best of each pair are chosen."""
-        return self.root / "finalists"
+        return self.root / FINALISTS
 
     @property
     def best(self) -> Path:
@@ -40,10 +47,24 @@ class Folders:
         """For optuna-dashboard."""
         return self.root / "study.sqlite3"
 
-    def checkpoint(self, job_id: str) -> Path:
+    @property
+    def reached(self) -> Place:
+        """The folder as trials reach it."""
+        return self.shared or Place(self.root)
+
+    def checkpoint(self, job_id: str) -> Place:
         """What a trial that was interrupted goes on from."""
-        return self.checkpoints / f"{job_id}.pt"
+        return self.reached / CHECKPOINTS / f"{job_id}{CHECKPOINT_ENDS}"
+
+    def finalist(self, job_id: str) -> Place:
+        """Where a finalist leaves its weights and exhibits."""
+        return self.reached / FINALISTS / job_id
+
+    def fetch_finalists(self) -> None:
+        """Bring to the driver what finalists have left."""
+        if self.shared is not None:
+            (self.shared / FINALISTS).fetch(self.artifacts)
 
     def stack(self, job_id: str) -> Path:
         """Where a trial that hangs leaves what it was doing."""
-        return self.checkpoints / f"{job_id}.stack"
+        return self.root / CHECKPOINTS / f"{job_id}.stack"

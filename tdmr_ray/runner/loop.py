@@ -125,6 +125,7 @@ def run_jobs(
     place = {
         "store": str(store.local),
         "store_bytes": store.max_bytes,
+        "shared_store": str(store.shared or ""),
         "threads": resources.cpu,
         "timeout_s": resources.trial_timeout,
     }

@@ -53,7 +53,7 @@ class LedgerWriter(Listener):
     def ended(self, job: Job, record: TrialRecord) -> None:
         """The last line."""
         self.ledger.append(record)
-        self.folders.checkpoint(job.id).unlink(missing_ok=True)
+        self.folders.checkpoint(job.id).remove()
 
 
 class Search:
@@ -100,6 +100,7 @@ class Search:
         finally:
             self.progress.stop()
             self.board.close()
+        self.folders.fetch_finalists()
         collect_best(self.ledger.read(), self.folders)
 
     def _search(self) -> None:

@@ -3,6 +3,7 @@
 import json
 import traceback
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -11,6 +12,7 @@ from ray import tune
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
+from tdmr_ray.places import Place
 from tdmr_ray.runner.events import WornOut
 from tdmr_ray.runner.hang import ended_after
 from tdmr_ray.runner.leases import cluster_leases
@@ -32,8 +34,8 @@ class TrialActor(tune.Trainable):
 
     Its configuration is a dictionary: `id`, `config` (a `TrialConfig` as JSON), `pair` (name), `program` (the key of
     its teacher, if it is known), `only_teacher` (whether to make no more than that), `finalist` (whether to read test
-    and keep the weights), `store` and `store_bytes` (folder and limit), `artifacts`, `checkpoint` and `stack` (files),
-    `timeout_s`, `threads`.
+    and keep the weights), `store`, `store_bytes` and `shared_store` (folder, limit, and place or ''), `artifacts` and
+    `checkpoint` (places), `stack` (file), `timeout_s`, `threads`.
 
     After each epoch it writes a checkpoint. A trial that has one goes on from there: its first step says again how the
     last epoch ended, with the epochs before as `earlier`, and trains nothing.
@@ -42,7 +44,8 @@ class TrialActor(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Called by Tune in a fresh process."""
         self.num_trials = 0
-        store = Store(Path(config["store"]), max_bytes=config["store_bytes"])
+        shared = Place(config["shared_store"]) if config["shared_store"] else None
+        store = Store(Path(config["store"]), shared, config["store_bytes"])
         self.shared = SharedStore(store, cluster_leases())
         self.foundry = StoredFoundry(self.shared)
         self.reset_config(config)
@@ -112,7 +115,7 @@ class TrialActor(tune.Trainable):
         """Go on from a checkpoint; False if there is none that can be used."""
         assert self.run is not None, "made just before"
         try:
-            state = load_checkpoint(Path(self.job["checkpoint"]), key=self.job["id"])
+            state = load_checkpoint(Place(self.job["checkpoint"]), key=self.job["id"])
         except DamagedCheckpoint as damage:
             self.notes.append(f"began anew: {damage}")
             state = None
@@ -132,23 +135,25 @@ class TrialActor(tune.Trainable):
             "reused": self.foundry.reused,
         }
         try:
-            save_checkpoint(state, Path(self.job["checkpoint"]), key=self.job["id"])
+            save_checkpoint(state, Place(self.job["checkpoint"]), key=self.job["id"])
         except OSError as error:
-            note = f"no checkpoint could be written: {error.strerror}"
+            note = f"no checkpoint could be written: {error.strerror or error}"
             self.notes += [note] if note not in self.notes else []
 
     def _keep(self, outcome: Outcome) -> str:
         """Write a finalist's weights and what a report shows of it; where they lie, or ''."""
         if outcome.target is None:
             return ""
-        folder = Path(self.job["artifacts"])
-        folder.mkdir(parents=True, exist_ok=True)
-        save_target(outcome.target, folder)
-        if outcome.program is not None:
-            assert self.run is not None, "it has just finished"
-            shown = collect_exhibits(self.run.config, self.run.task, outcome.program, outcome.target)
-            (folder / EXHIBITS).write_text(json.dumps(shown, ensure_ascii=False), encoding="utf-8")
-        return folder.name
+        place = Place(self.job["artifacts"])
+        with TemporaryDirectory() as scratch:
+            save_target(outcome.target, Path(scratch))
+            if outcome.program is not None:
+                assert self.run is not None, "it has just finished"
+                shown = collect_exhibits(self.run.config, self.run.task, outcome.program, outcome.target)
+                (Path(scratch) / EXHIBITS).write_text(json.dumps(shown, ensure_ascii=False), encoding="utf-8")
+            for path in Path(scratch).iterdir():
+                (place / path.name).send(path)
+        return Path(place.path).name
 
     def _facts(self) -> dict[str, Any]:
         return {

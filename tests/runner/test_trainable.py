@@ -27,6 +27,7 @@ def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
         "finalist": False,
         "store": str(tmp_path / "store"),
         "store_bytes": None,
+        "shared_store": "",
         "artifacts": str(tmp_path / "artifacts"),
         "threads": 1,
     }
