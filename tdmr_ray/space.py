@@ -127,11 +127,30 @@ class Resources(Section):
     gpu: Annotated[float, Field(ge=0)] | Literal["auto"] = 0
     """Share of a GPU; `auto` packs as many trials on one as its memory holds, after a short measurement."""
     workers: PositiveInt = 1
-    """Processes that train one target together, by Ray Train; 1 keeps the trial in a warm actor."""
+    """Processes that run one trial together, by Ray Train; 1 keeps the trial in a warm actor, which starts at once."""
+    min_workers: PositiveInt | None = None
+    """With fewer machines than `workers` need, so many will do; None insists on all."""
+    reprogram_workers: PositiveInt = 1
+    """Processes that make a teacher together, by Ray Train, where a trial has one worker."""
     concurrent: PositiveInt | None = None
     """Trials at the same time; None is as many as fit."""
     trial_timeout: Duration = 3600.0
     """A trial that takes longer for one epoch (the first makes its teacher) hangs: it is ended and recorded."""
+
+    @property
+    def trial_cpu(self) -> int:
+        """Cores of all workers of a trial."""
+        return self.cpu * self.workers
+
+    @property
+    def trial_gpu(self) -> float:
+        """GPUs of all workers of a trial."""
+        return self.gpu_share * self.workers
+
+    @property
+    def kept_free(self) -> int:
+        """Workers that must fit beside the trials, so that those that make a teacher never wait for ever."""
+        return self.reprogram_workers if self.workers == 1 and self.reprogram_workers > 1 else 0
 
     @property
     def gpu_share(self) -> float:

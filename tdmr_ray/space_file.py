@@ -232,11 +232,7 @@ def _check_meaning(space: Space) -> list[str]:
     for name in space.pairs.foundations:
         problems += _check_foundation_fit(space, name, foundation_facts(name), num_classes)
     problems += _check_stages(space)
-    if space.resources.workers > 1:
-        problems.append(
-            "resources.workers: a search trains each target in one process, "
-            f"got {space.resources.workers}; for several use python -m tdmr_ray.train --workers"
-        )
+    problems += _check_workers(space)
     if num_classes < 3:
         problems += _check_two_classes(space)
     if "self_training" in space.confirm.controls and not space.data.unlabeled:
@@ -249,6 +245,24 @@ def _check_meaning(space: Space) -> list[str]:
             for target in space.pairs.targets
             if not has_weights(target)
         ]
+    return problems
+
+
+def _check_workers(space: Space) -> list[str]:
+    """Rules for trials of several workers."""
+    resources, problems = space.resources, []
+    if resources.min_workers and resources.min_workers > resources.workers:
+        problems.append(
+            f"resources.min_workers: must be at most workers, got {resources.min_workers} and {resources.workers}"
+        )
+    if resources.gpu == "auto" and max(resources.workers, resources.reprogram_workers) > 1:
+        problems.append("resources.gpu: 'auto' measures a trial of one process; with several workers give a number")
+    smallest = min(int(value) for value in possible_values(space, "distill.batch_size"))
+    if smallest < 2 * resources.workers:
+        problems.append(
+            f"resources.workers: each needs at least 2 images of a batch, got {resources.workers} and "
+            f"distill.batch_size {smallest}"
+        )
     return problems
 
 

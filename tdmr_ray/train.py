@@ -1,6 +1,7 @@
 """`python -m tdmr_ray.train`: one configuration, from a space file or a finished trial, by Ray Train or alone."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,15 @@ from rich.console import Console
 
 from tdmr_ray.cli import run_command
 from tdmr_ray.errors import InputError, near_match
-from tdmr_ray.out import prepare_out
+from tdmr_ray.out import open_storage, prepare_out
+from tdmr_ray.places import Place
 from tdmr_ray.records import Ledger, TrialRecord
 from tdmr_ray.search import default_store
+from tdmr_ray.space import Resources
 from tdmr_ray.space_file import parse_overrides, read_space
+from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.distil import Metrics
+from tdmr_ray.training.workers import Metrics
 
 
 def train(
@@ -22,9 +26,15 @@ def train(
     record: Annotated[str | None, typer.Option(help="A finished trial: DIR/records.jsonl:ID.")] = None,
     pins: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Ray Train workers; 0 replays in this process.")] = 1,
+    min_workers: Annotated[int | None, typer.Option(min=1, help="Will do where machines are missing.")] = None,
+    cpu: Annotated[int, typer.Option(min=1, help="Cores of each worker.")] = 1,
     gpu: Annotated[float, typer.Option(min=0, help="GPUs of each worker.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for weights and metrics.")] = Path("runs/train"),
+    resume: Annotated[bool, typer.Option(help="Go on in --out after its last epoch.")] = False,
     store: Annotated[Path | None, typer.Option(help="Folder of teachers [$XDG_CACHE_HOME/tdmr_ray].")] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URI", help="Place all machines reach, such as s3://bucket/prefix.")
+    ] = None,
     address: Annotated[str | None, typer.Option(help="Of a running Ray.")] = None,
     verbose: Annotated[bool, typer.Option(help="Show what Ray says.")] = False,
 ) -> None:
@@ -34,13 +44,18 @@ def train(
         raise InputError("train", "needs either --space FILE or --record FILE:ID")
     found = find_record(record) if record else None
     config = replace_values(found, overrides) if found else first_configuration(space or Path(), overrides)
-    prepare_out(out, resume=False)
-    folder = (store or default_store()).expanduser().resolve()
+    shared = open_storage(storage) if storage else None
+    prepare_out(out, resume=resume)
+    programs = Store((store or default_store()).expanduser().resolve(), shared / "programs" if shared else None)
     console = Console()
     if workers == 0:
         metrics = replay(config, out, found, console)
     else:
-        metrics = _with_ray_train(config, workers, folder, out.resolve(), address, gpu=gpu, verbose=verbose)
+        resources = Resources(cpu=cpu, gpu=gpu, workers=workers, min_workers=min_workers)
+        place = shared / out.name if shared else Place(out.resolve())
+        metrics = _with_ray_train(config, resources, programs, place, console, address=address, verbose=verbose)
+        if shared:
+            place.fetch(out)
     for name, value in metrics.items():
         console.print(f"{name:22s} {value:.6g}", highlight=False)
     console.print(f"weights and metrics: {out}", highlight=False)
@@ -92,25 +107,37 @@ def replay(config: TrialConfig, out: Path, record: TrialRecord | None, console: 
 
     torch.set_num_threads(record.threads if record else 1)
 
-    def say(metrics: Metrics) -> None:
-        console.print(f"epoch {metrics['epoch']:.0f}: val/top1 {metrics['val/top1']:.4f}", highlight=False)
-
     finalist = record is None or record.phase == "confirm"
-    outcome = fit(config, load_task(config.data), say, read_test=finalist)
+    outcome = fit(config, load_task(config.data), partial(say_epoch, console), read_test=finalist)
     if outcome.target is not None:
         save_target(outcome.target, out)
     (out / "metrics.json").write_text(json.dumps(outcome.metrics, indent=1))
     return outcome.metrics
 
 
-def _with_ray_train(
-    config: TrialConfig, workers: int, store: Path, out: Path, address: str | None, *, gpu: float, verbose: bool
-) -> Metrics:
-    from tdmr_ray.runner.cluster import ray_session
-    from tdmr_ray.runner.distributed import train_distributed
+def say_epoch(console: Console, metrics: Metrics) -> None:
+    """One line."""
+    console.print(f"epoch {metrics['epoch']:.0f}: val/top1 {metrics['val/top1']:.4f}", highlight=False)
 
+
+def _with_ray_train(
+    config: TrialConfig,
+    resources: Resources,
+    store: Store,
+    place: Place,
+    console: Console,
+    *,
+    address: str | None,
+    verbose: bool,
+) -> Metrics:
+    from tdmr_ray.runner.cluster import check_fit, ray_session
+    from tdmr_ray.runner.distributed import train_together
+
+    stack = store.local.parent / "train.stack"
     with ray_session(address, verbose=verbose):
-        return train_distributed(config, workers=workers, cpu=1, gpu=gpu, store=store, out=out)
+        if address is None:
+            check_fit(resources)
+        return train_together(config, resources, store=store, place=place, stack=stack, say=partial(say_epoch, console))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.distil import Metrics
+from tdmr_ray.training.workers import Metrics
 
 NUM_CLASSES = 3
 IMAGE_PX = 16

@@ -73,10 +73,15 @@ def check_fit(resources: Resources) -> None:
     """
     import ray
 
-    have = ray.cluster_resources()
-    asked = {"cpu": ("CPU", resources.cpu), "gpu": ("GPU", resources.gpu_share)}
+    have, free = ray.cluster_resources(), resources.kept_free
+    asked = {
+        "cpu": ("CPU", resources.trial_cpu + free * resources.cpu),
+        "gpu": ("GPU", resources.trial_gpu + free * resources.gpu_share),
+    }
+    beside = f" and {free} workers for a teacher" if free else ""
     problems = [
-        f"resources.{name}: a trial takes {wanted:g}, this machine has {have.get(unit, 0):g}; give less, or --address"
+        f"resources.{name}: a trial{beside} takes {wanted:g}, this machine has {have.get(unit, 0):g}; "
+        "give less, or --address"
         for name, (unit, wanted) in asked.items()
         if wanted > have.get(unit, 0)
     ]
@@ -88,9 +93,10 @@ def num_slots(resources: Resources) -> int:
     """How many trials fit at the same time, at least one."""
     import ray
 
-    have = ray.cluster_resources()
-    fits = have.get("CPU", 1) // resources.cpu
+    have, free = ray.cluster_resources(), resources.kept_free
+    fits = (have.get("CPU", 1) - free * resources.cpu) // resources.trial_cpu
     if resources.gpu_share:
-        fits = min(fits, int(have.get("GPU", 0) / resources.gpu_share + 1e-6))
+        gpus = have.get("GPU", 0) - free * resources.gpu_share
+        fits = min(fits, int(gpus / resources.trial_gpu + 1e-6))
     slots = max(1, int(fits))
     return min(slots, resources.concurrent) if resources.concurrent else slots

@@ -1,99 +1,265 @@
-"""Ray Train: one configuration as a data-parallel run of any number of workers, on CPUs (gloo) or GPUs (nccl)."""
+"""Ray Train: a trial, or the making of a teacher, by several processes together, on CPUs (gloo) or GPUs (nccl).
+
+Because views are seeded for each image, N workers with the same global batch see the samples that one would see.
+"""
 
 import json
-import tempfile
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import ray.train
 import torch
-import torch.distributed
-from ray.train import Checkpoint, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer, get_device, prepare_model
-from torch import nn
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.constants import HEALTH_CHECK_INTERVAL_S_ENV_VAR
+from ray.train.v2.api.callback import UserCallback
+from ray.tune.integration.ray_train import TuneReportCallback
+from ray.util.queue import Empty, Queue
 
-from tdmr_ray.models import save_target
-from tdmr_ray.runner.leases import cluster_leases
-from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
+from tdmr_ray.data.task import Task
+from tdmr_ray.errors import InputError
+from tdmr_ray.places import Place
+from tdmr_ray.runner.events import MAX_RESTARTS
+from tdmr_ray.runner.leases import renewed
+from tdmr_ray.runner.programs import ASK_EVERY_S, SharedStore, StoredFoundry, resident_task
+from tdmr_ray.runner.trial import Shop, Trial
+from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.distil import Metrics, Workers
-from tdmr_ray.training.fit import Run
+from tdmr_ray.training.program import Program, load_program, make_program, save_program
+from tdmr_ray.training.workers import Metrics, Workers, joined_workers
 
 METRICS_FILE = "metrics.json"
+POLL_S = 0.2
+"""How often Ray Train asks its workers for news; by itself every 2 s, which an epoch of a small task does not take."""
 
 
-def train_distributed(config: TrialConfig, *, workers: int, cpu: int, gpu: float, store: Path, out: Path) -> Metrics:
-    """Run a configuration with `workers` processes; a global batch is divided between them.
+def trial_of_several(job: dict[str, Any]) -> None:
+    """Tune's function for a trial whose target is trained by several workers.
 
-    Because views are seeded for each image, N workers with the same global batch see the samples that one would see.
-    Needs a running Ray.
+    Args:
+        job: See `Trial`; and `workers`, `min_workers`, `threads` and `gpu` of each.
+    """
+    run_together(_run_trial, job, job["workers"], min_workers=job["min_workers"], callbacks=[TuneReportCallback()])
+
+
+def teacher_of_several(job: dict[str, Any], config: TrialConfig, key: str) -> Path:
+    """Let several workers make a program; where it is then.
+
+    Raises:
+        InputError: If they left it on a machine whose store is not seen here.
+    """
+    loop = {**job, "config": config.model_dump(mode="json"), "program": key}
+    run_together(_make_teacher, loop, job["reprogram_workers"])
+    return _found(Shop(job).shared, key)
+
+
+def run_together(
+    work: Callable[[dict[str, Any]], None],
+    job: dict[str, Any],
+    workers: int,
+    *,
+    min_workers: int | None = None,
+    callbacks: list[UserCallback] | None = None,
+) -> None:
+    """A run of Ray Train. A worker that is lost takes the others with it; they begin again from the last checkpoint.
+
+    Args:
+        work: What each worker does with the job.
+        job: Says `threads` and `gpu` of each, and the place of Ray Train's `notes`, which all of them reach.
+        workers: How many.
+        min_workers: With fewer machines than `workers` need, so many will do; None insists.
+        callbacks: Told what workers report.
+    """
+    os.environ.setdefault(HEALTH_CHECK_INTERVAL_S_ENV_VAR, str(POLL_S))
+    resources = {"CPU": job["threads"], **({"GPU": job["gpu"]} if job["gpu"] else {})}
+    notes = Place(job["notes"])
+    trainer = TorchTrainer(
+        work,
+        train_loop_config=job,
+        scaling_config=ScalingConfig(
+            num_workers=(min_workers, workers) if min_workers and min_workers < workers else workers,  # type: ignore[arg-type]
+            use_gpu=job["gpu"] > 0,
+            resources_per_worker=resources,
+        ),
+        run_config=RunConfig(
+            name=job["id"],
+            storage_path=str(notes),
+            failure_config=FailureConfig(max_failures=MAX_RESTARTS),
+            callbacks=callbacks or [],  # type: ignore[arg-type]
+        ),
+    )
+    try:
+        trainer.fit()
+    finally:
+        notes.remove()
+
+
+def train_together(
+    config: TrialConfig,
+    resources: Resources,
+    *,
+    store: Store,
+    place: Place,
+    stack: Path,
+    say: Callable[[Metrics], None],
+) -> Metrics:
+    """Run one configuration as a finalist, from where an earlier run of it was stopped; needs a running Ray.
 
     Args:
         config: What is trained.
-        workers: Processes.
-        cpu: Cores of each.
-        gpu: GPUs of each.
-        store: Folder of programs.
-        out: Gets `target.safetensors` and `metrics.json`.
+        resources: Of each worker, and how many.
+        store: Of programs and decoded images.
+        place: Gets weights and `metrics.json`; all machines reach it.
+        stack: File that says where a worker hung.
+        say: Told the metrics of each epoch.
 
     Returns:
         The last epoch's metrics, with figures on test.
     """
-    with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch:
-        trainer = TorchTrainer(
-            _work,
-            train_loop_config={"config": config.model_dump(mode="json"), "store": str(store), "threads": cpu},
-            scaling_config=ScalingConfig(
-                num_workers=workers, use_gpu=gpu > 0, resources_per_worker={"CPU": cpu, **({"GPU": gpu} if gpu else {})}
-            ),
-            run_config=RunConfig(name="train", storage_path=scratch),
-        )
-        result = trainer.fit()
-        if result.checkpoint is None:
-            raise RuntimeError(f"Ray Train ended without a result: {result.error}")
-        result.checkpoint.to_directory(str(out))
-    metrics: Metrics = json.loads((out / METRICS_FILE).read_text())
+    job = {
+        **place_of_trials(store, resources),
+        "id": f"train-{config.key()}",
+        "config": config.model_dump(mode="json"),
+        "pair": "",
+        "program": "",
+        "only_teacher": False,
+        "finalist": True,
+        "artifacts": str(place),
+        "checkpoint": str(place / "checkpoint.pt"),
+        "notes": str(place / "ray_train"),
+        "stack": str(stack),
+    }
+    news = Queue(actor_options={"num_cpus": 0})
+    with _listening(news, say):
+        run_together(_run_trial, job, resources.workers, min_workers=resources.min_workers, callbacks=[_Forward(news)])
+    news.shutdown()
+    (place / "checkpoint.pt").remove()
+    content = (place / METRICS_FILE).read_bytes()
+    assert content is not None, "the first worker has written it"
+    metrics: Metrics = json.loads(content)
     return metrics
 
 
-def _work(loop: dict[str, Any]) -> None:
-    """What each worker does."""
-    torch.set_num_threads(loop["threads"])
-    config = TrialConfig.model_validate(loop["config"])
-    context = ray.train.get_context()
-    rank, count = context.get_world_rank(), context.get_world_size()
-    workers = Workers(rank, count, _wrap, _mean) if count > 1 else Workers()
-    shared = SharedStore(Store(Path(loop["store"])), cluster_leases())
-    run = Run(config, resident_task(config, shared), StoredFoundry(shared), workers)
+def place_of_trials(store: Store, resources: Resources) -> dict[str, Any]:
+    """What a process must know besides its job; see `Trial`."""
+    return {
+        "store": str(store.local),
+        "store_bytes": store.max_bytes,
+        "shared_store": str(store.shared or ""),
+        "threads": resources.cpu,
+        "gpu": resources.gpu_share,
+        "workers": resources.workers,
+        "min_workers": resources.min_workers,
+        "reprogram_workers": resources.reprogram_workers,
+        "timeout_s": resources.trial_timeout,
+    }
+
+
+@contextmanager
+def _listening(news: Queue, say: Callable[[Metrics], None]) -> Iterator[None]:
+    """Say what comes through a queue, to its end."""
+    over = threading.Event()
+
+    def listen() -> None:
+        while not (over.is_set() and news.empty()):
+            try:
+                say(news.get(timeout=POLL_S))
+            except Empty:
+                continue
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        over.set()
+        listener.join()
+
+
+class _Forward(UserCallback):
+    """Puts the first worker's metrics into a queue."""
+
+    def __init__(self, news: Queue) -> None:
+        self.news = news
+
+    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+        self.news.put(metrics[0]["metrics"])
+
+
+class GroupFoundry(StoredFoundry):
+    """A foundry of workers that run one trial together: what is missing they make together, too."""
+
+    def __init__(self, shared: SharedStore, workers: Workers) -> None:
+        super().__init__(shared)
+        self.workers = workers
+
+    def __call__(self, config: TrialConfig, task: Task) -> Program:
+        """The program of a trial; all workers ask for it at the same time."""
+        self._begin(config, task)
+        while True:
+            there, ours = self._look()
+            if there:
+                program, self.reused = load_program(_found(self.shared, self.key)), True
+                break
+            if ours:
+                program, self.reused = self._make_together(config, task), False
+                break
+            time.sleep(ASK_EVERY_S)
+        self.seconds = program.seconds
+        return program
+
+    def _look(self) -> tuple[bool, bool]:
+        """Whether it is there, or this group may make it; as the first worker sees it."""
+        there = ours = False
+        if self.workers.rank == 0:
+            there = self.shared.store.find(self.key) is not None
+            ours = not there and self.shared.leases.take(self.key, self.shared.holder)
+        said = self.workers.mean({"there": float(there), "ours": float(ours)})
+        return said["there"] > 0, said["ours"] > 0
+
+    def _make_together(self, config: TrialConfig, task: Task) -> Program:
+        first = self.workers.rank == 0
+        with renewed(self.shared.leases, self.key, self.shared.holder) if first else nullcontext():
+            program = make_program(config, task, self.workers)
+            if first:
+                self.shared.store.add(self.key, lambda draft: save_program(program, draft))
+            self.workers.mean({"saved": 1.0})
+        return program
+
+
+def _run_trial(job: dict[str, Any]) -> None:
+    """What each worker does in a trial."""
+    workers, shop = joined_workers(), Shop(job)
+    if workers.count > 1:
+        shop.foundry = GroupFoundry(shop.shared, workers)
+    trial = Trial(job, shop, workers)
     while True:
-        metrics = run.run_epoch()
-        if run.done:
-            break
-        ray.train.report(dict(metrics))
-    _report_end(run, rank)
+        result = trial.step()
+        if result["done"] and job["finalist"] and workers.rank == 0:
+            (Place(job["artifacts"]) / METRICS_FILE).write_bytes(json.dumps(result["metrics"]).encode())
+        ray.train.report(result)
+        if result["done"]:
+            return
 
 
-def _report_end(run: Run, rank: int) -> None:
-    """The last report; the first worker adds weights and figures on test."""
-    if rank > 0:
-        ray.train.report(dict(run.metrics))
-        return
-    outcome = run.finish(read_test=True)
-    with tempfile.TemporaryDirectory() as folder:
-        if outcome.target is not None:
-            save_target(outcome.target, Path(folder))
-        (Path(folder) / METRICS_FILE).write_text(json.dumps(outcome.metrics))
-        ray.train.report(dict(outcome.metrics), checkpoint=Checkpoint.from_directory(folder))
+def _make_teacher(job: dict[str, Any]) -> None:
+    """What each worker does for a teacher; whoever has asked for it holds the lease."""
+    torch.set_num_threads(job["threads"])
+    workers, shared = joined_workers(), Shop(job).shared
+    config = TrialConfig.model_validate(job["config"])
+    program = make_program(config, resident_task(config, shared), workers)
+    if workers.rank == 0:
+        shared.store.add(job["program"], lambda draft: save_program(program, draft))
 
 
-def _wrap(module: nn.Module) -> nn.Module:
-    wrapped: nn.Module = prepare_model(module)
-    return wrapped
-
-
-def _mean(metrics: Metrics) -> Metrics:
-    """Average over workers."""
-    values = torch.tensor(list(metrics.values()), dtype=torch.float64, device=get_device())
-    torch.distributed.all_reduce(values)
-    return dict(zip(metrics, (values / torch.distributed.get_world_size()).tolist(), strict=True))
+def _found(shared: SharedStore, key: str) -> Path:
+    found = shared.store.find(key)
+    if found is None:
+        raise InputError("--store", f"a teacher made on another machine is not in {shared.store.local}; give --storage")
+    return found

@@ -13,7 +13,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from tdmr_ray.records import State, TrialRecord
-from tdmr_ray.runner.folders import Folders
+from tdmr_ray.runner.folders import CHECKPOINTS, Folders
 from tdmr_ray.runner.hang import why_it_hung
 from tdmr_ray.runner.jobs import Job, Source
 from tdmr_ray.space import Resources
@@ -88,6 +88,7 @@ class JobSearcher(Searcher):
             "artifacts": str(self.folders.finalist(job.id)),
             "checkpoint": str(self.folders.checkpoint(job.id)),
             "stack": str(self.folders.stack(job.id)),
+            "notes": str(self.folders.reached / CHECKPOINTS / f"{job.id}.train"),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -218,8 +219,8 @@ class JobEvents(tune.Callback):
                 "teacher_seconds": round(result.get("teacher_seconds", 0.0), 3),
                 "seconds": round(result.get("seconds", 0.0), 3),
                 "ended": "" if state == "running" else datetime.now(UTC).isoformat(timespec="seconds"),
-                "cpu_hours": hours * self.resources.cpu,
-                "gpu_hours": hours * self.resources.gpu_share,
+                "cpu_hours": hours * self.resources.trial_cpu,
+                "gpu_hours": hours * self.resources.trial_gpu,
                 "threads": result.get("threads", 1),
                 "device": result.get("device", "cpu"),
                 "data": result.get("data", ""),

@@ -14,6 +14,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from tdmr_ray.errors import SearchStopped
 from tdmr_ray.runner.cluster import RayWatch, num_slots
+from tdmr_ray.runner.distributed import place_of_trials, trial_of_several
 from tdmr_ray.runner.events import AsTheyCome, Ending, JobEvents, JobSearcher, Listener
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Source
@@ -91,6 +92,13 @@ def _own_errors() -> Iterator[None]:
         raise cause from None
 
 
+def resources_of(resources: Resources) -> dict[str, float]:
+    """What Tune is to set aside for a trial; Ray Train does it itself for its workers."""
+    if resources.workers > 1:
+        return {"cpu": 0, "gpu": 0}
+    return {"cpu": resources.cpu, "gpu": resources.gpu_share}
+
+
 def run_jobs(
     source: Source,
     *,
@@ -101,7 +109,7 @@ def run_jobs(
     listeners: tuple[Listener, ...],
     halts: tuple[Halt, ...],
     scheduler: TrialScheduler | None = None,
-    trainable: type[tune.Trainable] = TrialActor,
+    trainable: type[tune.Trainable] | None = None,
 ) -> None:
     """Run a source's jobs until it is exhausted or a halt comes.
 
@@ -114,7 +122,7 @@ def run_jobs(
         listeners: Told about each start, epoch and end.
         halts: Such as a Ctrl-C.
         scheduler: Decides after each epoch; None lets every trial end.
-        trainable: What runs a job.
+        trainable: What runs a job; None is a warm actor, or several workers by Ray Train.
 
     Raises:
         SearchStopped: If Ray has died.
@@ -122,26 +130,19 @@ def run_jobs(
     """
     if source.exhausted or any(halt.came for halt in halts):
         return
-    place = {
-        "store": str(store.local),
-        "store_bytes": store.max_bytes,
-        "shared_store": str(store.shared or ""),
-        "threads": resources.cpu,
-        "timeout_s": resources.trial_timeout,
-    }
     slots = num_slots(resources)
     os.environ[STARTING] = str(slots)
-    searcher = JobSearcher(source, place, folders, slots)
+    searcher = JobSearcher(source, place_of_trials(store, resources), folders, slots)
     ray_watch = RayWatch()
     events = JobEvents(searcher, resources, listeners, objective)
     with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch, _own_errors():
         tune.run(
-            trainable,
+            trainable or (trial_of_several if resources.workers > 1 else TrialActor),
             name="trials",
             search_alg=searcher,
             scheduler=scheduler or AsTheyCome(),
             num_samples=-1,
-            resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu_share},
+            resources_per_trial=resources_of(resources),
             reuse_actors=True,
             storage_path=scratch,
             stop=_StopWhenEnding(events.ending),

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -39,8 +40,13 @@ class SharedStore:
         self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.waited_s, self.kept = 0.0, ExitStack()
 
-    def obtain(self, key: str, write: Callable[[Path], None]) -> tuple[Path, bool]:
-        """The folder with this key, and whether it was there already (or another process made it meanwhile)."""
+    def obtain(self, key: str, make: Callable[[str], Path]) -> tuple[Path, bool]:
+        """The folder with this key, and whether it was there already (or another process made it meanwhile).
+
+        Args:
+            key: Of the folder.
+            make: Puts the folder into the store if nobody has; says where it is.
+        """
         started = perf_counter()
         while True:
             found = self.store.find(key)
@@ -53,7 +59,7 @@ class SharedStore:
         self.waited_s += perf_counter() - started
         with renewed(self.leases, key, self.holder):
             found = self.store.find(key)
-            return (found, True) if found else (self.store.add(key, write), False)
+            return (found, True) if found else (make(key), False)
 
 
 class StoredFoundry:
@@ -61,6 +67,7 @@ class StoredFoundry:
 
     Args:
         shared: The store.
+        make: Makes a program's folder in the store; None makes it in this process.
 
     Attributes:
         key: Of the last program.
@@ -68,22 +75,29 @@ class StoredFoundry:
         seconds: That the last program took to make, whoever made it.
     """
 
-    def __init__(self, shared: SharedStore) -> None:
-        self.shared = shared
+    def __init__(self, shared: SharedStore, make: Callable[[TrialConfig, str], Path] | None = None) -> None:
+        self.shared, self.make = shared, make
         self._held = ExitStack()
         self.expect()
 
     def __call__(self, config: TrialConfig, task: Task) -> Program:
         """The program of a trial, made if it is not there."""
-        self._held.close()
-        self.key = self._expected or program_key(config, task.fingerprint)
-        self._held.enter_context(self.shared.store.held(self.key))
-        folder, self.reused = self.shared.obtain(
-            self.key, lambda draft: save_program(make_program(config, task), draft)
-        )
+        self._begin(config, task)
+        folder, self.reused = self.shared.obtain(self.key, partial(self._make, config, task))
         program = load_program(folder)
         self.seconds = program.seconds
         return program
+
+    def _begin(self, config: TrialConfig, task: Task) -> None:
+        """From now on this is the program that is held."""
+        self._held.close()
+        self.key = self._expected or program_key(config, task.fingerprint)
+        self._held.enter_context(self.shared.store.held(self.key))
+
+    def _make(self, config: TrialConfig, task: Task, key: str) -> Path:
+        if self.make is not None:
+            return self.make(config, key)
+        return self.shared.store.add(key, lambda draft: save_program(make_program(config, task), draft))
 
     def expect(self, key: str = "") -> None:
         """Let go of the last program; the next has this key, or '' if it is to be worked out."""
@@ -116,5 +130,6 @@ def resident_task(config: TrialConfig, shared: SharedStore | None = None) -> Tas
 
 def _shared_task(config: TrialConfig, key: str, shared: SharedStore) -> Task:
     shared.kept.enter_context(shared.store.held(key))
-    folder, _ = shared.obtain(key, lambda draft: save_task(load_task(config.data), draft))
+    decode = partial(shared.store.add, write=lambda draft: save_task(load_task(config.data), draft))
+    folder, _ = shared.obtain(key, decode)
     return open_task(folder)

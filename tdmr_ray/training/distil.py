@@ -1,7 +1,6 @@
 """The second step of TDMR: a target learns from signals, stage by stage; without signals from labels alone."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
@@ -28,36 +27,7 @@ from tdmr_ray.training.config import DistillConfig, TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.signals import Signals, image_consensus, of_both_images, training_views
-
-Metrics = dict[str, float]
-
-
-def _alone(module: nn.Module) -> nn.Module:
-    return module
-
-
-def _own_mean(metrics: Metrics) -> Metrics:
-    return metrics
-
-
-@dataclass(frozen=True)
-class Workers:
-    """The place of this process among those that train one target together.
-
-    Attributes:
-        rank: 0 .. count - 1.
-        count: 1 for a process alone.
-        wrap: Makes a module average its gradients over the workers.
-        mean: Averages metrics over the workers.
-    """
-
-    rank: int = 0
-    count: int = 1
-    wrap: Callable[[nn.Module], nn.Module] = _alone
-    mean: Callable[[Metrics], Metrics] = _own_mean
-
-
-ALONE = Workers()
+from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 
 class Learner(nn.Module):
@@ -326,15 +296,17 @@ class Distillation:
         return parts[0].to(self.device), parts[1].to(self.device), parts[2].to(self.device)
 
     def _measure(self) -> Metrics:
-        now = self.evaluate_on("val", self.learner.target)
-        if (now.top1, -now.loss) >= (self.best_top1, -self.best_loss):
-            self.best_top1, self.best_loss = now.top1, now.loss
+        self.workers.align(self.learner)
+        measured = self.evaluate_on("val", self.learner.target)
+        top1, loss = self.workers.mean({"top1": measured.top1, "loss": measured.loss}).values()
+        if (top1, -loss) >= (self.best_top1, -self.best_loss):
+            self.best_top1, self.best_loss = top1, loss
             self.best_weights = {name: value.detach().clone() for name, value in self.learner.state_dict().items()}
         return {
             "val/top1": self.best_top1,
             "val/loss": self.best_loss,
-            "val/top1_now": now.top1,
-            "val/loss_now": now.loss,
+            "val/top1_now": top1,
+            "val/loss_now": loss,
         }
 
     def evaluate_on(self, part: str, target: Target) -> Evaluation:

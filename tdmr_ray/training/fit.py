@@ -8,10 +8,11 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.models import Target
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
-from tdmr_ray.training.distil import ALONE, Distillation, Metrics, Workers
+from tdmr_ray.training.distil import Distillation
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.program import Foundry, Program, make_program, open_signals, restore_teacher
 from tdmr_ray.training.self_training import SelfTraining
+from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from tdmr_ray.training.config import TrialConfig, hash_json
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
 from tdmr_ray.training.signals import LiveSignals, Signals, StoredSignals, store_signals, training_views
+from tdmr_ray.training.workers import ALONE, Workers
 
 WEIGHTS, EMBEDDING, LOGITS, REPORT = "teacher.safetensors", "embedding.npy", "logits.npy", "report.json"
-_TRAINING = ("reprogram", "self_training", "signals", "batches")
+_TRAINING = ("reprogram", "self_training", "signals", "batches", "workers")
 _CODE = ("method", "models", "data/views.py", *(f"training/{name}.py" for name in _TRAINING))
 
 
@@ -84,19 +85,20 @@ def _code_digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files) if path.is_file())).hexdigest()
 
 
-def make_program(config: TrialConfig, task: Task) -> Program:
-    """Reprogram the foundation and collect its signals.
+def make_program(config: TrialConfig, task: Task, workers: Workers = ALONE) -> Program:
+    """Reprogram the foundation and collect its signals; all workers have the same program in the end.
 
     Raises:
         NonFiniteLoss: If reprogramming diverges.
         ValueError: If prompt or mapping do not fit the foundation.
     """
     started, device = perf_counter(), pick_device()
-    fitted = fit_teacher(config, task, resident_foundation(config.foundation.name), device)
+    fitted = fit_teacher(config, task, resident_foundation(config.foundation.name), device, workers)
     stored = None
     if config.signals.kind == "stored":
         views = training_views(config, task)
-        stored = store_signals(LiveSignals(fitted.teacher, views, config.signals, device), views)
+        live = LiveSignals(fitted.teacher, views, config.signals, device, workers)
+        stored = store_signals(live, views, workers)
     weights = {name: value.cpu().contiguous() for name, value in fitted.teacher.state_dict().items()}
     return Program(weights, stored, fitted.history, fitted.val_top1, perf_counter() - started)
 

@@ -19,6 +19,7 @@ from tdmr_ray.training.config import ReprogramConfig, TrialConfig
 from tdmr_ray.training.device import check_finite
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.self_training import pseudo_labeled
+from tdmr_ray.training.workers import ALONE, Workers
 
 History = list[dict[str, float]]
 
@@ -68,7 +69,9 @@ def configured_prompt(config: TrialConfig, *, image_px: int, token_dim: int = 0)
     )
 
 
-def fit_teacher(config: TrialConfig, task: Task, foundation: Foundation, device: torch.device) -> FittedTeacher:
+def fit_teacher(
+    config: TrialConfig, task: Task, foundation: Foundation, device: torch.device, workers: Workers = ALONE
+) -> FittedTeacher:
     """Reprogram a foundation with the labelled images of a task; val decides which epoch is kept.
 
     With `pseudo_labels.rounds`, the kept teacher then labels the other images and learns again from all of them.
@@ -82,7 +85,7 @@ def fit_teacher(config: TrialConfig, task: Task, foundation: Foundation, device:
     teacher.prompt.start_from(task.labeled.images.to(device).float().div(255.0))
     _refit(teacher, task.labeled, device, prompted=not _fitted_once(teacher))
     keeper = _BestOnVal(teacher, task, device)
-    _learn(config, teacher, task.labeled, task.mirror, keeper)
+    _learn(config, teacher, task.labeled, task.mirror, keeper, workers)
     for _ in range(config.pseudo_labels.rounds if task.num_labeled < len(task.train) else 0):
         keeper.load_best()
         threshold = config.pseudo_labels.threshold
@@ -90,18 +93,23 @@ def fit_teacher(config: TrialConfig, task: Task, foundation: Foundation, device:
         if isinstance(teacher.mapping, LabelMapping):
             _refit(teacher, filled.labeled, device, prompted=not _fitted_once(teacher))
             keeper.see({})
-        _learn(config, teacher, filled.labeled, task.mirror, keeper)
+        _learn(config, teacher, filled.labeled, task.mirror, keeper, workers)
     return keeper.result()
 
 
-def _learn(config: TrialConfig, teacher: Teacher, labeled: Images, mirror: bool, keeper: "_BestOnVal") -> None:
-    """One cycle of training, if anything is trained; a mapping made from counts is made again at every epoch."""
+def _learn(
+    config: TrialConfig, teacher: Teacher, labeled: Images, mirror: bool, keeper: "_BestOnVal", workers: Workers
+) -> None:
+    """One cycle of training, if anything is trained; a mapping made from counts is made again at every epoch.
+
+    Each worker sees its part of every batch, and what they average is the gradient of the whole batch's mean loss.
+    """
     if not teacher.learns:
         return
     settings, device = config.reprogram, keeper.device
     unmixed = config.views.model_copy(update={"mix": 0.0})
     views = Views(labeled.images, unmixed, seed=config.seed, mirror=mirror, device=device)
-    optimizer = _build_optimizer(teacher, settings)
+    trained, optimizer = workers.wrap(teacher), _build_optimizer(teacher, settings)
     num_steps = settings.epochs * batches_per_epoch(len(labeled), settings.batch_size)
     step = 0
     for epoch in range(settings.epochs):
@@ -114,15 +122,18 @@ def _learn(config: TrialConfig, teacher: Teacher, labeled: Images, mirror: bool,
         for batch in batches:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * cycle(step / num_steps)
-            images = views.batch(batch.rows, batch.views).images
-            loss = cross_entropy(teacher(images).logits, labeled.labels[batch.rows].to(device))
+            part = batch.part(workers.rank, workers.count)
+            logits = trained(views.batch(part.rows, part.views).images).logits
+            summed = cross_entropy(logits, labeled.labels[part.rows].to(device), reduction="sum")
+            loss = summed * workers.count / len(batch.rows)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            total, seen, step = total + float(loss.detach()) * len(images), seen + len(images), step + 1
-        check_finite({"reprogram/loss": total}, f"reprogram epoch {epoch}")
+            total, seen, step = total + float(summed.detach()), seen + len(batch.rows), step + 1
+        (loss_mean,) = workers.mean({"reprogram/loss": total * workers.count / seen}).values()
+        check_finite({"reprogram/loss": loss_mean}, f"reprogram epoch {epoch}")
         speed, lr = seen / (perf_counter() - started), float(optimizer.param_groups[0]["lr"])
-        keeper.see({"reprogram/loss": total / seen, "reprogram/lr": lr, "reprogram/images_per_s": speed})
+        keeper.see({"reprogram/loss": loss_mean, "reprogram/lr": lr, "reprogram/images_per_s": speed})
 
 
 def _build_optimizer(teacher: Teacher, settings: ReprogramConfig) -> torch.optim.Optimizer:

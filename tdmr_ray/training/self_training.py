@@ -14,8 +14,9 @@ from tdmr_ray.data.task import Images, Task
 from tdmr_ray.models import Target
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
-from tdmr_ray.training.distil import ALONE, Distillation, Metrics, Workers
+from tdmr_ray.training.distil import Distillation
 from tdmr_ray.training.evaluate import Evaluation, evaluate
+from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 
 class SelfTraining:

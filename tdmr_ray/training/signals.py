@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -16,13 +17,13 @@ from tdmr_ray.data.views import ViewBatch, Views
 from tdmr_ray.method.teacher import ProxySpace, Teacher
 from tdmr_ray.training.config import SignalsConfig, TrialConfig
 from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.workers import ALONE, Workers
 
 Answerer = Callable[[Tensor], ProxySpace]
 """From images in 0..1, [B, 3, H, W], to what is said of them."""
 
 CONSENSUS_VIEWS = 8
 """Views of an image that are averaged for what a teacher says of it as a whole."""
-ANSWERED_AT_ONCE = 256
 SPREADING_STEPS = 30
 """Of the series over neighbours; 0.8**30 is 0.001."""
 
@@ -79,12 +80,20 @@ class LiveSignals:
         views: Of the training images.
         settings: K, and how far what is said of a view moves to what is said of the whole image.
         device: Of the teacher.
+        workers: Who else has the same teacher and begins with it at the same time.
     """
 
-    def __init__(self, teacher: Teacher, views: Views, settings: SignalsConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        teacher: Teacher,
+        views: Views,
+        settings: SignalsConfig,
+        device: torch.device,
+        workers: Workers = ALONE,
+    ) -> None:
         self.teacher, self.settings, self.device = teacher.eval(), settings, device
         self.num_views = settings.num_views
-        self.whole = _whole_images(teacher, views, settings, device) if settings.consensus else None
+        self.whole = _whole_images(teacher, views, settings, device, workers) if settings.consensus else None
         self.embedding_dim = self._say(views.batch(torch.zeros(1, dtype=torch.int64), 0)).embedding.shape[-1]
 
     @torch.no_grad()
@@ -103,18 +112,24 @@ def training_views(config: TrialConfig, task: Task) -> Views:
     return Views(task.train.images, config.views, seed=config.seed, mirror=task.mirror, device=pick_device())
 
 
-def store_signals(live: LiveSignals, views: Views) -> StoredSignals:
+def store_signals(live: LiveSignals, views: Views, workers: Workers = ALONE) -> StoredSignals:
     """Ask a teacher about K views of every image."""
     answers = []
     for number in range(live.num_views):
-        parts = [live.batch(views.batch(rows, number)) for rows in torch.arange(len(views)).split(ANSWERED_AT_ONCE)]
-        answers.append([torch.cat(tensors).half().numpy() for tensors in zip(*parts, strict=True)])
+        said = workers.ask(len(views), partial(_say_of_view, live, views, number))
+        answers.append([tensor.half().numpy() for tensor in said])
     embedding, logits = (np.stack(of_views) for of_views in zip(*answers, strict=True))
     return StoredSignals(embedding, logits)
 
 
-def _whole_images(teacher: Teacher, views: Views, settings: SignalsConfig, device: torch.device) -> ProxySpace:
-    said = image_consensus(teacher, views, device)
+def _say_of_view(live: LiveSignals, views: Views, number: int, rows: Tensor) -> ProxySpace:
+    return live.batch(views.batch(rows, number))
+
+
+def _whole_images(
+    teacher: Teacher, views: Views, settings: SignalsConfig, device: torch.device, workers: Workers
+) -> ProxySpace:
+    said = image_consensus(teacher, views, device, workers)
     if not settings.neighbors:
         return said
     return spread_over_neighbors(said, neighbors=settings.neighbors, spread=settings.spread)
@@ -154,21 +169,21 @@ def _walk_to_neighbors(embedding: NDArray[np.float32], neighbors: int) -> csr_ar
 
 
 @torch.no_grad()
-def image_consensus(teacher: Answerer, views: Views, device: torch.device) -> ProxySpace:
+def image_consensus(teacher: Answerer, views: Views, device: torch.device, workers: Workers = ALONE) -> ProxySpace:
     """What a network says of each image as a whole: half of it as it is, half averaged over unmixed views.
 
     Embedding [N, d] and logits [N, C]. A single strong view misleads a teacher that was right about the image.
     """
     unmixed = views.config.model_copy(update={"mix": 0.0})
     plain = Views(views.images, unmixed, seed=views.seed, mirror=views.mirror, device=device)
-    parts = []
-    for rows in torch.arange(len(views)).split(ANSWERED_AT_ONCE):
+
+    def say(rows: Tensor) -> tuple[Tensor, ...]:
         clean = teacher(views.images[rows].to(device).float().div(255.0))
         moved = [teacher(plain.batch(rows, number).images) for number in range(CONSENSUS_VIEWS)]
         means = [torch.stack(answers).mean(dim=0) for answers in zip(*moved, strict=True)]
-        parts.append([((own + mean) / 2).cpu() for own, mean in zip(clean, means, strict=True)])
-    embedding, logits = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-    return ProxySpace(embedding, logits)
+        return tuple(((own + mean) / 2).cpu() for own, mean in zip(clean, means, strict=True))
+
+    return ProxySpace(*workers.ask(len(views), say))
 
 
 def _blend(answer: ProxySpace, whole: ProxySpace, view: ViewBatch, share: float) -> ProxySpace:

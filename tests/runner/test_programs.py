@@ -1,6 +1,7 @@
 """A program is made once, whoever asks; decoded images are shared."""
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_of_two_that_need_it_at_once_one_makes_it_and_the_other_waits(tmp_path: 
 
     def obtain() -> None:
         shared = SharedStore(Store(tmp_path), leases)
-        _, reused = shared.obtain("key", write)
+        _, reused = shared.obtain("key", partial(shared.store.add, write=write))
         answers.append((reused, shared.waited_s > 0.1))
 
     threads = [threading.Thread(target=obtain) for _ in range(2)]
@@ -119,7 +120,7 @@ def test_a_failure_gives_the_lease_back(tmp_path: Path) -> None:
         raise ValueError("diverged")
 
     with pytest.raises(ValueError, match="diverged"):
-        SharedStore(Store(tmp_path), leases).obtain("key", fail)
+        SharedStore(Store(tmp_path), leases).obtain("key", partial(Store(tmp_path).add, write=fail))
     assert leases.take("key", "another")
 
 

@@ -28,8 +28,8 @@ from tdmr_ray.report.folder import read_search
 from tdmr_ray.runner.tensorboard import trial_folder
 from tdmr_ray.shipped import load_shipped
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.distil import Metrics
 from tdmr_ray.training.fit import fit
+from tdmr_ray.training.workers import Metrics
 
 pytestmark = pytest.mark.slow
 

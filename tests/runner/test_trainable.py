@@ -7,7 +7,7 @@ import pytest
 from conftest import without_times
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
-from tdmr_ray.runner import trainable
+from tdmr_ray.runner import trial
 from tdmr_ray.runner.events import WornOut
 from tdmr_ray.runner.trainable import MAX_TRIALS_PER_ACTOR, TrialActor
 from tdmr_ray.training.config import TrialConfig
@@ -30,6 +30,11 @@ def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
         "shared_store": "",
         "artifacts": str(tmp_path / "artifacts"),
         "threads": 1,
+        "gpu": 0.0,
+        "workers": 1,
+        "min_workers": None,
+        "reprogram_workers": 1,
+        "notes": str(tmp_path / "notes"),
     }
 
 
@@ -44,7 +49,7 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(trainable, "Run", run)
+    monkeypatch.setattr(trial, "Run", run)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tdmr_ray.method.losses import ALIGNMENTS, LOSSES
 from tdmr_ray.method.schedule import SCHEDULES
 from tdmr_ray.method.teacher import ProxySpace
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.distil import Distillation, Metrics
+from tdmr_ray.training.distil import Distillation
 from tdmr_ray.training.fit import Run, fit
 from tdmr_ray.training.program import (
     Program,
@@ -24,6 +24,7 @@ from tdmr_ray.training.program import (
     save_program,
 )
 from tdmr_ray.training.signals import image_consensus, training_views
+from tdmr_ray.training.workers import Metrics
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from torch import Tensor
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.models import load_foundation
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.distil import Metrics
 from tdmr_ray.training.fit import Run, fit
 from tdmr_ray.training.reprogram import fit_teacher
 from tdmr_ray.training.self_training import pseudo_labeled
+from tdmr_ray.training.workers import Metrics
 
 
 def always(logits: list[float]) -> object:

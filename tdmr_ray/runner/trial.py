@@ -1,0 +1,179 @@
+"""One trial in the process that runs it: an epoch a step, a checkpoint after each, and exceptions as its end."""
+
+import json
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from tdmr_ray.errors import InputError, NonFiniteLoss
+from tdmr_ray.models import save_target
+from tdmr_ray.places import Place
+from tdmr_ray.runner.hang import ended_after
+from tdmr_ray.runner.leases import cluster_leases
+from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
+from tdmr_ray.store import Store
+from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.exhibits import EXHIBITS, collect_exhibits
+from tdmr_ray.training.fit import Outcome, Run
+from tdmr_ray.training.workers import ALONE, Metrics, Workers
+
+
+class Shop:
+    """What a process keeps from one trial to the next.
+
+    Args:
+        job: The first; see `Trial`.
+        make: Makes a program's folder in the store; None makes it in this process.
+    """
+
+    def __init__(self, job: dict[str, Any], make: Callable[[TrialConfig, str], Path] | None = None) -> None:
+        shared = Place(job["shared_store"]) if job["shared_store"] else None
+        self.shared = SharedStore(Store(Path(job["store"]), shared, job["store_bytes"]), cluster_leases())
+        self.foundry = StoredFoundry(self.shared, make)
+
+
+class Trial:
+    """A trial that says after each epoch how it stands.
+
+    A trial that has a checkpoint goes on from there: its first step says again how the last epoch ended, with the
+    epochs before as `earlier`, and trains nothing.
+
+    Args:
+        job: `id`, `config` (a `TrialConfig` as JSON), `pair` (name), `program` (the key of its teacher, if it is
+            known), `only_teacher` (whether to make no more than that), `finalist` (whether to read test and keep the
+            weights), `store`, `store_bytes` and `shared_store` (folder, limit, and place or ''), `artifacts` and
+            `checkpoint` (places), `stack` (file), `timeout_s`, `threads` and `gpu` (of each worker), `workers`,
+            `min_workers` and `reprogram_workers`, `notes` (Ray Train's place).
+        shop: Of this process.
+        workers: Who else runs this trial; the first of them writes.
+    """
+
+    def __init__(self, job: dict[str, Any], shop: Shop, workers: Workers = ALONE) -> None:
+        self.job, self.shared, self.foundry, self.workers = job, shop.shared, shop.foundry, workers
+        self.run: Run | None = None
+        self.foundry.expect(job["program"])
+        self.seconds = 0.0
+        self.history: list[Metrics] = []
+        self.notes: list[str] = []
+        torch.set_num_threads(job["threads"])
+
+    def step(self) -> dict[str, Any]:
+        """One epoch. A trial that throws ends with its reason, and the process stays for the next one.
+
+        Out of memory is the exception: the process is not trusted any more and goes. So is what only one of several
+        workers may have met: the others would wait for it.
+        """
+        started, waited_s = perf_counter(), self.shared.waited_s
+        try:
+            with ended_after(self.job["timeout_s"], Path(self.job["stack"])):
+                result = self._epoch()
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # the one place where exceptions become a trial's state
+            if self.workers.count > 1 and not isinstance(error, NonFiniteLoss | InputError):
+                raise
+            self.run = None
+            result = {"metrics": {}, "epoch": 0, "error": _reason(error), "done": True, "earlier": []}
+        self.seconds += perf_counter() - started - (self.shared.waited_s - waited_s)
+        return {**result, **self._facts()}
+
+    def leave(self) -> None:
+        """Let go of everything."""
+        self.run = None
+        self.foundry.expect()
+
+    def _epoch(self) -> dict[str, Any]:
+        config = TrialConfig.model_validate(self.job["config"])
+        if self.job["only_teacher"]:
+            self.foundry(config, resident_task(config, self.shared))
+            return {"metrics": {}, "epoch": 1, "error": "", "done": True, "earlier": []}
+        restored = False
+        if self.run is None:
+            self.run = Run(config, resident_task(config, self.shared), self.foundry, self.workers)
+            restored = self._restore()
+        earlier = self.history[:-1] if restored else []
+        if not restored:
+            self.history.append(self.run.run_epoch())
+            self._save()
+        metrics = self.history[-1]
+        result = {"metrics": metrics, "epoch": int(metrics["epoch"]), "error": "", "done": self.run.done}
+        if self.run.done and self.job["finalist"] and self.workers.rank == 0:
+            outcome = self.run.finish(read_test=True)
+            result |= {"metrics": outcome.metrics, "confusion": outcome.test.confusion if outcome.test else None}
+            result["artifacts"] = self._keep(outcome)
+        return {**result, "earlier": earlier}
+
+    def _restore(self) -> bool:
+        """Go on from a checkpoint; False if there is none that can be used."""
+        assert self.run is not None, "made just before"
+        try:
+            state = load_checkpoint(Place(self.job["checkpoint"]), key=self.job["id"])
+        except DamagedCheckpoint as damage:
+            self.notes.append(f"began anew: {damage}")
+            state = None
+        if state is None:
+            return False
+        self.run.restore(state["run"])
+        self.history, self.seconds, self.foundry.reused = state["history"], state["seconds"], state["reused"]
+        return True
+
+    def _save(self) -> None:
+        """Write a checkpoint; a trial whose checkpoint cannot be written goes on without."""
+        assert self.run is not None, "an epoch has ended"
+        if self.workers.rank:
+            return
+        state = {
+            "run": self.run.state(),
+            "history": self.history,
+            "seconds": self.seconds,
+            "reused": self.foundry.reused,
+        }
+        try:
+            save_checkpoint(state, Place(self.job["checkpoint"]), key=self.job["id"])
+        except OSError as error:
+            note = f"no checkpoint could be written: {error.strerror or error}"
+            self.notes += [note] if note not in self.notes else []
+
+    def _keep(self, outcome: Outcome) -> str:
+        """Write a finalist's weights and what a report shows of it; where they lie, or ''."""
+        if outcome.target is None:
+            return ""
+        place = Place(self.job["artifacts"])
+        with TemporaryDirectory() as scratch:
+            save_target(outcome.target, Path(scratch))
+            if outcome.program is not None:
+                assert self.run is not None, "it has just finished"
+                shown = collect_exhibits(self.run.config, self.run.task, outcome.program, outcome.target)
+                (Path(scratch) / EXHIBITS).write_text(json.dumps(shown, ensure_ascii=False), encoding="utf-8")
+            for path in Path(scratch).iterdir():
+                (place / path.name).send(path)
+        return Path(place.path).name
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "id": self.job["id"],
+            "pair": self.job["pair"],
+            "notes": self.notes,
+            "seconds": self.seconds,
+            "teacher": self.foundry.key,
+            "teacher_reused": self.foundry.reused,
+            "teacher_seconds": self.foundry.seconds,
+            "threads": torch.get_num_threads(),
+            "device": pick_device().type,
+            "data": self.run.task.fingerprint if self.run else "",
+        }
+
+
+def _reason(error: Exception) -> str:
+    """What a record says of an exception: the message alone if it is one of ours, else where it came from too."""
+    if isinstance(error, NonFiniteLoss | InputError):
+        return str(error)
+    last, text = traceback.extract_tb(error.__traceback__)[-1], " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} ({Path(last.filename).name}:{last.lineno}, in {last.name})"

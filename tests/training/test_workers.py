@@ -1,0 +1,45 @@
+"""Processes that work together do what one would do: the same samples, losses and answers."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+SCRIPT = Path(__file__).with_name("together.py")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What one process alone, and each of two, came to."""
+    folder = tmp_path_factory.mktemp("together")
+    for count in (1, 2):
+        command = [[sys.executable, str(SCRIPT), str(rank), str(count), str(folder)] for rank in range(count)]
+        processes = [subprocess.Popen(each) for each in command]
+        assert [process.wait(timeout=200) for process in processes] == [0] * count
+    return {path.stem: torch.load(path) for path in folder.glob("*.pt")}
+
+
+def test_losses_of_reprogramming_agree_over_the_first_steps(results: dict[str, dict[str, Any]]) -> None:
+    alone, first = results["0-of-1"], results["0-of-2"]
+    assert len(alone["losses"]) == 20
+    assert alone["losses"][-1] < 0.7 * alone["losses"][0]
+    assert first["losses"] == pytest.approx(alone["losses"], rel=1e-4)
+    assert first["val"] == pytest.approx(alone["val"], abs=0.01)
+
+
+def test_all_workers_have_the_same_program_and_target(results: dict[str, dict[str, Any]]) -> None:
+    first, second = results["0-of-2"], results["1-of-2"]
+    assert first["losses"] == second["losses"]
+    assert torch.equal(first["logits"], second["logits"])
+    assert first["epochs"] == second["epochs"]
+    assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
+
+
+def test_signals_are_those_of_one_process(results: dict[str, dict[str, Any]]) -> None:
+    alone, first = results["0-of-1"]["logits"], results["0-of-2"]["logits"]
+    assert first.shape == alone.shape
+    assert (first - alone).abs().max() < 0.05 * alone.std()

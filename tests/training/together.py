@@ -1,0 +1,63 @@
+"""One of several processes that reprogram together; started by `test_workers.py`.
+
+python together.py RANK COUNT FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+from tdmr_ray.data.task import load_task
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.fit import Run
+from tdmr_ray.training.program import make_program
+from tdmr_ray.training.workers import joined_workers
+
+NUM_STEPS = 20
+
+
+def config_of_steps() -> TrialConfig:
+    """Reprogramming in which each epoch is one step, so that its history has the loss of every step."""
+    return TrialConfig().with_values(
+        {
+            "data.shots": 5,
+            "foundation.name": "glyph_cnn",
+            "prompt.size_px": 2,
+            "reprogram.batch_size": 501,
+            "reprogram.epochs": NUM_STEPS,
+            "signals.num_views": 2,
+            "signals.consensus": 0.5,
+            "target.name": "lcnet_035",
+            "distill.epochs": 2,
+        }
+    )
+
+
+def main(rank: int, count: int, folder: Path) -> None:
+    """Make a program, begin to distil from it, and save both."""
+    torch.set_num_threads(1)
+    if count > 1:
+        distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=count)
+    workers, config = joined_workers(), config_of_steps()
+    assert (workers.rank, workers.count) == (rank, count)
+    task = load_task(config.data)
+    program = make_program(config, task, workers)
+    run = Run(config, task, lambda config, task: program, workers)
+    epochs = [run.run_epoch() for _ in range(2)]
+    assert program.signals is not None
+    torch.save(
+        {
+            "losses": [row["reprogram/loss"] for row in program.history[1:]],
+            "val": [row["reprogram/val_top1"] for row in program.history],
+            "logits": torch.from_numpy(program.signals.logits).float(),
+            "epochs": [{name: value for name, value in row.items() if "images_per_s" not in name} for row in epochs],
+            "weights": run.state()["distillation"]["best_weights"],
+        },
+        folder / f"{rank}-of-{count}.pt",
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
