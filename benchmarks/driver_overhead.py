@@ -129,6 +129,7 @@ def measure(trials: int, pairs: str) -> tuple[list[float], list[float], list[int
         run_jobs(
             TeachersFirst(studies, key_of_program, store.has, slots=slots),
             resources=space.resources,
+            slots=slots,
             store=store,
             folders=folders,
             objective="val/top1",

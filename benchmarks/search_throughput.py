@@ -200,6 +200,7 @@ def ours(jobs: list[tuple[Job, int]], store: Path) -> Scores:
         run_jobs(
             source,
             resources=resources,
+            slots=slots,
             store=programs,
             folders=Folders(Path(root)),
             objective=OBJECTIVE,

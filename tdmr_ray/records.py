@@ -49,6 +49,7 @@ class TrialRecord(BaseModel):
         threads: CPU threads it ran with; a replay needs the same number for the same bits.
         artifacts: Where the confirmation left weights, seen from the results' folder.
         restarts: How often its process died and another one went on.
+        moves: How often its machine went away and it went on elsewhere.
         notes: What a reader should know, such as that the teacher is worse than the target without one.
     """
 
@@ -78,6 +79,7 @@ class TrialRecord(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
     artifacts: str = ""
     restarts: int = 0
+    moves: int = 0
     error: str = ""
     notes: tuple[str, ...] = ()
 

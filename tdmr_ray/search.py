@@ -170,11 +170,13 @@ def _run(
                 check_fit(space.resources)
             elif folders.shared is None:
                 say(console, f"every machine must see {root} and {store.local}; if they do not, give --storage")
-            slots = num_slots(space.resources)
+            slots = num_slots(space.resources, joined=address is not None)
             search_s, confirm_s = estimate_seconds(space, slots)
             say(console, announce(space, slots, pretty_seconds(search_s + confirm_s)))
             say(console, f"results: {root}")
-            search = Search(space, folders, store, console, interrupt, costs=costs, others=others, reserve_s=confirm_s)
+            search = Search(
+                space, folders, store, console, interrupt, slots=slots, costs=costs, others=others, reserve_s=confirm_s
+            )
             search.run()
         return report(folders, console, interrupted=interrupt.came)
 

@@ -6,7 +6,10 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.space import Resources
@@ -89,14 +92,38 @@ def check_fit(resources: Resources) -> None:
         raise InputError("resources", problems)
 
 
-def num_slots(resources: Resources) -> int:
-    """How many trials fit at the same time, at least one."""
+def largest_cluster(bootstrap: Path = Path("~/ray_bootstrap_config.yaml")) -> dict[str, float]:
+    """What a cluster of Ray's launcher can grow to, by the file that `ray up` leaves on the head; {} without one."""
+    path = bootstrap.expanduser()
+    if not path.exists():
+        return {}
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    left = {name: kind.get("max_workers", 0) for name, kind in config["available_node_types"].items()}
+    total: dict[str, float] = {}
+    for _ in range(config.get("max_workers", 0)):
+        kinds = [name for name, count in left.items() if count > 0 and name != config["head_node_type"]]
+        if not kinds:
+            break
+        left[kinds[0]] -= 1
+        for unit, amount in config["available_node_types"][kinds[0]].get("resources", {}).items():
+            total[unit] = total.get(unit, 0) + amount
+    return total
+
+
+def num_slots(resources: Resources, *, joined: bool = False) -> int:
+    """How many trials fit at the same time, at least one.
+
+    Args:
+        resources: Of one.
+        joined: Whether this Ray was started by somebody else; it counts with what it can grow to.
+    """
     import ray
 
-    have, free = ray.cluster_resources(), resources.kept_free
-    fits = (have.get("CPU", 1) - free * resources.cpu) // resources.trial_cpu
+    now, most, free = ray.cluster_resources(), largest_cluster() if joined else {}, resources.kept_free
+    have = {unit: max(now.get(unit, 0), most.get(unit, 0)) for unit in ("CPU", "GPU")}
+    fits = (have["CPU"] - free * resources.cpu) // resources.trial_cpu
     if resources.gpu_share:
-        gpus = have.get("GPU", 0) - free * resources.gpu_share
+        gpus = have["GPU"] - free * resources.gpu_share
         fits = min(fits, int(gpus / resources.trial_gpu + 1e-6))
     slots = max(1, int(fits))
     return min(slots, resources.concurrent) if resources.concurrent else slots

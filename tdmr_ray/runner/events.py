@@ -130,6 +130,7 @@ class JobEvents(tune.Callback):
         self.searcher, self.resources, self.listeners, self.objective = searcher, resources, listeners, objective
         self.curves: dict[str, list[float]] = {}
         self.restarts: dict[str, int] = {}
+        self.moves: dict[str, int] = {}
         self.ending = Ending()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -181,11 +182,19 @@ class JobEvents(tune.Callback):
             self._again(job, trial)
             return
         reason, may_go_on = why_it_died(cause)
+        if machine_is_gone(cause):
+            self.moves[job.id] = self.moves.get(job.id, 0) + 1
+            self._lose(job, trial, reason)
+            return
         if not may_go_on or count == MAX_RESTARTS:
             again = f" ({count + 1} times)" if count else ""
             self._end(job, trial, "failed", f"the trial's process died{again}: {reason}")
             return
         self.restarts[job.id] = count + 1
+        self._lose(job, trial, reason)
+
+    def _lose(self, job: Job, trial: Trial, reason: str) -> None:
+        """Another process begins with the job, and the listeners hear why."""
         self._again(job, trial)
         for listener in self._listeners(job):
             listener.lost(job, reason)
@@ -226,6 +235,7 @@ class JobEvents(tune.Callback):
                 "data": result.get("data", ""),
                 "artifacts": result.get("artifacts", ""),
                 "restarts": self.restarts.get(job.id, 0),
+                "moves": self.moves.get(job.id, 0),
                 "error": error,
                 "notes": tuple(result.get("notes", ())),
             }
@@ -255,6 +265,11 @@ def cause_of_death(trial: Trial) -> Exception | None:
         return None
     error: Exception = cloudpickle.loads(Path(path).read_bytes())
     return error.as_instanceof_cause() if isinstance(error, ray.exceptions.RayTaskError) else error
+
+
+def machine_is_gone(cause: Exception | None) -> bool:
+    """Whether a trial was lost with its machine, such as a spot instance, which says nothing against the trial."""
+    return isinstance(cause, ray.exceptions.RayActorError) and (cause.preempted or "node has died" in str(cause))
 
 
 def why_it_died(cause: Exception | None) -> tuple[str, bool]:

@@ -13,7 +13,7 @@ from ray.tune.error import TuneError
 from ray.tune.schedulers import TrialScheduler
 
 from tdmr_ray.errors import SearchStopped
-from tdmr_ray.runner.cluster import RayWatch, num_slots
+from tdmr_ray.runner.cluster import RayWatch
 from tdmr_ray.runner.distributed import place_of_trials, trial_of_several
 from tdmr_ray.runner.events import AsTheyCome, Ending, JobEvents, JobSearcher, Listener
 from tdmr_ray.runner.folders import Folders
@@ -103,6 +103,7 @@ def run_jobs(
     source: Source,
     *,
     resources: Resources,
+    slots: int,
     store: Store,
     folders: Folders,
     objective: str,
@@ -116,6 +117,7 @@ def run_jobs(
     Args:
         source: Of jobs; told how each ended.
         resources: Of one trial.
+        slots: Trials at the same time.
         store: Of programs and decoded images.
         folders: Of the search: what finalists leave, and what interrupted trials go on from.
         objective: Metric that makes the curve.
@@ -130,7 +132,6 @@ def run_jobs(
     """
     if source.exhausted or any(halt.came for halt in halts):
         return
-    slots = num_slots(resources)
     os.environ[STARTING] = str(slots)
     searcher = JobSearcher(source, place_of_trials(store, resources), folders, slots)
     ray_watch = RayWatch()

@@ -11,7 +11,6 @@ from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, noted_below_scratch
 from tdmr_ray.runner.asha import PairAsha, Rungs
 from tdmr_ray.runner.budget import Meter
-from tdmr_ray.runner.cluster import num_slots
 from tdmr_ray.runner.costs import Costs
 from tdmr_ray.runner.events import Listener, blank_record
 from tdmr_ray.runner.folders import Folders
@@ -65,6 +64,7 @@ class Search:
         store: Of programs and decoded images.
         console: For progress.
         interrupt: Ends everything in order when it comes.
+        slots: Trials at the same time.
         costs: Of the targets.
         others: Trials of other searches, whose best each pair begins with.
         reserve_s: Seconds of `budget.time` that are kept for the confirmation.
@@ -78,12 +78,13 @@ class Search:
         console: Console,
         interrupt: Interrupt,
         *,
+        slots: int,
         costs: Costs,
         others: Sequence[TrialRecord] = (),
         reserve_s: float = 0.0,
     ) -> None:
         self.space, self.folders, self.store, self.interrupt = space, folders, store, interrupt
-        self.objective, self.others, self.costs = space.objective.maximize, others, costs
+        self.objective, self.others, self.costs, self.slots = space.objective.maximize, others, costs, slots
         self.ledger = Ledger(folders.ledger)
         self.meter = Meter(space.budget, reserve_s=reserve_s)
         self.progress = Progress(console, self.objective, self.meter.summary)
@@ -168,16 +169,16 @@ class Search:
         afterwards: Callable[[], list[Job]] = list,
     ) -> None:
         also = (meter,) if meter else ()
-        slots = num_slots(self.space.resources)
         run_jobs(
             TeachersFirst(
                 source,
                 key_of_program,
                 self.store.has,
-                slots=slots,
+                slots=self.slots,
                 afterwards=afterwards,
             ),
             resources=self.space.resources,
+            slots=self.slots,
             store=self.store,
             folders=self.folders,
             objective=self.objective,

@@ -80,7 +80,8 @@ def run_quickly(folder: Path, *seeds: int) -> Watch:
     watch = Watch()
     run_jobs(
         Queue(jobs),
-        resources=Resources(concurrent=2),
+        resources=Resources(),
+        slots=2,
         store=Store(folder / "store"),
         folders=Folders(folder),
         objective="val/top1",
