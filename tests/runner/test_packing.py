@@ -1,10 +1,12 @@
 """How many trials share a GPU."""
 
+from pathlib import Path
+
 import pytest
 import ray
 
 from tdmr_ray.errors import InputError
-from tdmr_ray.runner.cluster import check_fit, num_slots
+from tdmr_ray.runner.cluster import check_fit, largest_cluster, num_slots
 from tdmr_ray.runner.packing import gpu_share, shortened, taken_bytes, with_gpu_share
 from tdmr_ray.space import Resources, Space
 from tdmr_ray.space_file import check_tree
@@ -52,6 +54,32 @@ def test_without_a_gpu_auto_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_slots_are_as_many_as_fit(gpu: float, slots: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 16.0, "GPU": 4.0})
     assert num_slots(Resources(gpu=gpu)) == slots
+
+
+def test_trials_of_several_workers_and_room_for_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 16.0})
+    assert num_slots(Resources(workers=4)) == 4
+    assert num_slots(Resources(cpu=2, workers=4)) == 2
+    assert num_slots(Resources(reprogram_workers=4)) == 12
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    with pytest.raises(InputError, match="a trial and 2 workers for a teacher takes 3, this machine has 2"):
+        check_fit(Resources(reprogram_workers=2))
+
+
+def test_a_cluster_of_rays_launcher_counts_with_what_it_can_grow_to(tmp_path: Path) -> None:
+    path = tmp_path / "bootstrap.yaml"
+    assert largest_cluster(path) == {}
+    path.write_text(
+        """
+        max_workers: 3
+        head_node_type: head
+        available_node_types:
+          head: {resources: {CPU: 2}}
+          large: {resources: {CPU: 8, GPU: 2}, max_workers: 1}
+          small: {resources: {CPU: 4, GPU: 1}, max_workers: 9}
+        """
+    )
+    assert largest_cluster(path) == {"CPU": 16, "GPU": 4}
 
 
 def test_a_trial_that_is_too_large_for_this_machine_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

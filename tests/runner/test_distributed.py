@@ -1,0 +1,110 @@
+"""Ray Train: several processes that run one trial, or make one teacher, and what becomes of it when one is lost."""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from searching import command, run, write_space
+
+from tdmr_ray.records import Ledger
+from tdmr_ray.runner.cluster import ray_session
+from tdmr_ray.runner.distributed import place_of_trials, teacher_of_several
+from tdmr_ray.runner.programs import resident_task
+from tdmr_ray.space import Resources
+from tdmr_ray.store import Store
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.program import load_program, make_program, program_key
+
+pytestmark = [pytest.mark.slow, pytest.mark.stress]
+
+CONFIG = {
+    "data.shots": 5,
+    "foundation.name": "glyph_cnn",
+    "target.name": "lcnet_035",
+    "prompt.size_px": 2,
+    "reprogram.epochs": 2,
+    "signals.num_views": 2,
+}
+
+
+@pytest.fixture
+def own_ray() -> Iterator[None]:
+    with ray_session(None, verbose=False):
+        yield
+
+
+def test_several_workers_make_the_teacher_that_one_would_make(own_ray: None, tmp_path: Path) -> None:
+    config = TrialConfig().with_values(CONFIG)
+    task = resident_task(config)
+    key = program_key(config, task.fingerprint)
+    job = {
+        **place_of_trials(Store(tmp_path / "store"), Resources(reprogram_workers=2)),
+        "id": "teacher",
+        "notes": str(tmp_path / "notes"),
+    }
+    together, alone = load_program(teacher_of_several(job, config, key)), make_program(config, task)
+    losses = [[row["reprogram/loss"] for row in program.history[1:]] for program in (together, alone)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert together.val_top1 == pytest.approx(alone.val_top1, abs=0.01)
+    assert not (tmp_path / "notes").exists()
+
+
+def test_a_search_whose_trials_have_two_workers(tmp_path: Path) -> None:
+    space = write_space(
+        tmp_path,
+        pairs={"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
+        budget={"trials": 2, "epochs": 2},
+        confirm={"top": 1, "seeds": [0], "controls": ["linear_probe"]},
+        resources={"workers": 2},
+    )
+    run("search", "--space", space, "--out", tmp_path / "out", "--store", tmp_path / "store")
+    records = Ledger(tmp_path / "out/records.jsonl").read()
+    assert [(record.phase, record.state) for record in records] == [("search", "complete")] * 2 + [
+        ("confirm", "complete")
+    ] * 2
+    assert all(record.cpu_hours == pytest.approx(2 * record.seconds / 3600) for record in records)
+    assert all(0.1 < record.metrics["test/top1"] <= 1 for record in records if record.phase == "confirm")
+    assert (tmp_path / "out/best/glyph_cnn-lcnet_035/target.safetensors").exists()
+    assert not list((tmp_path / "out/checkpoints").iterdir())
+
+
+def workers_of(driver: int) -> list[psutil.Process]:
+    """The processes of a run that train."""
+    found = []
+    for child in psutil.Process(driver).children(recursive=True):
+        try:
+            if "RayTrainWorker" in "".join(child.cmdline()):
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_run_that_loses_a_worker_goes_on_after_its_last_epoch(tmp_path: Path) -> None:
+    space = write_space(tmp_path, budget={"trials": 2, "epochs": 12})
+    arguments = ["--space", space, "--workers", 2, "--out", tmp_path / "out", "--store", tmp_path / "store"]
+    said: list[str] = []
+    with subprocess.Popen(command("train", *arguments), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        deadline = time.monotonic() + 200
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("epoch 3:"):
+                workers_of(process.pid)[-1].kill()
+            assert time.monotonic() < deadline
+    assert process.returncode == 0
+    epochs = [int(match[1]) for line in said if (match := re.match(r"epoch (\d+):", line))]
+    again = epochs.index(3) + 1
+    assert epochs[:again] == [1, 2, 3]
+    assert epochs[-1] == 12
+    assert min(epochs[again:]) >= 3, "more than an epoch was lost"
+    metrics: dict[str, Any] = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert metrics["epoch"] == 12
+    assert (tmp_path / "out/target.safetensors").exists()
+    assert not (tmp_path / "out/checkpoint.pt").exists()
