@@ -1,8 +1,11 @@
 """Cluster files follow Ray's own schema, and name things that exist here."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
+import cfnlint.api
 import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
@@ -25,6 +28,44 @@ def test_head_stays_and_workers_scale_from_zero_on_spot(aws: dict[str, Any]) -> 
     assert "InstanceMarketOptions" not in head["node_config"]
     assert worker["node_config"]["InstanceMarketOptions"]["MarketType"] == "spot"
     assert worker["min_workers"] == 0
+
+
+def test_only_ssh_is_open_and_the_token_is_on_and_travels(aws: dict[str, Any]) -> None:
+    (rule,) = aws["provider"]["security_group"]["IpPermissions"]
+    assert (rule["FromPort"], rule["ToPort"], rule["IpProtocol"]) == (22, 22, "tcp")
+    assert "/home/ubuntu/.ray/auth_token" in aws["file_mounts"]
+    starts = [*aws["head_start_ray_commands"], *aws["worker_start_ray_commands"]]
+    assert all("RAY_AUTH_MODE=token" in command for command in starts if "ray start" in command)
+
+
+def test_machines_may_do_what_they_need_and_no_more(aws: dict[str, Any], s3: None) -> None:
+    """The stack as an emulated CloudFormation makes it."""
+    body = (ROOT / "cluster" / "aws_iam.yaml").read_text()
+    assert cfnlint.api.lint(body) == []
+    parameters = [{"ParameterKey": "Bucket", "ParameterValue": "ours"}]
+    client, iam = boto3.client("cloudformation"), boto3.client("iam")
+    client.create_stack(StackName="tdmr-ray", TemplateBody=body, Parameters=parameters)
+    allowed: dict[str, set[str]] = {}
+    for name, kind in aws["available_node_types"].items():
+        profile = kind["node_config"]["IamInstanceProfile"]["Name"]
+        (role,) = iam.get_instance_profile(InstanceProfileName=profile)["InstanceProfile"]["Roles"]
+        allowed[name] = set(actions_of(iam, role["RoleName"]))
+    assert {"ec2:RunInstances", "ec2:TerminateInstances", "iam:PassRole"} <= allowed["head"]
+    assert all(action.startswith("s3:") for action in allowed["gpu_worker"])
+    assert not any(action in {"*", "s3:*", "ec2:*"} for actions in allowed.values() for action in actions)
+
+
+def actions_of(iam: Any, role: str) -> Iterator[str]:
+    """What a role may do, by its own and its managed policies."""
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for statement in (yaml.safe_load(document) if isinstance(document, str) else document)["Statement"]:
+            yield from statement["Action"]
+    for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        version = iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
+        found = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)["PolicyVersion"]
+        for statement in found["Document"]["Statement"]:
+            yield from statement["Action"]
 
 
 def test_installs_this_checkout_with_the_tested_versions_and_keeps_the_dashboard_inside(aws: dict[str, Any]) -> None:
