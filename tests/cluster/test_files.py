@@ -19,8 +19,15 @@ def aws() -> dict[str, Any]:
     return config
 
 
-def test_follows_rays_schema(aws: dict[str, Any]) -> None:
-    validate_config(prepare_config(aws))
+@pytest.mark.parametrize("name", ["aws", "local"])
+def test_follows_rays_schema(name: str) -> None:
+    validate_config(prepare_config(yaml.safe_load((ROOT / "cluster" / f"{name}.yaml").read_text())))
+
+
+def test_own_machines_are_set_up_as_those_on_aws(aws: dict[str, Any]) -> None:
+    local = yaml.safe_load((ROOT / "cluster" / "local.yaml").read_text())
+    for name in ("setup_commands", "file_mounts", "rsync_exclude"):
+        assert local[name] == aws[name]
 
 
 def test_head_stays_and_workers_scale_from_zero_on_spot(aws: dict[str, Any]) -> None:
