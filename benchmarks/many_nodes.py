@@ -4,8 +4,8 @@ Run:    python benchmarks/many_nodes.py
 Cost:   about 6 minutes and 12 GB on 2 cores, beside which nothing else should run.
 Result: results/many_nodes.json and .md: results (epochs of trials) that come through each second, by number of actors.
 
-Ray is told to have so many cores; the actors are real processes on this machine, which do nothing but report. They share
-the cores with the driver, so what is found is a lower bound for a driver that has them to itself. An epoch of a real
+Ray is told to have so many cores; the actors are real processes on this machine, which do nothing but report. They use
+the driver's cores, so what is found is a lower bound for a driver that has them to itself. An epoch of a real
 trial takes a second or more: a driver that takes R results a second serves at least R actors.
 """
 

@@ -132,4 +132,6 @@ def num_slots(resources: Resources, *, joined: bool = False) -> int:
         gpus = have["GPU"] - free * resources.gpu_share
         fits = min(fits, int(gpus / resources.trial_gpu + 1e-6))
     slots = max(1, int(fits))
-    return min(slots, resources.concurrent) if resources.concurrent else slots
+    if resources.concurrent is None:
+        return slots
+    return resources.concurrent if joined else min(slots, resources.concurrent)

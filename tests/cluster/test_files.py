@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 import cfnlint.api
+import kubernetes_validate
 import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
@@ -80,3 +81,42 @@ def test_installs_this_checkout_with_the_tested_versions_and_keeps_the_dashboard
     assert any("--dashboard-host=127.0.0.1" in command for command in aws["head_start_ray_commands"])
     assert aws["file_mounts"]["/home/ubuntu/tdmr_ray"] == "."
     assert (ROOT / "constraints.txt").exists()
+
+
+ALLOWED = {
+    "RayJob": {"entrypoint", "shutdownAfterJobFinishes", "ttlSecondsAfterFinished", "rayClusterSpec", "runtimeEnvYAML"},
+    "RayCluster": {
+        "rayVersion",
+        "authOptions",
+        "enableInTreeAutoscaling",
+        "autoscalerOptions",
+        "headGroupSpec",
+        "workerGroupSpecs",
+    },
+    "head": {"rayStartParams", "template"},
+    "worker": {"groupName", "replicas", "minReplicas", "maxReplicas", "rayStartParams", "template"},
+}
+"""Fields of KubeRay that the file may use, after ray-operator/apis/ray/v1 and the guide to token authentication."""
+
+
+def test_the_ray_job_has_only_fields_that_kuberay_and_kubernetes_know() -> None:
+    job = yaml.safe_load((ROOT / "cluster" / "kuberay.yaml").read_text())
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    cluster = job["spec"]["rayClusterSpec"]
+    (workers,) = cluster["workerGroupSpecs"]
+    parts = {"RayJob": job["spec"], "RayCluster": cluster, "head": cluster["headGroupSpec"], "worker": workers}
+    for name, part in parts.items():
+        assert set(part) <= ALLOWED[name], name
+    for group in (cluster["headGroupSpec"], workers):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, **group["template"]}
+        kubernetes_validate.validate(pod, "1.35", strict=True)
+    assert f"--set resources.concurrent={workers['maxReplicas']}" in job["spec"]["entrypoint"]
+    assert cluster["authOptions"] == {"mode": "token"}
+
+
+def test_the_entrypoint_is_a_command_of_this_project() -> None:
+    entrypoint = yaml.safe_load((ROOT / "cluster" / "kuberay.yaml").read_text())["spec"]["entrypoint"].split()
+    space = entrypoint[entrypoint.index("--space") + 1]
+    assert entrypoint[:3] == ["python", "-m", "tdmr_ray.search"]
+    assert (ROOT / space).exists()

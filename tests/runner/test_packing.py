@@ -66,6 +66,12 @@ def test_trials_of_several_workers_and_room_for_teachers(monkeypatch: pytest.Mon
         check_fit(Resources(reprogram_workers=2))
 
 
+def test_trials_wait_for_machines_of_a_cluster_that_grows_if_they_are_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    assert num_slots(Resources(concurrent=8)) == 2
+    assert num_slots(Resources(concurrent=8), joined=True) == 8
+
+
 def test_a_cluster_of_rays_launcher_counts_with_what_it_can_grow_to(tmp_path: Path) -> None:
     path = tmp_path / "bootstrap.yaml"
     assert largest_cluster(path) == {}
