@@ -25,6 +25,7 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
 from tdmr_ray.places import Place
 from tdmr_ray.runner.events import MAX_RESTARTS
+from tdmr_ray.runner.folders import RAY_TRAIN
 from tdmr_ray.runner.leases import renewed
 from tdmr_ray.runner.programs import ASK_EVERY_S, SharedStore, StoredFoundry, resident_task
 from tdmr_ray.runner.trial import Shop, Trial
@@ -78,8 +79,7 @@ def run_together(
     """
     os.environ.setdefault(HEALTH_CHECK_INTERVAL_S_ENV_VAR, str(POLL_S))
     resources = {"CPU": job["threads"], **({"GPU": job["gpu"]} if job["gpu"] else {})}
-    notes = Place(job["notes"])
-    trainer = TorchTrainer(
+    TorchTrainer(
         work,
         train_loop_config=job,
         scaling_config=ScalingConfig(
@@ -89,15 +89,11 @@ def run_together(
         ),
         run_config=RunConfig(
             name=job["id"],
-            storage_path=str(notes),
+            storage_path=job["notes"],
             failure_config=FailureConfig(max_failures=MAX_RESTARTS),
             callbacks=callbacks or [],  # type: ignore[arg-type]
         ),
-    )
-    try:
-        trainer.fit()
-    finally:
-        notes.remove()
+    ).fit()
 
 
 def train_together(
@@ -132,14 +128,15 @@ def train_together(
         "finalist": True,
         "artifacts": str(place),
         "checkpoint": str(place / "checkpoint.pt"),
-        "notes": str(place / "ray_train"),
+        "notes": str(place / RAY_TRAIN),
         "stack": str(stack),
     }
     news = Queue(actor_options={"num_cpus": 0})
     with _listening(news, say):
         run_together(_run_trial, job, resources.workers, min_workers=resources.min_workers, callbacks=[_Forward(news)])
     news.shutdown()
-    (place / "checkpoint.pt").remove()
+    for left in ("checkpoint.pt", RAY_TRAIN):
+        (place / left).remove()
     content = (place / METRICS_FILE).read_bytes()
     assert content is not None, "the first worker has written it"
     metrics: Metrics = json.loads(content)
@@ -234,7 +231,7 @@ class GroupFoundry(StoredFoundry):
 
 
 def _run_trial(job: dict[str, Any]) -> None:
-    """What each worker does in a trial."""
+    """What each worker does in a trial. The trial is done when all have come to their end, not when it says so."""
     workers, shop = joined_workers(), Shop(job)
     if workers.count > 1:
         shop.foundry = GroupFoundry(shop.shared, workers)
@@ -243,7 +240,7 @@ def _run_trial(job: dict[str, Any]) -> None:
         result = trial.step()
         if result["done"] and job["finalist"] and workers.rank == 0:
             (Place(job["artifacts"]) / METRICS_FILE).write_bytes(json.dumps(result["metrics"]).encode())
-        ray.train.report(result)
+        ray.train.report({**result, "done": False})
         if result["done"]:
             return
 

@@ -13,7 +13,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from tdmr_ray.records import State, TrialRecord
-from tdmr_ray.runner.folders import CHECKPOINTS, Folders
+from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.hang import why_it_hung
 from tdmr_ray.runner.jobs import Job, Source
 from tdmr_ray.space import Resources
@@ -88,7 +88,7 @@ class JobSearcher(Searcher):
             "artifacts": str(self.folders.finalist(job.id)),
             "checkpoint": str(self.folders.checkpoint(job.id)),
             "stack": str(self.folders.stack(job.id)),
-            "notes": str(self.folders.reached / CHECKPOINTS / f"{job.id}.train"),
+            "notes": str(self.folders.notes),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

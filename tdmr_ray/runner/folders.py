@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tdmr_ray.places import Place
 
-CHECKPOINTS, FINALISTS = "checkpoints", "finalists"
+CHECKPOINTS, FINALISTS, RAY_TRAIN = "checkpoints", "finalists", "ray_train"
 CHECKPOINT_ENDS = ".pt"
 
 
@@ -55,6 +55,11 @@ class Folders:
     def checkpoint(self, job_id: str) -> Place:
         """What a trial that was interrupted goes on from."""
         return self.reached / CHECKPOINTS / f"{job_id}{CHECKPOINT_ENDS}"
+
+    @property
+    def notes(self) -> Place:
+        """What Ray Train writes while it runs."""
+        return self.reached / RAY_TRAIN
 
     def finalist(self, job_id: str) -> Place:
         """Where a finalist leaves its weights and exhibits."""

@@ -144,7 +144,7 @@ def run_jobs(
             scheduler=scheduler or AsTheyCome(),
             num_samples=-1,
             resources_per_trial=resources_of(resources),
-            reuse_actors=True,
+            reuse_actors=resources.workers == 1,
             storage_path=scratch,
             stop=_StopWhenEnding(events.ending),
             callbacks=[_Halting((*halts, ray_watch), events.ending), events],
@@ -152,5 +152,7 @@ def run_jobs(
             raise_on_failed_trial=False,
             trial_dirname_creator=lambda trial: str(trial.trial_id),
         )
+    if resources.workers > 1 or resources.reprogram_workers > 1:
+        folders.notes.remove()
     if ray_watch.dead:
         raise SearchStopped("Ray has died: none of its machines is left; --resume goes on where the search was")
