@@ -28,7 +28,7 @@ from tdmr_ray.runner.events import MAX_RESTARTS
 from tdmr_ray.runner.folders import RAY_TRAIN
 from tdmr_ray.runner.leases import renewed
 from tdmr_ray.runner.programs import ASK_EVERY_S, SharedStore, StoredFoundry, resident_task
-from tdmr_ray.runner.trial import Shop, Trial
+from tdmr_ray.runner.trial import Shop, Trial, place_of_trials
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
@@ -141,21 +141,6 @@ def train_together(
     assert content is not None, "the first worker has written it"
     metrics: Metrics = json.loads(content)
     return metrics
-
-
-def place_of_trials(store: Store, resources: Resources) -> dict[str, Any]:
-    """What a process must know besides its job; see `Trial`."""
-    return {
-        "store": str(store.local),
-        "store_bytes": store.max_bytes,
-        "shared_store": str(store.shared or ""),
-        "threads": resources.cpu,
-        "gpu": resources.gpu_share,
-        "workers": resources.workers,
-        "min_workers": resources.min_workers,
-        "reprogram_workers": resources.reprogram_workers,
-        "timeout_s": resources.trial_timeout,
-    }
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from ray.tune.schedulers import TrialScheduler
 
 from tdmr_ray.errors import SearchStopped
 from tdmr_ray.runner.cluster import RayWatch
-from tdmr_ray.runner.distributed import place_of_trials, trial_of_several
 from tdmr_ray.runner.events import AsTheyCome, Ending, JobEvents, JobSearcher, Listener
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Source
 from tdmr_ray.runner.trainable import TrialActor
+from tdmr_ray.runner.trial import place_of_trials
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 
@@ -92,7 +92,16 @@ def _own_errors() -> Iterator[None]:
         raise cause from None
 
 
-def resources_of(resources: Resources) -> dict[str, float]:
+def _trainable_for(resources: Resources) -> Any:
+    """A warm actor for trials of one worker, which need not wait for the import of Ray Train, or Ray Train."""
+    if resources.workers == 1:
+        return TrialActor
+    from tdmr_ray.runner.distributed import trial_of_several
+
+    return trial_of_several
+
+
+def _resources_of(resources: Resources) -> dict[str, float]:
     """What Tune is to set aside for a trial; Ray Train does it itself for its workers."""
     if resources.workers > 1:
         return {"cpu": 0, "gpu": 0}
@@ -138,12 +147,12 @@ def run_jobs(
     events = JobEvents(searcher, resources, listeners, objective)
     with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch, _own_errors():
         tune.run(
-            trainable or (trial_of_several if resources.workers > 1 else TrialActor),
+            trainable or _trainable_for(resources),
             name="trials",
             search_alg=searcher,
             scheduler=scheduler or AsTheyCome(),
             num_samples=-1,
-            resources_per_trial=resources_of(resources),
+            resources_per_trial=_resources_of(resources),
             reuse_actors=resources.workers == 1,
             storage_path=scratch,
             stop=_StopWhenEnding(events.ending),

@@ -1,13 +1,15 @@
 """A warm Tune actor that runs one trial after another; data and foundations stay in its memory."""
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ray import tune
 
-from tdmr_ray.runner.distributed import teacher_of_several
 from tdmr_ray.runner.events import WornOut
 from tdmr_ray.runner.trial import Shop, Trial
+from tdmr_ray.training.config import TrialConfig
 
 MAX_TRIALS_PER_ACTOR = 100
 """Reused actors are known to leak GPU memory; after so many trials a fresh one takes over."""
@@ -19,7 +21,7 @@ class TrialActor(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Called by Tune in a fresh process."""
         self.num_trials = 0
-        self.shop = Shop(config, partial(teacher_of_several, config) if config["reprogram_workers"] > 1 else None)
+        self.shop = Shop(config, _elsewhere(config))
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -41,3 +43,12 @@ class TrialActor(tune.Trainable):
     def cleanup(self) -> None:
         """Called by Tune when the process ends."""
         self.trial.leave()
+
+
+def _elsewhere(job: dict[str, Any]) -> Callable[[TrialConfig, str], Path] | None:
+    """How several workers make teachers; None if this process does it, which then need not import Ray Train."""
+    if job["reprogram_workers"] == 1:
+        return None
+    from tdmr_ray.runner.distributed import teacher_of_several
+
+    return partial(teacher_of_several, job)

@@ -16,6 +16,7 @@ from tdmr_ray.places import Place
 from tdmr_ray.runner.hang import ended_after
 from tdmr_ray.runner.leases import cluster_leases
 from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
+from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from tdmr_ray.training.config import TrialConfig
@@ -23,6 +24,21 @@ from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.exhibits import EXHIBITS, collect_exhibits
 from tdmr_ray.training.fit import Outcome, Run
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
+
+
+def place_of_trials(store: Store, resources: Resources) -> dict[str, Any]:
+    """What a process must know besides its job; see `Trial`."""
+    return {
+        "store": str(store.local),
+        "store_bytes": store.max_bytes,
+        "shared_store": str(store.shared or ""),
+        "threads": resources.cpu,
+        "gpu": resources.gpu_share,
+        "workers": resources.workers,
+        "min_workers": resources.min_workers,
+        "reprogram_workers": resources.reprogram_workers,
+        "timeout_s": resources.trial_timeout,
+    }
 
 
 class Shop:

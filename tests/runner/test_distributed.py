@@ -14,8 +14,9 @@ from searching import command, run, write_space
 
 from tdmr_ray.records import Ledger
 from tdmr_ray.runner.cluster import ray_session
-from tdmr_ray.runner.distributed import place_of_trials, teacher_of_several
+from tdmr_ray.runner.distributed import teacher_of_several
 from tdmr_ray.runner.programs import resident_task
+from tdmr_ray.runner.trial import place_of_trials
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
