@@ -10,7 +10,8 @@ search: .venv/installed
 	$(BIN)/python -m tdmr_ray.search --space $(SPACE) $(ARGS)
 
 test: .venv/installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not stress' $(ARGS)
+	$(BIN)/python -m pytest -m 'slow and not stress' $(ARGS)
 
 stress: .venv/installed
 	$(BIN)/python -m pytest -m stress $(ARGS)
