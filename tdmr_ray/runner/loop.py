@@ -101,10 +101,13 @@ def _trainable_for(resources: Resources) -> Any:
     return trial_of_several
 
 
-def _resources_of(resources: Resources) -> dict[str, float]:
-    """What Tune is to set aside for a trial; Ray Train does it itself for its workers."""
+def _resources_of(resources: Resources) -> dict[str, float] | tune.PlacementGroupFactory:
+    """What Tune is to set aside for a trial.
+
+    Ray Train does that itself for its workers; who waits for them sits on the head, which is not a spot machine.
+    """
     if resources.workers > 1:
-        return {"cpu": 0, "gpu": 0}
+        return tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])
     return {"cpu": resources.cpu, "gpu": resources.gpu_share}
 
 
