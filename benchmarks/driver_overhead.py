@@ -114,17 +114,11 @@ class Watch(Listener):
         self.bytes.append(self.process.memory_info().rss)
 
 
-def measure(trials: int, pairs: str, cores: int | None = None) -> tuple[list[float], list[float], list[int]]:
-    """Run empty trials in a temporary folder; time, this process's CPU seconds and its bytes when each ended.
-
-    Args:
-        trials: How many.
-        pairs: See `PAIRS`.
-        cores: That Ray is to pretend, one for each trial; None is what there is.
-    """
+def measure(trials: int, pairs: str) -> tuple[list[float], list[float], list[int]]:
+    """Run empty trials in a temporary folder; time, this process's CPU seconds and its bytes when each ended."""
     space, watch = empty_space(trials, pairs), Watch()
     register_pickle_by_value(sys.modules[__name__])  # Ray's workers cannot import the script of a spawned process
-    with tempfile.TemporaryDirectory() as root, ray_session(None, verbose=False, num_cpus=cores):
+    with tempfile.TemporaryDirectory() as root, ray_session(None, verbose=False):
         folders, store = Folders(Path(root)), Store(Path(root) / "store")
         studies = PairStudies(space)
         progress = Progress(Console(width=120), "val/top1")

@@ -32,23 +32,17 @@ QUIET = {
 
 
 @contextmanager
-def ray_session(address: str | None, *, verbose: bool, num_cpus: int | None = None) -> Iterator[None]:
-    """A Ray on this machine, or the one at `address`; a Ray of our own is stopped at the end.
-
-    Args:
-        address: Of a running Ray; None starts one.
-        verbose: Whether to show what Ray says.
-        num_cpus: That a Ray of our own pretends to have; None is what there is.
-    """
+def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
+    """A Ray on this machine, or the one at `address`; a Ray of our own is stopped at the end."""
     os.environ.update(QUIET)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     if not verbose:
         warnings.filterwarnings("ignore", module="ray")
-    own: dict[str, Any] = {"object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False, "num_cpus": num_cpus}
+    own: dict[str, Any] = {} if address else {"object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
     level = logging.INFO if verbose else logging.CRITICAL
-    ray.init(address=address or "local", logging_level=level, log_to_driver=verbose, **({} if address else own))
+    ray.init(address=address or "local", logging_level=level, log_to_driver=verbose, **own)
     if not verbose:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:

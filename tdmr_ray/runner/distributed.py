@@ -5,10 +5,10 @@ Because views are seeded for each image, N workers with the same global batch se
 
 import json
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.constants import HEALTH_CHECK_INTERVAL_S_ENV_VAR
 from ray.train.v2.api.callback import UserCallback
 from ray.tune.integration.ray_train import TuneReportCallback
-from ray.util.queue import Empty, Queue
+from ray.util.queue import Queue
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
@@ -27,6 +27,7 @@ from tdmr_ray.places import Place
 from tdmr_ray.runner.events import MAX_RESTARTS
 from tdmr_ray.runner.folders import RAY_TRAIN
 from tdmr_ray.runner.leases import renewed
+from tdmr_ray.runner.meanwhile import meanwhile
 from tdmr_ray.runner.programs import ASK_EVERY_S, SharedStore, StoredFoundry, resident_task
 from tdmr_ray.runner.trial import Shop, Trial, place_of_trials
 from tdmr_ray.space import Resources
@@ -132,8 +133,9 @@ def train_together(
         "stack": str(stack),
     }
     news = Queue(actor_options={"num_cpus": 0})
-    with _listening(news, say):
+    with meanwhile(partial(_say_news, news, say), POLL_S):
         run_together(_run_trial, job, resources.workers, min_workers=resources.min_workers, callbacks=[_Forward(news)])
+    _say_news(news, say)
     news.shutdown()
     for left in ("checkpoint.pt", RAY_TRAIN):
         (place / left).remove()
@@ -143,25 +145,10 @@ def train_together(
     return metrics
 
 
-@contextmanager
-def _listening(news: Queue, say: Callable[[Metrics], None]) -> Iterator[None]:
-    """Say what comes through a queue, to its end."""
-    over = threading.Event()
-
-    def listen() -> None:
-        while not (over.is_set() and news.empty()):
-            try:
-                say(news.get(timeout=POLL_S))
-            except Empty:
-                continue
-
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
-    try:
-        yield
-    finally:
-        over.set()
-        listener.join()
+def _say_news(news: Queue, say: Callable[[Metrics], None]) -> None:
+    """Say what lies in a queue."""
+    for metrics in news.get_nowait_batch(news.size()):
+        say(metrics)
 
 
 class _Forward(UserCallback):

@@ -3,11 +3,13 @@
 A holder renews its lease while it works, so that the lease of a dead one expires.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
+
+from tdmr_ray.runner.meanwhile import meanwhile
 
 EXPIRES_S = 15.0
 ACTOR, NAMESPACE = "leases", "tdmr_ray"
@@ -91,17 +93,8 @@ def cluster_leases() -> Leases:
 @contextmanager
 def renewed(leases: Leases, key: str, holder: str, every_s: float = EXPIRES_S / 3) -> Iterator[None]:
     """Renew a lease for as long as this lasts, then give it back."""
-    over = threading.Event()
-
-    def renew() -> None:
-        while not over.wait(every_s):
-            leases.take(key, holder)
-
-    thread = threading.Thread(target=renew, daemon=True)
-    thread.start()
     try:
-        yield
+        with meanwhile(partial(leases.take, key, holder), every_s):
+            yield
     finally:
-        over.set()
-        thread.join()
         leases.give_back(key, holder)
