@@ -14,7 +14,7 @@ from typing import Any
 
 import ray.train
 import torch
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.constants import HEALTH_CHECK_INTERVAL_S_ENV_VAR
 from ray.train.v2.api.callback import UserCallback
@@ -22,7 +22,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.util.queue import Queue
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.errors import InputError
+from tdmr_ray.errors import InputError, SearchStopped
 from tdmr_ray.places import Place
 from tdmr_ray.runner.events import MAX_RESTARTS
 from tdmr_ray.runner.folders import RAY_TRAIN
@@ -118,6 +118,9 @@ def train_together(
 
     Returns:
         The last epoch's metrics, with figures on test.
+
+    Raises:
+        SearchStopped: If the workers fail again and again.
     """
     job = {
         **place_of_trials(store, resources),
@@ -133,8 +136,17 @@ def train_together(
         "stack": str(stack),
     }
     news = Queue(actor_options={"num_cpus": 0})
-    with meanwhile(partial(_say_news, news, say), POLL_S):
-        run_together(_run_trial, job, resources.workers, min_workers=resources.min_workers, callbacks=[_Forward(news)])
+    try:
+        with meanwhile(partial(_say_news, news, say), POLL_S):
+            run_together(
+                _run_trial, job, resources.workers, min_workers=resources.min_workers, callbacks=[_Forward(news)]
+            )
+    except TrainingFailedError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise SearchStopped(
+            f"the workers failed {MAX_RESTARTS + 1} times, the last time by: {reason}; --resume goes on after the last "
+            "epoch, --verbose shows all they say"
+        ) from error
     _say_news(news, say)
     news.shutdown()
     for left in ("checkpoint.pt", RAY_TRAIN):

@@ -1,10 +1,15 @@
-"""Results of a search are kept in a place that outlives its driver's machine."""
+"""A search whose results and teachers lie on S3 (moto's server, on loopback) outlives its driver's machine."""
 
+import json
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
+import boto3
 import pytest
-from searching import run, write_space
+from searching import command, run, write_space
+from test_resume import CHANGES, kill, start, what_counts
 
 from tdmr_ray.errors import SearchStopped
 from tdmr_ray.out import fetch_earlier, open_storage
@@ -59,3 +64,45 @@ def test_a_storage_that_cannot_be_written_is_one_message(storage: str, s3: None,
     if storage.startswith("s3"):
         run("search", *arguments, code=2)
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.stress
+def test_a_driver_that_is_lost_is_replaced_by_another_with_nothing_but_the_storage(bucket: str, tmp_path: Path) -> None:
+    space = write_space(tmp_path, **CHANGES)
+    run("search", "--space", space, "--out", tmp_path / "whole", "--store", tmp_path / "store_whole")
+    storage = f"{bucket}/team"
+
+    def on(machine: str) -> list[object]:
+        folder = tmp_path / machine
+        return ["--space", space, "--out", folder / "first", "--store", folder / "store", "--storage", storage]
+
+    process = start(on("one"))
+    deadline = time.monotonic() + 150
+    ledger = Place(storage) / "first" / "records.jsonl"
+    while b'"complete"' not in (ledger.read_bytes() or b"") or not list_checkpoints(bucket):
+        assert process.poll() is None and time.monotonic() < deadline, "no trial came to its end"
+        time.sleep(0.1)
+    kill(process)
+    shutil.rmtree(tmp_path / "one")
+    assert "exists already" in run_refused(*on("two"))
+    said = run("search", *on("two"), "--resume")
+    assert "all of it also in" in said
+    folder = tmp_path / "two" / "first"
+    assert what_counts(folder / "records.jsonl") == what_counts(tmp_path / "whole/records.jsonl")
+    assert (folder / "best").exists()
+    assert ledger.read_bytes() == (folder / "records.jsonl").read_bytes()
+    assert not list_checkpoints(bucket)
+    run("leaderboard", f"{storage}/first", "--out", tmp_path / "board")
+    published = [json.loads((place / "leaderboard.json").read_text()) for place in (folder, tmp_path / "board")]
+    assert published[0]["tables"][0]["rows"] == published[1]["tables"][0]["rows"]
+
+
+def list_checkpoints(bucket: str) -> list[str]:
+    found = boto3.client("s3").list_objects_v2(Bucket=bucket.removeprefix("s3://"), Prefix="team/first/checkpoints/")
+    return [each["Key"] for each in found.get("Contents", []) if not each["Key"].endswith("/")]
+
+
+def run_refused(*arguments: object) -> str:
+    done = subprocess.run(command("search", *arguments), capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2
+    return done.stderr
