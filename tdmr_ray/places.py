@@ -65,7 +65,9 @@ class Place:
         try:
             with self.system.open_input_stream(self.path) as stream:
                 return bytes(stream.read())
-        except FileNotFoundError:
+        except OSError:
+            if self.exists():
+                raise
             return None
 
     def write_bytes(self, content: bytes | memoryview) -> None:

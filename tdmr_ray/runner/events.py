@@ -20,6 +20,8 @@ from tdmr_ray.space import Resources
 
 MAX_RESTARTS = 2
 """Of a trial whose process dies; after that the fault is taken to be its own."""
+GONE = "gone"
+"""Stands for a machine of which Ray has said so at once; of others it knows some seconds later."""
 VERSIONS = {name: importlib.metadata.version(name) for name in ("tdmr_ray", "torch", "timm", "ray", "optuna")}
 
 
@@ -129,8 +131,8 @@ class JobEvents(tune.Callback):
     ) -> None:
         self.searcher, self.resources, self.listeners, self.objective = searcher, resources, listeners, objective
         self.curves: dict[str, list[float]] = {}
-        self.restarts: dict[str, int] = {}
-        self.moves: dict[str, int] = {}
+        self.lost_on: dict[str, list[str]] = {}
+        """The machines on which a job lost its process, by its id."""
         self.ending = Ending()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -172,7 +174,6 @@ class JobEvents(tune.Callback):
         if trial.trial_id not in self.curves:
             self.on_trial_start(iteration, trials, trial)
         job = self.searcher.live.pop(trial.trial_id)
-        count = self.restarts.get(job.id, 0)
         hung = why_it_hung(self.searcher.folders.stack(job.id))
         if hung:
             self._end(job, trial, "failed", f"an epoch took longer than {self.resources.trial_timeout:g} s: {hung}")
@@ -182,22 +183,23 @@ class JobEvents(tune.Callback):
             self._again(job, trial)
             return
         reason, may_go_on = why_it_died(cause)
-        if machine_is_gone(cause):
-            self.moves[job.id] = self.moves.get(job.id, 0) + 1
-            self._lose(job, trial, reason)
-            return
-        if not may_go_on or count == MAX_RESTARTS:
-            again = f" ({count + 1} times)" if count else ""
+        _, restarts = self._losses(job)
+        machine = GONE if machine_is_gone(cause) else (trial.last_result or {}).get("machine", "")
+        if machine not in lost_machines() and not (may_go_on and restarts < MAX_RESTARTS):
+            again = f" ({restarts + 1} times)" if restarts else ""
             self._end(job, trial, "failed", f"the trial's process died{again}: {reason}")
             return
-        self.restarts[job.id] = count + 1
-        self._lose(job, trial, reason)
-
-    def _lose(self, job: Job, trial: Trial, reason: str) -> None:
-        """Another process begins with the job, and the listeners hear why."""
+        self.lost_on.setdefault(job.id, []).append(machine)
         self._again(job, trial)
         for listener in self._listeners(job):
             listener.lost(job, reason)
+
+    def _losses(self, job: Job) -> tuple[int, int]:
+        """How often a job lost its process with the machine, and how often without."""
+        lost_on = self.lost_on.get(job.id, [])
+        lost = lost_machines() if lost_on else set()
+        moves = sum(machine in lost for machine in lost_on)
+        return moves, len(lost_on) - moves
 
     def _again(self, job: Job, trial: Trial) -> None:
         """Another process begins with the job."""
@@ -217,6 +219,7 @@ class JobEvents(tune.Callback):
 
     def _record(self, job: Job, trial: Trial, result: dict[str, Any], state: State, error: str = "") -> TrialRecord:
         hours = result.get("seconds", 0.0) / 3600
+        moves, restarts = self._losses(job)
         return blank_record(job).model_copy(
             update={
                 "state": state,
@@ -234,8 +237,8 @@ class JobEvents(tune.Callback):
                 "device": result.get("device", "cpu"),
                 "data": result.get("data", ""),
                 "artifacts": result.get("artifacts", ""),
-                "restarts": self.restarts.get(job.id, 0),
-                "moves": self.moves.get(job.id, 0),
+                "restarts": restarts,
+                "moves": moves,
                 "error": error,
                 "notes": tuple(result.get("notes", ())),
             }
@@ -268,8 +271,13 @@ def cause_of_death(trial: Trial) -> Exception | None:
 
 
 def machine_is_gone(cause: Exception | None) -> bool:
-    """Whether a trial was lost with its machine, such as a spot instance, which says nothing against the trial."""
+    """Whether Ray says that a trial was lost with its machine, such as a spot instance."""
     return isinstance(cause, ray.exceptions.RayActorError) and (cause.preempted or "node has died" in str(cause))
+
+
+def lost_machines() -> set[str]:
+    """Ray's names of machines that have left the cluster."""
+    return {GONE, *(node["NodeID"] for node in ray.nodes() if not node["Alive"])}
 
 
 def why_it_died(cause: Exception | None) -> tuple[str, bool]:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 
 from tdmr_ray.runner.events import WornOut
@@ -21,6 +22,7 @@ class TrialActor(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Called by Tune in a fresh process."""
         self.num_trials = 0
+        self.machine = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
         self.shop = Shop(config, _elsewhere(config))
         self.reset_config(config)
 
@@ -38,7 +40,7 @@ class TrialActor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """An epoch."""
-        return self.trial.step()
+        return {**self.trial.step(), "machine": self.machine}
 
     def cleanup(self) -> None:
         """Called by Tune when the process ends."""
