@@ -114,11 +114,17 @@ class Watch(Listener):
         self.bytes.append(self.process.memory_info().rss)
 
 
-def measure(trials: int, pairs: str) -> tuple[list[float], list[float], list[int]]:
-    """Run empty trials in a temporary folder; time, this process's CPU seconds and its bytes when each ended."""
+def measure(trials: int, pairs: str, address: str | None = None) -> tuple[list[float], list[float], list[int]]:
+    """Run empty trials in a temporary folder; time, this process's CPU seconds and its bytes when each ended.
+
+    Args:
+        trials: How many.
+        pairs: Of `PAIRS`.
+        address: Of a running Ray; None starts one.
+    """
     space, watch = empty_space(trials, pairs), Watch()
     register_pickle_by_value(sys.modules[__name__])  # Ray's workers cannot import the script of a spawned process
-    with tempfile.TemporaryDirectory() as root, ray_session(None, verbose=False):
+    with tempfile.TemporaryDirectory() as root, ray_session(address, verbose=False):
         folders, store = Folders(Path(root)), Store(Path(root) / "store")
         studies = PairStudies(space)
         progress = Progress(Console(width=120), "val/top1")

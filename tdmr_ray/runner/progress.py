@@ -45,6 +45,8 @@ class Progress(Listener):
         self.work: dict[str, float] = {}
         self.parts: dict[str, float] = {}
         self.begun = self.last_line = time.monotonic()
+        self.first: tuple[float, float] | None = None
+        """When the first epoch of the phase ended, and how much was done then."""
         self.live: Live | None = None
 
     def begin(self, title: str, names: list[str], total: int, work: dict[str, float] | None = None) -> None:
@@ -61,7 +63,7 @@ class Progress(Listener):
         self.work, self.parts = work or {}, {}
         self.pairs = {name: PairState() for name in names}
         self.begun = time.monotonic()
-        self.last_line = self.begun
+        self.last_line, self.first = self.begun, None
         if self.console.is_terminal:
             self.live = Live(get_renderable=self.render, console=self.console, refresh_per_second=4)
             self.live.start()
@@ -80,6 +82,7 @@ class Progress(Listener):
         """Keeps the best figure up to date."""
         row = self._row(job)
         self.parts[job.id] = metrics["epoch"] / job.config.num_epochs
+        self.first = self.first or (time.monotonic(), self._done())
         if job.role == "tdmr":
             row.best = max(row.best or 0.0, metrics[self.objective])
         self._line(force=False)
@@ -116,15 +119,25 @@ class Progress(Listener):
     def _row(self, job: Job) -> PairState:
         return self.pairs.setdefault(job.pair.name, PairState())
 
+    def _done(self) -> float:
+        return sum(part * self.work.get(name, 1.0) for name, part in self.parts.items())
+
+    def _left(self) -> str:
+        """How long the rest takes at the rate since the first epoch, before which processes and teachers were made."""
+        if not any(row.running or row.done for row in self.pairs.values()):
+            return ", waiting for a process or a machine to start"
+        first_s, first = self.first or (0.0, self._done())
+        since = self._done() - first
+        if not since:
+            return ""
+        whole = sum(self.work.values()) or float(self.total)
+        return f", about {pretty_seconds((time.monotonic() - first_s) * (whole - first - since) / since)} left"
+
     def _summary(self) -> str:
         elapsed = time.monotonic() - self.begun
-        done = sum(part * self.work.get(name, 1.0) for name, part in self.parts.items())
-        whole = sum(self.work.values()) or float(self.total)
-        left = elapsed * (whole - done) / done if done else None
-        eta = "" if left is None else f", about {pretty_seconds(left)} left"
         budget = self.spent() if self.title == SEARCH else ""
         spent = f"; spent {budget}" if budget else ""
-        return f"{self.finished} of {self.total} done in {pretty_seconds(elapsed)}{eta}{spent}"
+        return f"{self.finished} of {self.total} done in {pretty_seconds(elapsed)}{self._left()}{spent}"
 
     def _line(self, *, force: bool) -> None:
         now = time.monotonic()

@@ -31,5 +31,23 @@ def test_counts_best_and_failures_are_shown(terminal: bool) -> None:
     assert (row.done, row.running, row.failed) == (2, 0, 1)
 
 
+def test_what_is_left_is_told_by_the_rate_since_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    console = Console(file=io.StringIO(), width=200)
+    progress, studies = Progress(console, "val/top1"), PairStudies(build())
+    progress.begin("search", list(studies.studies), 2)
+    assert "waiting for a process" in progress._summary()
+    job = studies.next_job()
+    assert job is not None
+    progress.started(job)
+    for epoch, seconds in ((1, 60.0), (2, 64.0)):  # a minute goes by before the first
+        clock[0] = seconds
+        progress.epoch_ended(job, {"val/top1": 0.5, "epoch": epoch})
+        assert ("left" in progress._summary()) == (epoch == 2)
+    epochs_left = 2 * job.config.num_epochs - 2
+    assert f"about {pretty_seconds(4 * epochs_left)} left" in progress._summary()
+
+
 def test_seconds_for_people() -> None:
     assert pretty_seconds(252.4) == "0:04:12"

@@ -1,0 +1,56 @@
+"""How many machines can one driver serve? Empty trials through as many actors as that many machines would run.
+
+Run:    python benchmarks/many_nodes.py
+Cost:   about 6 minutes and 16 GB on 2 cores, beside which nothing else should run.
+Result: results/many_nodes.json and .md: results (epochs of trials) that come through each second, by number of actors.
+
+Ray is told to have so many cores; the actors are real processes on this machine, which do nothing but report. They use
+the driver's cores, so what is found is a lower bound for a driver that has them to itself. An epoch of a real
+trial takes a second or more: a driver that takes R results a second serves at least R actors.
+"""
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from ray.cluster_utils import Cluster
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.driver_overhead import EPOCHS, measure
+from benchmarks.results_file import show_and_keep
+from tdmr_ray.report.statistics import Estimate
+
+NAME = "many_nodes"
+ACTORS = (4, 16, 64)
+
+
+def measure_with(actors: int, trials: int) -> tuple[list[float], list[float], list[int]]:
+    """See `measure`; in a Ray that believes to have so many cores."""
+    ray = Cluster(initialize_head=True, head_node_args={"num_cpus": actors, "include_dashboard": False})
+    return measure(trials, "ten", ray.address)
+
+
+def main(
+    trials: Annotated[int, typer.Option(min=200, help="For each number of actors.")] = 1000,
+    most: Annotated[int, typer.Option(min=ACTORS[0], help="Actors.")] = ACTORS[-1],
+) -> None:
+    """Measure each number in a process of its own, once all its actors are there; print and keep."""
+    lines = ["| actors | results/s | trials/s | driver's CPU ms for a result |", "|--:|--:|--:|--:|"]
+    figures: dict[str, float | Estimate] = {}
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        for actors in (each for each in ACTORS if each <= most):
+            wall_s, cpu_s, _ = pool.submit(measure_with, actors, trials).result()
+            first = len(wall_s) // 2
+            rate = (len(wall_s) - first - 1) / (wall_s[-1] - wall_s[first])
+            cpu_ms = 1000 * (cpu_s[-1] - cpu_s[first]) / (len(wall_s) - first - 1) / EPOCHS
+            figures[f"results_per_s_{actors}_actors"] = EPOCHS * rate
+            lines.append(f"| {actors} | {EPOCHS * rate:.0f} | {rate:.0f} | {cpu_ms:.1f} |")
+    show_and_keep(NAME, lines, figures)
+
+
+if __name__ == "__main__":
+    typer.run(main)
