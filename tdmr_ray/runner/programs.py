@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from tdmr_ray.data.decoded import open_task, save_task, task_key
+from tdmr_ray.data.decoded import decode_task, open_task, task_key
 from tdmr_ray.data.task import Task, load_task
 from tdmr_ray.runner.leases import Leases, renewed
 from tdmr_ray.store import Store
@@ -130,6 +130,6 @@ def resident_task(config: TrialConfig, shared: SharedStore | None = None) -> Tas
 
 def _shared_task(config: TrialConfig, key: str, shared: SharedStore) -> Task:
     shared.kept.enter_context(shared.store.held(key))
-    decode = partial(shared.store.add, write=lambda draft: save_task(load_task(config.data), draft))
+    decode = partial(shared.store.add, write=partial(decode_task, config.data))
     folder, _ = shared.obtain(key, decode)
     return open_task(folder)
