@@ -226,6 +226,7 @@ def _check_meaning(space: Space) -> list[str]:
             shots=space.data.shots,
             split_seed=space.data.split_seed,
             shots_seed=space.data.shots_seed,
+            parts=dataset.parts,
         )
     except InputError as error:
         problems += error.problems

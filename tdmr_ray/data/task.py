@@ -3,15 +3,16 @@
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
-from tdmr_ray.data.datasets import Dataset, load_dataset
+from tdmr_ray.data.datasets import DATASETS, Dataset, load_dataset
 from tdmr_ray.data.splits import split_dataset
 from tdmr_ray.errors import InputError
 
@@ -36,6 +37,16 @@ class DataConfig(BaseModel):
     """What an image does that cannot be read: end everything with the list of them, or be left out."""
     split_seed: int = Field(default=0, ge=0)
     shots_seed: int = Field(default=0, ge=0)
+
+    @field_validator("name")
+    @classmethod
+    def _absolute(cls, name: str) -> str:
+        """Folders and files are known by where they are, whoever asks from where."""
+        for prefix in ("csv:", "wds/"):
+            if name.startswith(prefix):
+                return prefix + str(Path(name.removeprefix(prefix)).expanduser().absolute())
+        path = Path(name).expanduser()
+        return str(path.absolute()) if path.is_dir() and name not in DATASETS else name
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,8 @@ def test_bad_images_end_it_with_the_list_of_them_or_are_left_out(folder: Path) -
     task = load_task(DataConfig(name=str(folder), image_px=16, on_bad_image="skip"))
     assert task.fingerprint == clean
     assert task.notes == (
-        "4 images cannot be read and are left out: left/empty.jpg, left/floating.tif, left/text.png, left/truncated.jpg",
+        "4 images cannot be read and are left out: "
+        "left/empty.jpg, left/floating.tif, left/text.png, left/truncated.jpg",
     )
 
 

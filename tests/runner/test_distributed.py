@@ -46,6 +46,7 @@ def test_several_workers_make_the_teacher_that_one_would_make(own_ray: None, tmp
     job = {
         **place_of_trials(Store(tmp_path / "store"), Resources(reprogram_workers=2)),
         "id": "teacher",
+        "data": "",
         "notes": str(tmp_path / "notes"),
     }
     together, alone = load_program(teacher_of_several(job, config, key)), make_program(config, task)
