@@ -92,9 +92,9 @@ def check_weights(space: Space) -> None:
         InputError: If weights cannot be had.
     """
     problems: list[str] = []
-    for name in space.pairs.foundations:
+    for part in space.pairs.by_label.values():
         try:
-            load_foundation(name)
+            load_foundation(part.name, weights=part.weights, image_px=part.image_px)
         except InputError as error:
             problems += error.problems
     if problems:

@@ -135,7 +135,7 @@ def test_a_one_to_one_mapping_needs_enough_source_classes(monkeypatch: pytest.Mo
 
     def problems(num_source_classes: int, kind: str) -> list[str]:
         facts = FoundationFacts(32, num_source_classes, takes_tokens=False)
-        monkeypatch.setattr(space_file, "foundation_facts", lambda name: facts)
+        monkeypatch.setattr(space_file, "facts_of", lambda name, **_: facts)
         return problems_with("fixed/mapping.kind", kind)
 
     assert problems(10, "frequency") == []
