@@ -39,7 +39,7 @@ def epochs_kept(bucket: str) -> dict[str, int]:
     for key in (each["Key"] for each in listed if each["Key"].endswith(".pt")):
         with contextlib.suppress(DamagedCheckpoint):
             state = load_checkpoint(Place(f"s3://{name}/{key}"), key=Path(key).stem)
-            kept[Path(key).stem] = len(state["history"]) if state else 0
+            kept |= {Path(key).stem: len(state["history"])} if state else {}
     return kept
 
 

@@ -14,8 +14,9 @@ from searching import command, run, write_space
 
 from tdmr_ray.records import Ledger
 from tdmr_ray.runner.cluster import ray_session
-from tdmr_ray.runner.distributed import place_of_trials, teacher_of_several
+from tdmr_ray.runner.distributed import teacher_of_several
 from tdmr_ray.runner.programs import resident_task
+from tdmr_ray.runner.trial import place_of_trials
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
@@ -46,7 +47,6 @@ def test_several_workers_make_the_teacher_that_one_would_make(own_ray: None, tmp
     job = {
         **place_of_trials(Store(tmp_path / "store"), Resources(reprogram_workers=2)),
         "id": "teacher",
-        "data": "",
         "notes": str(tmp_path / "notes"),
     }
     together, alone = load_program(teacher_of_several(job, config, key)), make_program(config, task)
@@ -59,7 +59,7 @@ def test_a_search_whose_trials_have_two_workers(tmp_path: Path) -> None:
     space = write_space(
         tmp_path,
         pairs={"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
-        budget={"trials": 2, "epochs": 2},
+        budget={"trials": 2, "epochs": 3},
         confirm={"top": 1, "seeds": [0], "controls": ["linear_probe"]},
         resources={"workers": 2},
     )

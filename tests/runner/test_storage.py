@@ -99,7 +99,7 @@ def test_a_driver_that_is_lost_is_replaced_by_another_with_nothing_but_the_stora
 
 def list_checkpoints(bucket: str) -> list[str]:
     found = boto3.client("s3").list_objects_v2(Bucket=bucket.removeprefix("s3://"), Prefix="team/first/checkpoints/")
-    return [each["Key"] for each in found.get("Contents", [])]
+    return [each["Key"] for each in found.get("Contents", []) if not each["Key"].endswith("/")]
 
 
 def run_refused(*arguments: object) -> str:
