@@ -14,6 +14,8 @@ State = Literal["running", "complete", "pruned", "failed"]
 Phase = Literal["search", "confirm"]
 TDMR = "tdmr"
 BELOW_SCRATCH = "teacher below scratch"
+OF_DATA = "data: "
+"""How a note on the images begins."""
 
 
 class Pair(BaseModel):

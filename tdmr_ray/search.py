@@ -12,8 +12,11 @@ from typing import Annotated
 import optuna
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
+from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import load_foundation
 from tdmr_ray.out import fetch_earlier, open_storage, owned, prepare_out
@@ -25,6 +28,7 @@ from tdmr_ray.runner.folders import Folders
 from tdmr_ray.space import Space
 from tdmr_ray.space_file import parse_overrides, read_space
 from tdmr_ray.store import Store
+from tdmr_ray.training.config import TrialConfig
 
 DEFAULT_OUT = Path("runs")
 NUM_SAMPLES = 3
@@ -88,9 +92,9 @@ def check_weights(space: Space) -> None:
         InputError: If weights cannot be had.
     """
     problems: list[str] = []
-    for name in space.pairs.foundations:
+    for part in space.pairs.by_label.values():
         try:
-            load_foundation(name)
+            load_foundation(part.name, weights=part.weights, image_px=part.image_px)
         except InputError as error:
             problems += error.problems
     if problems:
@@ -159,6 +163,9 @@ def _run(
     root = folders.root
     (root / SPACE).write_text(space_text(space), encoding="utf-8")
     (root / ENVIRONMENT).write_text(json.dumps(describe_environment(), indent=1), encoding="utf-8")
+    task = open_images(space, store, console)
+    for note in task.notes:
+        say(console, note)
     costs = target_costs(space, root / TARGETS)
     space, rejected = within_limits(space, costs)
     for line in rejected:
@@ -179,6 +186,18 @@ def _run(
             )
             search.run()
         return report(folders, console, interrupted=interrupt.came)
+
+
+def open_images(space: Space, store: Store, console: Console) -> Task:
+    """The decoded images; decoded now, with a progress bar, unless an earlier search has left them in the store."""
+    from tdmr_ray.runner.leases import LeaseTable
+    from tdmr_ray.runner.programs import SharedStore, resident_task
+
+    columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("", total=len(load_dataset(space.data.name).labels))
+        shared = SharedStore(store, LeaseTable())
+        return resident_task(TrialConfig(data=space.data), shared, told=partial(progress.advance, bar))
 
 
 def announce(space: Space, slots: int, about: str) -> str:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
-from torchvision.transforms.functional import pil_to_tensor
 
+from tdmr_ray.data.reading import BadImage, read_square
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import WEIGHTS_FILE, Target, load_target
 from tdmr_ray.training.config import TrialConfig
@@ -40,12 +39,10 @@ class Shipped:
             InputError: If it cannot be read.
         """
         try:
-            with Image.open(path) as image:
-                small = image.convert("RGB").resize((self.image_px, self.image_px), Image.Resampling.BILINEAR)
-        except OSError as error:
-            raise InputError(str(path), f"cannot be read as an image: {error}") from error
-        image_tensor: Tensor = pil_to_tensor(small).unsqueeze(0).float().div(255.0)
-        return image_tensor
+            pixels = read_square(path, self.image_px)
+        except BadImage as bad:
+            raise InputError(str(path), f"cannot be read as an image: {bad}") from bad
+        return torch.from_numpy(pixels.copy()).unsqueeze(0).float().div(255.0)
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:

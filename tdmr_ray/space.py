@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Protocol, cast, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from tdmr_ray.data.task import DataConfig
-from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.config import FoundationConfig, TrialConfig
 
 PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "signals.")
 """Parameters that a teacher depends on; the others only steer its target."""
@@ -49,8 +49,15 @@ class Section(BaseModel):
 class Pairs(Section):
     """Every foundation is tried with every target."""
 
-    foundations: tuple[str, ...] = Field(min_length=1)
+    foundations: tuple[str | FoundationConfig, ...] = Field(min_length=1)
+    """Names, or names with `weights` and `image_px`."""
     targets: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def by_label(self) -> dict[str, FoundationConfig]:
+        """The foundations by what tables call them."""
+        parts = [FoundationConfig(name=each) if isinstance(each, str) else each for each in self.foundations]
+        return {part.label: part for part in parts}
 
 
 CostName = Literal["latency_ms", "params", "macs"]
@@ -241,7 +248,7 @@ class Space(Section):
     @property
     def all_pairs(self) -> tuple[tuple[str, str], ...]:
         """(foundation, target), foundations outermost."""
-        return tuple(itertools.product(self.pairs.foundations, self.pairs.targets))
+        return tuple(itertools.product(self.pairs.by_label, self.pairs.targets))
 
     @property
     def allocation(self) -> AllocationName:
@@ -263,7 +270,7 @@ class Space(Section):
         """The configuration of a pair with these values of the searched parameters."""
         base = {
             **{f"data.{name}": value for name, value in self.data.model_dump().items()},
-            "foundation.name": foundation,
+            **{f"foundation.{name}": value for name, value in self.pairs.by_label[foundation].model_dump().items()},
             "target.name": target,
             "distill.epochs": self.budget.epochs,
             "seed": self.seed,
@@ -292,7 +299,7 @@ class Space(Section):
                 if not self.search[name].contains(flat[name]):
                     return None
                 values[name] = self.search[name].nearest(flat[name])
-        pair = (config.foundation.name, config.target.name)
+        pair = (config.foundation.label, config.target.name)
         return values if pair in self.all_pairs and self.config(values, *pair) == config else None
 
     def num_configurations(self) -> int:

@@ -13,7 +13,8 @@ from tdmr_ray.data.splits import split_dataset
 from tdmr_ray.errors import InputError, near_match
 from tdmr_ray.method.label_mapping import LABEL_RULES
 from tdmr_ray.models import check_foundation, check_target
-from tdmr_ray.models.names import FoundationFacts, foundation_facts, has_weights
+from tdmr_ray.models.foundation import facts_of
+from tdmr_ray.models.names import FoundationFacts, has_weights
 from tdmr_ray.space import Parameter, Space, ordered_by_condition
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls import CONTROLS
@@ -194,8 +195,10 @@ def _check_value(where: str, name: str, value: Any) -> list[str]:
 def _check_names(space: Space) -> list[str]:
     """Names of data, networks, objective and controls."""
     problems = check_dataset(space.data.name)
-    for foundation in space.pairs.foundations:
-        problems += check_foundation(foundation)
+    for part in space.pairs.by_label.values():
+        problems += check_foundation(part.name, part.weights)
+    if len(space.pairs.by_label) < len(space.pairs.foundations):
+        problems.append("pairs.foundations: two of them would have one name in tables; name their files differently")
     for target in space.pairs.targets:
         problems += check_target(target)
     objective = space.objective.maximize
@@ -226,11 +229,17 @@ def _check_meaning(space: Space) -> list[str]:
             shots=space.data.shots,
             split_seed=space.data.split_seed,
             shots_seed=space.data.shots_seed,
+            parts=dataset.parts,
         )
     except InputError as error:
         problems += error.problems
-    for name in space.pairs.foundations:
-        problems += _check_foundation_fit(space, name, foundation_facts(name), num_classes)
+    for label, part in space.pairs.by_label.items():
+        try:
+            facts = facts_of(part.name, weights=part.weights, image_px=part.image_px)
+        except InputError as error:
+            problems += error.problems
+            continue
+        problems += _check_foundation_fit(space, label, facts, num_classes)
     problems += _check_stages(space)
     problems += _check_workers(space)
     if num_classes < 3:

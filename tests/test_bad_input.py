@@ -135,7 +135,7 @@ def test_a_one_to_one_mapping_needs_enough_source_classes(monkeypatch: pytest.Mo
 
     def problems(num_source_classes: int, kind: str) -> list[str]:
         facts = FoundationFacts(32, num_source_classes, takes_tokens=False)
-        monkeypatch.setattr(space_file, "foundation_facts", lambda name: facts)
+        monkeypatch.setattr(space_file, "facts_of", lambda name, **_: facts)
         return problems_with("fixed/mapping.kind", kind)
 
     assert problems(10, "frequency") == []
@@ -153,11 +153,11 @@ def test_two_class_tasks_refuse_what_breaks_on_them(
     path: str, value: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tdmr_ray import space_file
-    from tdmr_ray.data.datasets import Dataset, load_digits
+    from tdmr_ray.data.datasets import in_memory, load_digits
 
     digits = load_digits()
     few = digits.labels < 2
-    two = Dataset(digits.images[few], digits.labels[few], ("0", "1"), mirror=False)
+    two = in_memory(digits.images[few], digits.labels[few], ("0", "1"), mirror=False)
     monkeypatch.setattr(space_file, "load_dataset", lambda name: two)
     assert message in problems_with(path, value)[0]
 

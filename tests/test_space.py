@@ -5,6 +5,7 @@ from pathlib import Path
 import optuna
 import pytest
 import yaml
+from pictures import make_folder
 
 from tdmr_ray.space import Budget, Parameter, Space, ordered_by_condition
 from tdmr_ray.space_file import check_tree, read_space
@@ -35,9 +36,15 @@ SEARCH = {
 }
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("images") / "photos", 12)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_shipped_files_are_right_and_search_the_four_things(path: Path) -> None:
-    space = read_space(path)
+def test_shipped_files_are_right_and_search_the_four_things(path: Path, images: Path) -> None:
+    for_own_images = "data.name=FOLDER" in path.read_text(encoding="utf-8")
+    space = read_space(path, {"data.name": str(images)} if for_own_images else {})
     assert {"prompt.size_px", "mapping.kind", "temperature.schedule", "distill.num_stages"} <= space.search.keys()
     head = path.read_text(encoding="utf-8").splitlines()[:4]
     assert [line.split()[1] for line in head[:3]] == ["Asks:", "Run:", "Cost:"]

@@ -1,34 +1,91 @@
-"""Data sets by name, decoded once into one uint8 array."""
+"""Data sets by name: the built-in ones, and lists of the user's own images."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache, partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.datasets import load_digits as load_sklearn_digits
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from tdmr_ray.data.listing import ANY, TEST, Listing, is_listed, list_images
+from tdmr_ray.data.reading import BadImage
 from tdmr_ray.data.script import SCRIPT_LETTERS, render_script
 from tdmr_ray.errors import InputError, near_match
+
+LISTED_PX = 224
+"""Side of the user's own images unless `data.image_px` says another."""
+Decode = Callable[[NDArray[np.int64], int, NDArray[np.uint8], Callable[[int], object]], dict[int, str]]
+"""Writes the images of some rows, at a size in pixels, into an array [n, 3, size, size], and tells how many more are
+done; returns why a row could not be read, by row."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """All images of a data set in memory.
+    """A data set whose images are decoded when they are asked for.
 
     Attributes:
-        images: uint8, [N, 3, H, W].
         labels: int64, [N], each in 0..C-1.
         class_names: C names.
         mirror: Whether a mirrored image still shows its class (not so for writing).
-        in_test: bool, [N], where the data set itself says which images are for test; None splits them off.
+        image_px: Side of its images unless another is asked for.
+        decode: See `Decode`.
+        parts: int8, [N], see `listing`; None where nothing is said about any image.
+        names: What a message calls each image; empty for built-in ones.
+        key: Changes with the images; '' for built-in ones.
     """
 
-    images: Tensor
     labels: Tensor
     class_names: tuple[str, ...]
     mirror: bool
-    in_test: Tensor | None = None
+    image_px: int
+    decode: Decode
+    parts: NDArray[np.int8] | None = None
+    names: Sequence[str] = field(default=(), repr=False)
+    key: str = ""
+
+    @property
+    def images(self) -> Tensor:
+        """All of them, uint8 [N, 3, image_px, image_px].
+
+        Raises:
+            InputError: If one cannot be read.
+        """
+        out = np.empty((len(self.labels), 3, self.image_px, self.image_px), np.uint8)
+        bad = self.decode(np.arange(len(out)), self.image_px, out, lambda count: None)
+        if bad:
+            raise InputError("data", self.told_bad(bad))
+        return torch.from_numpy(out)
+
+    def told_bad(self, bad: Mapping[int, str]) -> list[str]:
+        """Problems with images that cannot be read, a line each."""
+        return [f"{self.names[row]}: {reason}" for row, reason in sorted(bad.items())]
+
+
+def in_memory(
+    images: Tensor,
+    labels: Tensor,
+    class_names: tuple[str, ...],
+    *,
+    mirror: bool,
+    parts: NDArray[np.int8] | None = None,
+) -> Dataset:
+    """A data set of images that are decoded already, uint8 [N, 3, H, W]."""
+
+    def decode(
+        rows: NDArray[np.int64], size_px: int, out: NDArray[np.uint8], told: Callable[[int], object]
+    ) -> dict[int, str]:
+        chosen = images[torch.from_numpy(rows)]
+        out[:] = (chosen if size_px == images.shape[-1] else scale_images(chosen, size_px)).numpy()
+        told(len(rows))
+        return {}
+
+    return Dataset(labels, class_names, mirror, int(images.shape[-1]), decode, parts)
 
 
 def load_digits(size_px: int = 32) -> Dataset:
@@ -40,13 +97,14 @@ def load_digits(size_px: int = 32) -> Dataset:
     grey = torch.from_numpy(digits.images).float().unsqueeze(1) * (255.0 / 16.0)
     images = scale_images(grey, size_px).expand(-1, 3, -1, -1).contiguous()
     labels = torch.from_numpy(digits.target).long()
-    return Dataset(images, labels, tuple(str(digit) for digit in range(10)), mirror=False)
+    return in_memory(images, labels, tuple(str(digit) for digit in range(10)), mirror=False)
 
 
 def load_script() -> Dataset:
     """2,560 distorted letters of 20 Armenian and 20 Georgian classes, 32x32; test has fonts of its own."""
     images, labels, in_test = render_script()
-    return Dataset(images, labels, tuple(SCRIPT_LETTERS), mirror=False, in_test=in_test)
+    parts = np.where(in_test.numpy(), TEST, ANY).astype(np.int8)
+    return in_memory(images, labels, tuple(SCRIPT_LETTERS), mirror=False, parts=parts)
 
 
 def scale_images(images: Tensor, size_px: int) -> Tensor:
@@ -62,19 +120,64 @@ DATASETS: dict[str, Callable[[], Dataset]] = {"digits": load_digits, "script": l
 
 
 def check_dataset(name: str) -> list[str]:
-    """Problems with a data set's name; empty when it can be loaded."""
+    """Problems with a data set's name; empty when it can be listed."""
     if name in DATASETS:
         return []
-    return [f"data.name: must be a known data set, got '{name}'{near_match(name, DATASETS)}"]
+    if not is_listed(name):
+        known = f"{near_match(name, DATASETS)}; or a folder, csv:FILE, torch/NAME, hfds/OWNER/NAME, wds/SHARDS"
+        return [f"data.name: must be a known data set, got '{name}'{known}"]
+    try:
+        load_dataset(name)
+    except InputError as error:
+        return list(error.problems)
+    return []
 
 
+@cache
 def load_dataset(name: str) -> Dataset:
-    """Load a data set by name.
+    """A data set by name; its images are not decoded yet.
 
     Raises:
-        InputError: If there is no such data set.
+        InputError: If there is no such data set, or it cannot be listed.
     """
-    problems = check_dataset(name)
-    if problems:
-        raise InputError("data", problems)
-    return DATASETS[name]()
+    if name in DATASETS:
+        return DATASETS[name]()
+    if not is_listed(name):
+        raise InputError("data", check_dataset(name))
+    listing = list_images(name)
+    return Dataset(
+        labels=torch.from_numpy(listing.labels),
+        class_names=listing.class_names,
+        mirror=True,
+        image_px=LISTED_PX,
+        decode=partial(_decode_listed, listing),
+        parts=listing.parts,
+        names=listing.names,
+        key=listing.key,
+    )
+
+
+def _decode_listed(
+    listing: Listing,
+    rows: NDArray[np.int64],
+    size_px: int,
+    out: NDArray[np.uint8],
+    told: Callable[[int], object],
+) -> dict[int, str]:
+    """By as many threads as there are cores: decoding and scaling let go of Python's lock."""
+
+    def decode(place: int) -> tuple[int, str]:
+        row = int(rows[place])
+        try:
+            out[place] = listing.read(row, size_px)
+        except BadImage as bad:
+            return row, str(bad)
+        return row, ""
+
+    bad = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for row, reason in pool.map(decode, range(len(rows))):
+            told(1)
+            if reason:
+                bad[row] = reason
+    return bad

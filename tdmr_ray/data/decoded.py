@@ -2,21 +2,30 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
 
-from tdmr_ray.data.task import DataConfig, Images, Task
+from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.task import DataConfig, Images, Task, load_task
 
 PARTS = ("train", "val", "test")
-FACTS = "task.json"
+IMAGES, LABELS, FACTS = "images.npy", "labels.npy", "task.json"
 
 
 def task_key(config: DataConfig) -> str:
-    """A hash of what is loaded and of the code that loads it."""
-    return f"data-{hashlib.sha256(config.model_dump_json().encode() + _code_digest()).hexdigest()[:16]}"
+    """A hash of what is loaded, of the user's own files, and of the code that loads them.
+
+    Raises:
+        InputError: If they cannot be listed.
+    """
+    own = load_dataset(config.name).key.encode()
+    return f"data-{hashlib.sha256(config.model_dump_json().encode() + own + _code_digest()).hexdigest()[:16]}"
 
 
 @cache
@@ -26,17 +35,40 @@ def _code_digest() -> bytes:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest()
 
 
+def decode_task(config: DataConfig, folder: Path, told: Callable[[int], object] = lambda count: None) -> None:
+    """Decode a task's images straight into a file of an existing folder; they need not fit into memory.
+
+    Args:
+        config: Which.
+        folder: Gets the files.
+        told: Told how many more images are decoded.
+
+    Raises:
+        InputError: As `load_task`.
+    """
+
+    def allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        room: NDArray[np.uint8] = open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
+        return room
+
+    _save_facts(load_task(config, allocate, told), folder)
+
+
 def save_task(task: Task, folder: Path) -> None:
     """Write a task's files into an existing folder."""
-    for name in PARTS:
-        part: Images = getattr(task, name)
-        np.save(folder / f"{name}_images.npy", part.images.numpy())
-        np.save(folder / f"{name}_labels.npy", part.labels.numpy())
+    np.save(folder / IMAGES, torch.cat([getattr(task, name).images for name in PARTS]).numpy())
+    _save_facts(task, folder)
+
+
+def _save_facts(task: Task, folder: Path) -> None:
+    np.save(folder / LABELS, torch.cat([getattr(task, name).labels for name in PARTS]).numpy())
     facts = {
+        "sizes": [len(getattr(task, name)) for name in PARTS],
         "num_labeled": task.num_labeled,
         "class_names": task.class_names,
         "mirror": task.mirror,
         "fingerprint": task.fingerprint,
+        "notes": task.notes,
     }
     (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
 
@@ -44,7 +76,9 @@ def save_task(task: Task, folder: Path) -> None:
 def open_task(folder: Path) -> Task:
     """Open a task; images stay on disk, mapped into memory that all who open them share, until somebody writes."""
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    train, val, test = (Images(_mapped(folder, f"{name}_images"), _mapped(folder, f"{name}_labels")) for name in PARTS)
+    images, labels = (torch.from_numpy(np.load(folder / name, mmap_mode="c")) for name in (IMAGES, LABELS))
+    parts = zip(images.split(facts["sizes"]), labels.split(facts["sizes"]), strict=True)
+    train, val, test = (Images(*part) for part in parts)
     return Task(
         train=train,
         num_labeled=facts["num_labeled"],
@@ -53,8 +87,5 @@ def open_task(folder: Path) -> Task:
         class_names=tuple(facts["class_names"]),
         mirror=facts["mirror"],
         fingerprint=facts["fingerprint"],
+        notes=tuple(facts["notes"]),
     )
-
-
-def _mapped(folder: Path, name: str) -> torch.Tensor:
-    return torch.from_numpy(np.load(folder / f"{name}.npy", mmap_mode="c"))

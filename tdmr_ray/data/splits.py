@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from tdmr_ray.data.listing import ANY, TEST, TRAIN, VAL
 from tdmr_ray.errors import InputError
 
 Indices = NDArray[np.int64]
 
 VAL_FRACTION = 0.2
 TEST_FRACTION = 0.3
+TOO_FEW = "every class must have at least 5 images, so that train, val and test all show it"
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,11 @@ def split_dataset(
     shots: int | None,
     split_seed: int,
     shots_seed: int,
-    in_test: NDArray[np.bool_] | None = None,
+    parts: NDArray[np.int8] | None = None,
 ) -> Split:
     """Split into train / val / test (50 / 20 / 30 %), and draw the labelled images from the training part.
+
+    What the data set itself says of an image's part counts; the parts that it does not have are split off the rest.
 
     The three parts follow from `split_seed` alone, so that every number of shots is tested on the same images.
     `unlabeled` is the rest of the training part.
@@ -42,19 +46,25 @@ def split_dataset(
         shots: Labelled images a class; None takes every training image with its label.
         split_seed: Fixes train / val / test.
         shots_seed: Fixes which training images are labelled.
-        in_test: Which images are for test, [N]; the others are then split 5 to 2 into train and val.
+        parts: `TRAIN`, `VAL`, `TEST` or `ANY` for each image, [N].
 
     Raises:
-        InputError: If a class has fewer training images than `shots`.
+        InputError: If a class has fewer training images than `shots`, or too few to be in all three parts.
     """
     rows = np.arange(len(labels), dtype=np.int64)
-    held = VAL_FRACTION + TEST_FRACTION
-    if in_test is None:
-        train, rest = _split_off(rows, labels, held, split_seed)
+    given = np.full(len(rows), ANY) if parts is None else parts
+    rest, val, test = rows[given <= TRAIN], rows[given == VAL], rows[given == TEST]
+    if not len(test) and not len(val):
+        held = VAL_FRACTION + TEST_FRACTION
+        train, rest = _split_off(rest, labels, held, split_seed)
         val, test = _split_off(rest, labels, TEST_FRACTION / held, split_seed)
+    elif not len(test):
+        train, test = _split_off(rest, labels, TEST_FRACTION, split_seed)
+    elif not len(val):
+        train, val = _split_off(rest, labels, VAL_FRACTION / (1 - TEST_FRACTION), split_seed)
     else:
-        test = rows[in_test]
-        train, val = _split_off(rows[~in_test], labels, VAL_FRACTION / (1 - TEST_FRACTION), split_seed)
+        train = rest
+    _check_parts(labels, {"train": train, "val": val, "test": test})
     labeled = train if shots is None else _draw_shots(train, labels, shots, shots_seed)
     unlabeled = np.setdiff1d(train, labeled)
     return Split(np.sort(labeled), np.sort(unlabeled), np.sort(val), np.sort(test))
@@ -62,8 +72,19 @@ def split_dataset(
 
 def _split_off(rows: Indices, labels: Indices, fraction: float, seed: int) -> tuple[Indices, Indices]:
     """What stays, and a stratified share of the rows."""
-    stays, leaves = train_test_split(rows, test_size=fraction, stratify=labels[rows], random_state=seed)
+    fewest = int(np.bincount(labels[rows])[np.unique(labels)].min()) if len(rows) else 0
+    try:
+        stays, leaves = train_test_split(rows, test_size=fraction, stratify=labels[rows], random_state=seed)
+    except ValueError as error:
+        raise InputError("data", f"{TOO_FEW}, got a class with {fewest}") from error
     return stays, leaves
+
+
+def _check_parts(labels: Indices, parts: dict[str, Indices]) -> None:
+    classes = np.unique(labels)
+    lacking = [name for name, rows in parts.items() if len(np.unique(labels[rows])) < len(classes)]
+    if lacking:
+        raise InputError("data", f"{TOO_FEW}; {' and '.join(lacking)} would lack some")
 
 
 def _draw_shots(train: Indices, labels: Indices, shots: int, seed: int) -> Indices:

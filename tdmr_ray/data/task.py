@@ -1,14 +1,20 @@
 """A task: a data set, split, with the training images ready for seeded views."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
-from tdmr_ray.data.datasets import load_dataset, scale_images
+from tdmr_ray.data.datasets import DATASETS, Dataset, load_dataset
 from tdmr_ray.data.splits import split_dataset
+from tdmr_ray.errors import InputError
 
 UNLABELED = -1
 
@@ -24,9 +30,23 @@ class DataConfig(BaseModel):
     unlabeled: bool = False
     """Whether the other training images join without their labels."""
     image_px: int | None = Field(default=None, ge=8)
-    """Side to which the images are scaled; None leaves them as they are."""
+    """Side to which the images are scaled; None leaves built-in ones as they are, and makes others 224."""
+    mirror: bool | None = None
+    """Whether a mirrored image still shows its class; None is what the data set says, and yes for the user's own."""
+    on_bad_image: Literal["fail", "skip"] = "fail"
+    """What an image does that cannot be read: end everything with the list of them, or be left out."""
     split_seed: int = Field(default=0, ge=0)
     shots_seed: int = Field(default=0, ge=0)
+
+    @field_validator("name")
+    @classmethod
+    def _absolute(cls, name: str) -> str:
+        """Folders and files are known by where they are, whoever asks from where."""
+        for prefix in ("csv:", "wds/"):
+            if name.startswith(prefix):
+                return prefix + str(Path(name.removeprefix(prefix)).expanduser().absolute())
+        path = Path(name).expanduser()
+        return str(path.absolute()) if path.is_dir() and name not in DATASETS else name
 
 
 @dataclass(frozen=True)
@@ -52,6 +72,7 @@ class Task:
         class_names: C names.
         mirror: Whether views may be mirrored.
         fingerprint: SHA-256 of images, labels and split.
+        notes: What a reader should know of the images, such as that some are in train and test.
     """
 
     train: Images
@@ -61,6 +82,7 @@ class Task:
     class_names: tuple[str, ...]
     mirror: bool
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -77,40 +99,103 @@ class Task:
         return Images(self.train.images[: self.num_labeled], self.train.labels[: self.num_labeled])
 
 
-def load_task(config: DataConfig) -> Task:
-    """Load and split a data set.
+Allocate = Callable[[tuple[int, ...]], NDArray[np.uint8]]
+"""Makes room for images [N, 3, H, W]."""
+
+
+def _in_memory(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.empty(shape, np.uint8)
+
+
+def load_task(
+    config: DataConfig, allocate: Allocate = _in_memory, told: Callable[[int], object] = lambda count: None
+) -> Task:
+    """Load, split and decode a data set; its parts lie one after another in one array.
+
+    Args:
+        config: Which.
+        allocate: Makes the array.
+        told: Told how many more images are decoded.
 
     Raises:
-        InputError: If the name is unknown or a class has fewer images than `shots`.
+        InputError: If the name is unknown, a class has too few images, or an image cannot be read.
     """
-    dataset = load_dataset(config.name)
-    if config.image_px is not None:
-        dataset = replace(dataset, images=scale_images(dataset.images, config.image_px))
-    labels = dataset.labels.numpy()
+    dataset, left_out = load_dataset(config.name), np.empty(0, np.int64)
+    while True:
+        kept = np.setdiff1d(np.arange(len(dataset.labels)), left_out)
+        parts = _split(config, dataset, kept)
+        images, bad = _decode(config, dataset, np.concatenate(parts), allocate, told)
+        if not bad:
+            break
+        if config.on_bad_image == "fail":
+            advice = "mend or remove them, or set data.on_bad_image: skip"
+            raise InputError("data", [*dataset.told_bad(bad), f"{len(bad)} images cannot be read; {advice}"])
+        left_out = np.union1d(left_out, np.fromiter(bad, np.int64))
+    labels, num_labeled = [dataset.labels[torch.from_numpy(rows)] for rows in parts], len(parts[0])
+    labels[1] = torch.full_like(labels[1], UNLABELED)
+    ends = np.cumsum([len(parts[0]) + len(parts[1]), len(parts[2]), len(parts[3])])
+    train, val, test = (
+        Images(torch.from_numpy(images[start:end]), part_labels)
+        for start, end, part_labels in zip((0, *ends), ends, (torch.cat(labels[:2]), *labels[2:]), strict=False)
+    )
+    notes = _notes_on_bad(dataset, left_out) + (_notes_on_twins(train, val, test) if dataset.key else ())
+    mirror = dataset.mirror if config.mirror is None else config.mirror
+    fingerprint = _fingerprint([train, val, test])
+    return Task(train, num_labeled, val, test, dataset.class_names, mirror, fingerprint, notes)
+
+
+def _split(config: DataConfig, dataset: Dataset, kept: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows of the labelled and unlabelled training images (none if they do not join), of val and test."""
     split = split_dataset(
-        labels,
+        dataset.labels.numpy()[kept],
         shots=config.shots,
         split_seed=config.split_seed,
         shots_seed=config.shots_seed,
-        in_test=None if dataset.in_test is None else dataset.in_test.numpy(),
+        parts=None if dataset.parts is None else dataset.parts[kept],
     )
-    labeled, unlabeled = torch.from_numpy(split.labeled), torch.from_numpy(split.unlabeled)
-    train = Images(dataset.images[labeled], dataset.labels[labeled])
-    if config.unlabeled:
-        hidden = torch.full_like(unlabeled, UNLABELED)
-        train = Images(torch.cat([train.images, dataset.images[unlabeled]]), torch.cat([train.labels, hidden]))
-    val, test = (
-        Images(dataset.images[torch.from_numpy(part)], dataset.labels[torch.from_numpy(part)])
-        for part in (split.val, split.test)
-    )
-    parts = [train, val, test]
-    return Task(train, len(labeled), val, test, dataset.class_names, dataset.mirror, _fingerprint(parts))
+    unlabeled = split.unlabeled if config.unlabeled else split.unlabeled[:0]
+    return [kept[rows] for rows in (split.labeled, unlabeled, split.val, split.test)]
+
+
+def _decode(
+    config: DataConfig, dataset: Dataset, rows: NDArray[np.int64], allocate: Allocate, told: Callable[[int], object]
+) -> tuple[NDArray[np.uint8], dict[int, str]]:
+    size_px = config.image_px or dataset.image_px
+    images = allocate((len(rows), 3, size_px, size_px))
+    return images, dataset.decode(rows, size_px, images, told)
+
+
+def _notes_on_bad(dataset: Dataset, left_out: NDArray[np.int64]) -> tuple[str, ...]:
+    if not len(left_out):
+        return ()
+    return (f"{len(left_out)} images cannot be read and are left out: {_some(dataset.names[row] for row in left_out)}",)
+
+
+def _notes_on_twins(train: Images, val: Images, test: Images) -> tuple[str, ...]:
+    """Whether images that choose or measure were also learned from."""
+    seen = {_digest(image) for image in train.images}
+    notes = []
+    for name, part in {"val": val, "test": test}.items():
+        count = sum(_digest(image) in seen for image in part.images)
+        if count:
+            notes.append(f"{count} of {len(part)} images of {name} are also in train, which flatters its figures")
+    return tuple(notes)
+
+
+def _digest(image: Tensor) -> bytes:
+    return hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest()
+
+
+def _some(names: Iterable[str], most: int = 5) -> str:
+    listed = list(names)
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
 
 
 def _fingerprint(parts: list[Images]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(str(tuple(part.images.shape)).encode())
-        digest.update(part.images.contiguous().numpy().tobytes())
+        for block in part.images.split(1024):
+            digest.update(block.contiguous().numpy())
         digest.update(part.labels.contiguous().numpy().tobytes())
     return digest.hexdigest()

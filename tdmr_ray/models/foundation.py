@@ -1,17 +1,22 @@
 """A pretrained timm network that never learns: the source of knowledge."""
 
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 import timm
 import torch
+from timm.models import load_state_dict
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.models.embedded import EMBEDDED, load_embedded
-from tdmr_ray.models.names import check_foundation
+from tdmr_ray.models.names import HUBS, FoundationFacts, check_foundation, foundation_facts
 from tdmr_ray.models.spec import InputSpec
 
 
@@ -88,24 +93,78 @@ def _visitors(network: Any, tokens: Tensor) -> Iterator[None]:
             handle.remove()
 
 
-def load_foundation(name: str) -> Foundation:
-    """Load a built-in foundation or a timm network with its pretrained weights.
+RANDOM = "random"
+"""Asked for by name only, for trials of cost: such a foundation knows nothing."""
+
+
+def load_foundation(name: str, *, weights: str = "", image_px: int | None = None) -> Foundation:
+    """Load a built-in foundation, or a timm network with weights.
+
+    Args:
+        name: Built in, of timm, `hf-hub:OWNER/MODEL`, or `local-dir:FOLDER` in the hub's layout.
+        weights: A file (.safetensors, .pth) in place of timm's own; `RANDOM`; '' is timm's own.
+        image_px: Side of the images; None is the network's own. Position embeddings are resized.
 
     Raises:
-        InputError: If the name is unknown or the weights cannot be had; never falls back to random weights.
+        InputError: If the name is unknown or the weights cannot be had or do not fit; never falls back to random ones.
     """
-    problems = check_foundation(name)
+    problems = check_foundation(name, weights)
     if problems:
         raise InputError("foundation", problems)
-    network = load_embedded(name) if name in EMBEDDED else _load_timm(name)
-    return Foundation(network, InputSpec.from_timm(network.pretrained_cfg))  # type: ignore[arg-type]
-
-
-def _load_timm(name: str) -> nn.Module:
+    if name in EMBEDDED:
+        network = load_embedded(name)
+        return Foundation(network, InputSpec.from_timm(network.pretrained_cfg))  # type: ignore[arg-type]
     try:
-        return timm.create_model(name, pretrained=True)
-    except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        advice = "connect once, or set HF_HOME to a folder that holds them"
-        message = f"the weights of '{name}' cannot be had: {reason}; {advice}"
-        raise InputError("foundation", message) from error
+        network = _create(name, weights, image_px)
+    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise InputError("foundation", _no_weights(name, weights, error)) from error
+    spec = InputSpec.from_timm(network.pretrained_cfg)
+    return Foundation(network, replace(spec, size_px=image_px or spec.size_px))
+
+
+@cache
+def facts_of(name: str, *, weights: str = "", image_px: int | None = None) -> FoundationFacts:
+    """What can be known of a foundation; timm's own weights are not needed for it, others are loaded.
+
+    Raises:
+        InputError: As `load_foundation`, where weights are needed.
+    """
+    if weights in ("", RANDOM) and not name.startswith(HUBS):
+        facts = foundation_facts(name)
+        return replace(facts, image_px=image_px or facts.image_px)
+    foundation = load_foundation(name, weights=weights, image_px=image_px)
+    return FoundationFacts(foundation.spec.size_px, foundation.num_source_classes, foundation.token_dim > 0)
+
+
+def _create(name: str, weights: str, image_px: int | None) -> Any:
+    options: dict[str, Any] = {}
+    if weights not in ("", RANDOM):
+        num_classes = _num_classes_in(Path(weights), name)
+        options = {"num_classes": num_classes, "pretrained_cfg_overlay": {"file": weights, "num_classes": num_classes}}
+    if image_px is None:
+        return timm.create_model(name, pretrained=weights != RANDOM, **options)
+    try:
+        return timm.create_model(name, pretrained=weights != RANDOM, img_size=image_px, **options)
+    except TypeError:
+        return timm.create_model(name, pretrained=weights != RANDOM, **options)
+
+
+def _num_classes_in(path: Path, name: str) -> int:
+    """Source classes of the classifier in a file of weights; 0 if it has none."""
+    tensors = load_state_dict(str(path), weights_only=True)
+    config = timm.get_pretrained_cfg(name)
+    heads = config.classifier if config is not None else ()
+    for head in (heads,) if isinstance(heads, str) else heads or ():
+        if f"{head}.weight" in tensors:
+            return int(tensors[f"{head}.weight"].shape[0])
+    return 0
+
+
+def _no_weights(name: str, weights: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    if weights:
+        return f"the weights in {weights} cannot be loaded into '{name}': {reason}"
+    return (
+        f"the weights of '{name}' cannot be had: {reason}; connect once, or set HF_HOME to a folder that holds them, "
+        f"or name a file: {{name: {name}, weights: FILE}}"
+    )

@@ -1,6 +1,7 @@
 """Which model names exist; asked before anything heavy is loaded."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import timm
 from timm.data.imagenet_info import ImageNetInfo
@@ -9,16 +10,21 @@ from timm.models import is_model_in_modules
 from tdmr_ray.errors import near_match
 from tdmr_ray.models.embedded import EMBEDDED, IMAGE_SIZE_PX, load_card
 
+HUBS = ("hf-hub:", "local-dir:")
+"""Of names that timm looks up elsewhere than in its own list."""
 
-def check_foundation(name: str) -> list[str]:
-    """Problems with a foundation's name; empty when it is built in or timm has weights for it."""
-    if name in EMBEDDED:
-        return []
+
+def check_foundation(name: str, weights: str = "") -> list[str]:
+    """Problems with a foundation's name; empty when it is built in, or there may be weights for it."""
+    if name in EMBEDDED or name.startswith(HUBS):
+        return [] if not weights else [f"pairs.foundations: '{name}' has weights of its own; leave 'weights' out"]
     if not timm.is_model(name):
         options = [*EMBEDDED, *timm.list_models(pretrained=True)]
         return [f"pairs.foundations: must be a built-in or timm name, got '{name}'{near_match(name, options)}"]
-    if not timm.is_model_pretrained(name):
-        return [f"pairs.foundations: timm has no pretrained weights for '{name}'; a foundation needs weights"]
+    if weights not in ("", "random") and not Path(weights).is_file():
+        return [f"pairs.foundations: there is no file {weights}; give a .safetensors or .pth file, or 'random'"]
+    if not weights and not timm.is_model_pretrained(name):
+        return [f"pairs.foundations: timm has no weights for '{name}'; name a file: {{name: {name}, weights: FILE}}"]
     return []
 
 
@@ -60,11 +66,10 @@ def has_weights(name: str) -> bool:
     return bool(timm.is_model_pretrained(name))
 
 
-def source_class_names(name: str) -> tuple[str, ...]:
-    """What a known foundation calls its source classes; numbers where nobody says."""
+def source_class_names(name: str, count: int) -> tuple[str, ...]:
+    """What a foundation calls its source classes, of which it has so many; numbers where nobody says."""
     if name in EMBEDDED:
         return tuple(load_card(name)["classes"])
-    count = foundation_facts(name).num_source_classes
     known = ImageNetInfo()
     if count != known.num_classes():
         return tuple(f"class {index}" for index in range(count))

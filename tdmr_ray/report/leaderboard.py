@@ -6,7 +6,7 @@ from typing import Any
 
 from tdmr_ray.pareto import front_numbers
 from tdmr_ray.prices import load_prices
-from tdmr_ray.records import TDMR, TrialRecord, complete
+from tdmr_ray.records import OF_DATA, TDMR, TrialRecord, complete
 from tdmr_ray.report.statistics import (
     Estimate,
     estimate,
@@ -110,6 +110,7 @@ class Leaderboard:
     num_teachers_reused: int
     saved_seconds: float
     saved_gpu_hours: float
+    data_notes: tuple[str, ...] = ()
 
     @property
     def recommended(self) -> Row | None:
@@ -155,6 +156,9 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
         num_teachers_reused=len(reused),
         saved_seconds=sum(record.teacher_seconds for record in reused),
         saved_gpu_hours=sum(_teacher_gpu_hours(record) for record in reused),
+        data_notes=tuple(
+            dict.fromkeys(note for record in records for note in record.notes if note.startswith(OF_DATA))
+        ),
     )
 
 

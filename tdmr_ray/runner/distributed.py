@@ -21,6 +21,7 @@ from ray.train.v2.api.callback import UserCallback
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.util.queue import Queue
 
+from tdmr_ray.data.decoded import task_key
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError, SearchStopped
 from tdmr_ray.places import Place
@@ -126,6 +127,7 @@ def train_together(
         **place_of_trials(store, resources),
         "id": f"train-{config.key()}",
         "config": config.model_dump(mode="json"),
+        "data": task_key(config.data),
         "pair": "",
         "program": "",
         "only_teacher": False,
@@ -234,7 +236,7 @@ def _make_teacher(job: dict[str, Any]) -> None:
     torch.set_num_threads(job["threads"])
     workers, shared = joined_workers(), Shop(job).shared
     config = TrialConfig.model_validate(job["config"])
-    program = make_program(config, resident_task(config, shared), workers)
+    program = make_program(config, resident_task(config, shared, key=job["data"]), workers)
     if workers.rank == 0:
         shared.store.add(job["program"], lambda draft: save_program(program, draft))
 

@@ -39,10 +39,8 @@ def _confirmation_steps(space: Space, distil: int) -> int:
 
 def _step_seconds(space: Space, target: str) -> float:
     """One optimisation step of a target, after a first one; at a learning rate that cannot diverge."""
-    config = space.config(space.default_values(), space.pairs.foundations[0], target)
-    short = config.replace(
-        method="scratch", data__unlabeled=False, distill__epochs=2, distill__num_stages=1, distill__lr=1e-4
-    )
+    config = space.config(space.default_values(), space.all_pairs[0][0], target)
+    short = config.replace(method="scratch", distill__epochs=2, distill__num_stages=1, distill__lr=1e-4)
     run = Distillation(short, resident_task(short), None)
     run.run_epoch()
     started = perf_counter()

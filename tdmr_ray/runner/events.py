@@ -12,6 +12,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from tdmr_ray.data.decoded import task_key
 from tdmr_ray.records import State, TrialRecord
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.hang import why_it_hung
@@ -83,6 +84,7 @@ class JobSearcher(Searcher):
             **self.place,
             "id": job.id,
             "config": job.config.model_dump(mode="json"),
+            "data": task_key(job.config.data),
             "pair": job.pair.name,
             "program": job.program,
             "only_teacher": job.only_teacher,

@@ -38,7 +38,7 @@ class Job:
 
 def build_job(config: TrialConfig, *, phase: Phase, role: str = TDMR, values: dict[str, Value] | None = None) -> Job:
     """A job whose id follows from phase and configuration."""
-    pair = Pair(foundation=config.foundation.name, target=config.target.name)
+    pair = Pair(foundation=config.foundation.label, target=config.target.name)
     return Job(f"{phase}-{config.key()}", phase, role, pair, config, values or {})
 
 

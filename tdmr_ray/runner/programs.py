@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from tdmr_ray.data.decoded import open_task, save_task, task_key
+from tdmr_ray.data.decoded import decode_task, open_task, task_key
 from tdmr_ray.data.task import Task, load_task
 from tdmr_ray.runner.leases import Leases, renewed
 from tdmr_ray.store import Store
@@ -113,23 +113,31 @@ def key_of_program(config: TrialConfig) -> str:
 _tasks: dict[str, Task] = {}
 
 
-def resident_task(config: TrialConfig, shared: SharedStore | None = None) -> Task:
+def resident_task(
+    config: TrialConfig,
+    shared: SharedStore | None = None,
+    *,
+    key: str = "",
+    told: Callable[[int], object] = lambda count: None,
+) -> Task:
     """The images of a trial; the last few stay in memory for the next trials of this process.
 
     Args:
         config: The trial.
         shared: All processes of a machine that give it share the memory of the images.
+        key: Of the images in the store, where it is known; a machine that has only the store needs no more.
+        told: Told how many more images are decoded.
     """
-    key = task_key(config.data)
+    key = key or task_key(config.data)
     if key not in _tasks:
         while len(_tasks) >= 3:
             _tasks.pop(next(iter(_tasks)))
-        _tasks[key] = load_task(config.data) if shared is None else _shared_task(config, key, shared)
+        _tasks[key] = load_task(config.data) if shared is None else _shared_task(config, key, shared, told)
     return _tasks[key]
 
 
-def _shared_task(config: TrialConfig, key: str, shared: SharedStore) -> Task:
+def _shared_task(config: TrialConfig, key: str, shared: SharedStore, told: Callable[[int], object]) -> Task:
     shared.kept.enter_context(shared.store.held(key))
-    decode = partial(shared.store.add, write=lambda draft: save_task(load_task(config.data), draft))
+    decode = partial(shared.store.add, write=partial(decode_task, config.data, told=told))
     folder, _ = shared.obtain(key, decode)
     return open_task(folder)

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from tdmr_ray.models.names import foundation_facts
+from tdmr_ray.models.foundation import facts_of
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.runner.events import Listener
 from tdmr_ray.runner.jobs import Job
@@ -92,7 +92,7 @@ def _write_teacher(writer: SummaryWriter, config: TrialConfig, program: Program)
         for name, value in row.items():
             writer.add_scalar(name, value, epoch)
     if "prompt.delta" in program.weights:
-        prompt = configured_prompt(config, image_px=foundation_facts(config.foundation.name).image_px)
+        prompt = configured_prompt(config, image_px=facts_of(**config.foundation.model_dump()).image_px)
         prefix = "prompt."
         own = {name.removeprefix(prefix): value for name, value in program.weights.items() if name.startswith(prefix)}
         prompt.load_state_dict(own)

@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 
+from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
 from tdmr_ray.places import Place
+from tdmr_ray.records import OF_DATA
 from tdmr_ray.runner.hang import ended_after
 from tdmr_ray.runner.leases import cluster_leases
 from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
@@ -66,7 +68,7 @@ class Trial:
             known), `only_teacher` (whether to make no more than that), `finalist` (whether to read test and keep the
             weights), `store`, `store_bytes` and `shared_store` (folder, limit, and place or ''), `artifacts` and
             `checkpoint` (places), `stack` (file), `timeout_s`, `threads` and `gpu` (of each worker), `workers`,
-            `min_workers` and `reprogram_workers`, `notes` (Ray Train's place).
+            `min_workers` and `reprogram_workers`, `notes` (Ray Train's place), `data` (key of the images).
         shop: Of this process.
         workers: Who else runs this trial; the first of them writes.
     """
@@ -108,11 +110,13 @@ class Trial:
     def _epoch(self) -> dict[str, Any]:
         config = TrialConfig.model_validate(self.job["config"])
         if self.job["only_teacher"]:
-            self.foundry(config, resident_task(config, self.shared))
+            self.foundry(config, self._images(config))
             return {"metrics": {}, "epoch": 1, "error": "", "done": True, "earlier": []}
         restored = False
         if self.run is None:
-            self.run = Run(config, resident_task(config, self.shared), self.foundry, self.workers)
+            task = self._images(config)
+            self.notes += [f"{OF_DATA}{note}" for note in task.notes if self.job["finalist"]]
+            self.run = Run(config, task, self.foundry, self.workers)
             restored = self._restore()
         earlier = self.history[:-1] if restored else []
         if not restored:
@@ -125,6 +129,9 @@ class Trial:
             result |= {"metrics": outcome.metrics, "confusion": outcome.test.confusion if outcome.test else None}
             result["artifacts"] = self._keep(outcome)
         return {**result, "earlier": earlier}
+
+    def _images(self, config: TrialConfig) -> Task:
+        return resident_task(config, self.shared, key=self.job["data"])
 
     def _restore(self) -> bool:
         """Go on from a checkpoint; False if there is none that can be used."""

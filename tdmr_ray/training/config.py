@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -20,6 +21,16 @@ class FoundationConfig(Part):
     """The pretrained network; '' where a trial needs none."""
 
     name: str = ""
+    weights: str = ""
+    """A file in place of timm's own weights; `random` for a network that knows nothing."""
+    image_px: int | None = Field(default=None, ge=8)
+    """Side of the images that it takes; None is its own."""
+
+    @property
+    def label(self) -> str:
+        """For tables and folders: the name, and what is unusual about it."""
+        weights = self.weights and f"@{Path(self.weights).stem}"
+        return f"{self.name}{weights}{f'@{self.image_px}px' if self.image_px else ''}"
 
 
 class TargetConfig(Part):

@@ -6,7 +6,6 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import (
     DistillConfig,
-    FoundationConfig,
     MappingConfig,
     PromptConfig,
     PseudoLabelsConfig,
@@ -93,7 +92,6 @@ def _plain_teacher(config: TrialConfig) -> TrialConfig:
     return config.model_copy(
         update={
             "method": "tdmr",
-            "foundation": FoundationConfig(name=config.foundation.name),
             "prompt": PromptConfig(),
             "mapping": MappingConfig(kind="linear"),
             "pseudo_labels": PseudoLabelsConfig(),

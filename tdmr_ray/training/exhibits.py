@@ -56,7 +56,8 @@ def _prompt_picture(teacher: Teacher) -> str:
 def _strongest_sources(teacher: Teacher, foundation: str, num_classes: int) -> list[list[tuple[str, float]]] | None:
     if not isinstance(teacher.mapping, LabelMapping):
         return None
-    matrix, names = teacher.mapping.matrix.cpu(), source_class_names(foundation)
+    matrix = teacher.mapping.matrix.cpu()
+    names = source_class_names(foundation, len(matrix))
     found = []
     for index in range(num_classes):
         weights, places = matrix[:, index].topk(min(MAX_SOURCES, len(matrix)))

@@ -15,7 +15,7 @@ from torch import Tensor
 from tdmr_ray.data.task import Task
 from tdmr_ray.method.teacher import Teacher
 from tdmr_ray.models import Foundation, load_foundation
-from tdmr_ray.training.config import TrialConfig, hash_json
+from tdmr_ray.training.config import FoundationConfig, TrialConfig, hash_json
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
 from tdmr_ray.training.signals import LiveSignals, Signals, StoredSignals, store_signals, training_views
@@ -50,16 +50,16 @@ Foundry = Callable[[TrialConfig, Task], Program]
 
 
 @cache
-def resident_foundation(name: str) -> Foundation:
+def resident_foundation(part: FoundationConfig) -> Foundation:
     """A foundation that stays in memory for every trial of this process."""
-    return load_foundation(name)
+    return load_foundation(part.name, weights=part.weights, image_px=part.image_px)
 
 
 @cache
-def foundation_digest(name: str) -> str:
+def foundation_digest(part: FoundationConfig) -> str:
     """SHA-256 of a foundation's weights; the foundation does not stay in memory for it."""
-    digest = hashlib.sha256()
-    for key, value in sorted(load_foundation(name).state_dict().items()):
+    digest, foundation = hashlib.sha256(), load_foundation(part.name, weights=part.weights, image_px=part.image_px)
+    for key, value in sorted(foundation.state_dict().items()):
         digest.update(key.encode())
         digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -73,7 +73,7 @@ def program_key(config: TrialConfig, fingerprint: str) -> str:
     )
     if config.signals.kind == "live":
         parts["signals"] = "live"
-    digest = foundation_digest(config.foundation.name)
+    digest = foundation_digest(config.foundation)
     return hash_json({**parts, "data": fingerprint, "weights": digest, "code": _code_digest()})
 
 
@@ -93,7 +93,7 @@ def make_program(config: TrialConfig, task: Task, workers: Workers = ALONE) -> P
         ValueError: If prompt or mapping do not fit the foundation.
     """
     started, device = perf_counter(), pick_device()
-    fitted = fit_teacher(config, task, resident_foundation(config.foundation.name), device, workers)
+    fitted = fit_teacher(config, task, resident_foundation(config.foundation), device, workers)
     stored = None
     if config.signals.kind == "stored":
         views = training_views(config, task)
@@ -113,7 +113,7 @@ def open_signals(config: TrialConfig, task: Task, program: Program) -> Signals:
 
 def restore_teacher(config: TrialConfig, program: Program, num_classes: int) -> Teacher:
     """The teacher itself, from the weights in its program."""
-    foundation = resident_foundation(config.foundation.name)
+    foundation = resident_foundation(config.foundation)
     teacher = build_teacher(config, foundation, num_classes)
     teacher.load_state_dict(program.weights)
     return teacher.eval().to(pick_device())

@@ -23,6 +23,7 @@ def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
         "config": config.model_dump(mode="json"),
         "pair": "lcnet_035",
         "program": "",
+        "data": "",
         "only_teacher": False,
         "finalist": False,
         "store": str(tmp_path / "store"),

@@ -41,7 +41,7 @@ def test_exhibits_say_what_teacher_and_target_say(
     if has_sources:
         teacher = restore_teacher(config, outcome.program, 3)
         name, weight = shown["mapping"][1][0]
-        place = source_class_names("glyph_cnn").index(name)
+        place = source_class_names("glyph_cnn", 0).index(name)
         assert weight == pytest.approx(float(teacher.mapping.matrix[:, 1].max()), abs=1e-4)  # type: ignore[union-attr]
         assert float(teacher.mapping.matrix[place, 1]) == pytest.approx(weight, abs=1e-4)  # type: ignore[union-attr]
     else:
@@ -56,6 +56,6 @@ def test_pictures_are_small() -> None:
 
 
 def test_source_classes_have_names() -> None:
-    assert len(source_class_names("glyph_vit")) == len(set(source_class_names("glyph_vit")))
-    assert source_class_names("vit_tiny_patch16_224")[0].startswith("tench")
-    assert source_class_names("vit_base_patch16_224.augreg_in21k")[:2] == ("class 0", "class 1")
+    assert len(source_class_names("glyph_vit", 0)) == len(set(source_class_names("glyph_vit", 0)))
+    assert source_class_names("vit_tiny_patch16_224", 1000)[0].startswith("tench")
+    assert source_class_names("vit_base_patch16_224.augreg_in21k", 21843)[:2] == ("class 0", "class 1")

@@ -1,0 +1,56 @@
+"""One image file as a network takes it: upright, RGB, square."""
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
+"""Of files that are taken for images."""
+
+
+class BadImage(ValueError):
+    """A file that cannot be read as an image; says why."""
+
+
+def read_square(file: Path | BinaryIO, size_px: int) -> NDArray[np.uint8]:
+    """Read an image and scale it to a square, whatever its shape: uint8 [3, size_px, size_px].
+
+    It is turned as its EXIF data say; what is transparent becomes white, 16 bits become 8, CMYK and grey become RGB;
+    of an animation the first picture counts. A large JPEG is decoded at a smaller scale, at least twice the size.
+
+    Raises:
+        BadImage: If it is damaged, cut off, far too large or in floating point.
+    """
+    try:
+        with Image.open(file) as image:
+            image.draft("RGB", (2 * size_px, 2 * size_px))
+            upright = ImageOps.exif_transpose(image)
+            small = _rgb(upright).resize((size_px, size_px), Image.Resampling.BILINEAR)
+    except BadImage:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        raise BadImage(" ".join(str(error).split()) or type(error).__name__) from error
+    return np.asarray(small).transpose(2, 0, 1)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise BadImage("holds floating point numbers; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        image = white
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Whole numbers above 255 are taken for 16 bits."""
+    values = np.asarray(image, dtype=np.float32)
+    scale = 257.0 if values.max() > 255 else 1.0
+    return Image.fromarray((values / scale).round().clip(0, 255).astype(np.uint8))

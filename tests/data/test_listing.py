@@ -1,0 +1,214 @@
+"""The user's own images: listed, split, decoded; what is wrong is said at once."""
+
+import io
+import json
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pictures import BAD, GOOD, make_folder, two_halves
+
+from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.decoded import decode_task, open_task, task_key
+from tdmr_ray.data.listing import TEST, TRAIN, VAL, list_images
+from tdmr_ray.data.task import DataConfig, load_task
+from tdmr_ray.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path / "photos", 10)
+
+
+def test_a_flat_folder_is_split_by_class(folder: Path) -> None:
+    task = load_task(DataConfig(name=str(folder), image_px=32, shots=2, unlabeled=True))
+    assert task.class_names == ("left", "right")
+    assert (len(task.train), task.num_labeled, len(task.val), len(task.test)) == (10, 4, 4, 6)
+    assert task.train.images.shape == (10, 3, 32, 32)
+    assert task.mirror
+    halves = task.labeled.images.float().unflatten(3, (2, 16)).mean(dim=(1, 2, 4))
+    assert torch.equal(halves.argmax(dim=1), task.labeled.labels)
+
+
+def test_parts_that_the_folder_has_are_kept_and_others_split_off(tmp_path: Path) -> None:
+    for part, count in {"train": 12, "validation": 4}.items():
+        make_folder(tmp_path / "set" / part, count)
+    listing = list_images(str(tmp_path / "set"))
+    assert np.unique(listing.parts).tolist() == [TRAIN, VAL]
+    task = load_task(DataConfig(name=str(tmp_path / "set"), image_px=16))
+    assert len(task.val) == 8
+    assert len(task.train) + len(task.test) == 24
+    make_folder(tmp_path / "set" / "test", 3)
+    load_dataset.cache_clear()
+    assert len(load_task(DataConfig(name=str(tmp_path / "set"), image_px=16)).test) == 6
+
+
+def test_classes_are_in_the_order_that_people_expect(tmp_path: Path) -> None:
+    make_folder(tmp_path / "set", 1, ("class 10", "class 2", "apple"))
+    assert list_images(str(tmp_path / "set")).class_names == ("apple", "class 2", "class 10")
+
+
+def test_a_csv_file_names_images_labels_and_splits(folder: Path) -> None:
+    rows = [f"{path.relative_to(folder)},{path.parent.name}" for path in sorted(folder.rglob("*.jpg"))]
+    table = folder / "labels.csv"
+    table.write_text("\n".join(["path,label", *rows]))
+    assert list_images(f"csv:{table}").class_names == ("left", "right")
+    table.write_text("\n".join(["path,label,split", *(f"{row},{'test' if 'l' in row else 'train'}" for row in rows)]))
+    assert set(list_images(f"csv:{table}").parts.tolist()) <= {TRAIN, TEST}
+
+
+def test_shards_are_read_where_they_lie(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    two_halves().save(content, "PNG")
+    for part in ("train", "test"):
+        for number in range(2):
+            with tarfile.open(tmp_path / f"photos-{part}-{number:02d}.tar", "w") as shard:
+                for index in range(4):
+                    for suffix, data in {"png": content.getvalue(), "cls": str(index % 2).encode()}.items():
+                        member = tarfile.TarInfo(f"{number}{index}.{suffix}")
+                        member.size = len(data)
+                        shard.addfile(member, io.BytesIO(data))
+    listing = list_images(f"wds/{tmp_path}/photos-train-{{00..01}}.tar")
+    assert (len(listing.names), listing.class_names) == (8, ("0", "1"))
+    assert listing.read(5, 8)[:, 4, 1].tolist() == [255, 0, 0]
+    both = list_images(f"wds/{tmp_path}/*.tar")
+    assert sorted(np.unique(both.parts).tolist()) == [TRAIN, TEST]
+    with pytest.raises(InputError, match="1 shards do not exist"):
+        list_images(f"wds/{tmp_path}/photos-train-{{00..02}}.tar")
+
+
+def test_a_set_of_torchvision_in_its_own_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.datasets import CIFAR10
+
+    base = tmp_path / "cifar-10-batches-py"
+    base.mkdir()
+    chance = np.random.default_rng(0)
+    for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
+        batch = {"data": chance.integers(0, 255, (20, 3072), dtype=np.uint8), "labels": list(range(10)) * 2}
+        (base / name).write_bytes(pickle.dumps(batch))
+    names = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    (base / "batches.meta").write_bytes(pickle.dumps({"label_names": names}))
+    monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
+    listing = list_images("torch/cifar10", str(tmp_path))
+    assert listing.class_names == tuple(names)
+    assert np.bincount(listing.parts).tolist() == [100, 0, 20]
+    assert listing.read(119, 32).shape == (3, 32, 32)
+
+
+def write_bad(folder: Path) -> None:
+    for name, make in BAD.items():
+        if name != "bomb.png":
+            make(folder / "left" / name)
+    load_dataset.cache_clear()
+
+
+def test_bad_images_end_it_with_the_list_of_them_or_are_left_out(folder: Path) -> None:
+    clean = load_task(DataConfig(name=str(folder), image_px=16)).fingerprint
+    write_bad(folder)
+    with pytest.raises(InputError) as error:
+        load_task(DataConfig(name=str(folder), image_px=16))
+    told = [problem.split(":")[0] for problem in error.value.problems[:-1]]
+    assert told == ["left/empty.jpg", "left/floating.tif", "left/text.png", "left/truncated.jpg"]
+    assert "set data.on_bad_image: skip" in error.value.problems[-1]
+    task = load_task(DataConfig(name=str(folder), image_px=16, on_bad_image="skip"))
+    assert task.fingerprint == clean
+    assert task.notes == (
+        "4 images cannot be read and are left out: "
+        "left/empty.jpg, left/floating.tif, left/text.png, left/truncated.jpg",
+    )
+
+
+def test_images_that_are_in_train_and_test_are_noted(tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        make_folder(tmp_path / "set" / part, 6)
+    task = load_task(DataConfig(name=str(tmp_path / "set"), image_px=16))
+    assert task.notes == (
+        "12 of 12 images of val are also in train, which flatters its figures",
+        "12 of 12 images of test are also in train, which flatters its figures",
+    )
+
+
+def test_images_are_decoded_into_a_file_that_is_opened_again(folder: Path, tmp_path: Path) -> None:
+    config = DataConfig(name=str(folder), image_px=24, shots=3)
+    told: list[int] = []
+    (tmp_path / "kept").mkdir()
+    decode_task(config, tmp_path / "kept", told.append)
+    opened, loaded = open_task(tmp_path / "kept"), load_task(config)
+    assert opened.fingerprint == loaded.fingerprint
+    assert torch.equal(opened.val.images, loaded.val.images)
+    assert sum(told) == len(loaded.train) + len(loaded.val) + len(loaded.test)
+
+
+def test_the_key_follows_the_files(folder: Path) -> None:
+    config = DataConfig(name=str(folder))
+    before = task_key(config)
+    two_halves().save(folder / "left" / "new.png")
+    load_dataset.cache_clear()
+    assert task_key(config) != before
+
+
+def empty(root: Path) -> None:
+    (root / "left").mkdir(parents=True)
+
+
+def loose(root: Path) -> None:
+    root.mkdir()
+    two_halves().save(root / "a.png")
+
+
+def hollow(root: Path) -> None:
+    make_folder(root, 2)
+    (root / "nothing").mkdir()
+
+
+def incomplete(root: Path) -> None:
+    make_folder(root / "train", 6)
+    make_folder(root / "test", 6, ("left",))
+
+
+WRONG = {
+    "no such folder": (lambda root: None, "there is no folder"),
+    "nothing in it": (Path.mkdir, "must have a folder for each class, got none"),
+    "images without a class": (loose, "1 images lie in it without a class"),
+    "no images": (empty, "at least two classes"),
+    "one class": (lambda root: make_folder(root, 2, ("only",)), "at least two classes, got only 'only'"),
+    "an empty class": (hollow, "1 of 3 classes have no image there: nothing"),
+    "a class missing from a part": (incomplete, "1 of 2 classes have no image there: right"),
+    "too few images": (lambda root: make_folder(root, 2), "every class must have at least 5 images"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_with_a_folder_is_one_message(case: str, tmp_path: Path) -> None:
+    make, message = WRONG[case]
+    make(tmp_path / "set")
+    with pytest.raises(InputError, match=message):
+        load_task(DataConfig(name=f"{tmp_path}/set", image_px=16))
+
+
+def test_what_is_wrong_with_a_table_is_one_message(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("file,class\n")
+    with pytest.raises(InputError, match="must name the columns path,label"):
+        list_images(f"csv:{table}")
+    table.write_text("path,label,split\na.jpg,x,training\nb.jpg,y,holdout\n")
+    with pytest.raises(InputError) as error:
+        list_images(f"csv:{table}")
+    assert [problem.split(": ", 1)[1] for problem in error.value.problems] == [
+        f"2 files do not exist: {tmp_path}/a.jpg, {tmp_path}/b.jpg",
+        "split must be one of train, training, val, valid, validation, test, got holdout",
+    ]
+
+
+def test_every_kind_of_file_in_one_folder(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for file, (make, _, _) in GOOD.items():
+            make(tmp_path / "set" / name / file)
+    task = load_task(DataConfig(name=str(tmp_path / "set"), image_px=16))
+    assert len(task.train) + len(task.val) + len(task.test) == 2 * len(GOOD)
+    assert json.dumps(task.class_names) == '["a", "b"]'

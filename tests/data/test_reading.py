@@ -1,0 +1,38 @@
+"""Files of every kind become upright RGB squares, or say why not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import BAD, GOOD
+from PIL import Image
+
+from tdmr_ray.data.reading import BadImage, read_square
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_every_kind_of_image_is_read_upright_in_rgb(name: str, tmp_path: Path) -> None:
+    make, left, right = GOOD[name]
+    make(tmp_path / name)
+    pixels = read_square(tmp_path / name, 16)
+    assert (pixels.shape, pixels.dtype) == ((3, 16, 16), np.uint8)
+    assert np.abs(pixels[:, 8, 3].astype(int) - left).max() <= 8
+    assert np.abs(pixels[:, 8, 12].astype(int) - right).max() <= 8
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_says_why(name: str, tmp_path: Path) -> None:
+    BAD[name](tmp_path / name)
+    with pytest.raises(BadImage) as bad:
+        read_square(tmp_path / name, 16)
+    assert len(str(bad.value)) > 10
+
+
+def test_a_large_photo_is_the_same_as_scaled_at_once(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    coarse = Image.fromarray(chance.integers(0, 255, (12, 16, 3), dtype=np.uint8))
+    photo = coarse.resize((1600, 1200), Image.Resampling.BICUBIC)
+    photo.save(tmp_path / "photo.jpg", quality=95)
+    expected = np.asarray(photo.resize((64, 64), Image.Resampling.BILINEAR)).transpose(2, 0, 1).astype(int)
+    assert np.abs(read_square(tmp_path / "photo.jpg", 64).astype(int) - expected).mean() < 2

@@ -1,0 +1,71 @@
+"""Foundations from files, of other sizes, without a classifier: as timm has them, and nothing random in silence."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from tdmr_ray.errors import InputError
+from tdmr_ray.models.foundation import RANDOM, facts_of, load_foundation
+from tdmr_ray.training.config import FoundationConfig
+
+SMALL = "resnet10t"
+
+
+def weights_of(name: str, path: Path, **options: Any) -> dict[str, torch.Tensor]:
+    """A file as a user might have it: of a network of this architecture."""
+    torch.manual_seed(3)
+    tensors = timm.create_model(name, **options).state_dict()
+    save_file(tensors, path) if path.suffix == ".safetensors" else torch.save(tensors, path)
+    return tensors
+
+
+@pytest.mark.parametrize("file", ["own.safetensors", "own.pth"])
+def test_weights_come_from_a_file_with_the_classes_that_it_has(file: str, tmp_path: Path) -> None:
+    tensors = weights_of(SMALL, tmp_path / file, num_classes=7)
+    foundation = load_foundation(SMALL, weights=str(tmp_path / file))
+    assert foundation.num_source_classes == 7
+    assert facts_of(SMALL, weights=str(tmp_path / file)).num_source_classes == 7
+    loaded = foundation.network.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in tensors.items())
+
+
+def test_a_file_without_a_classifier_is_an_image_tower(tmp_path: Path) -> None:
+    weights_of(SMALL, tmp_path / "tower.safetensors", num_classes=0)
+    foundation = load_foundation(SMALL, weights=str(tmp_path / "tower.safetensors"))
+    assert (foundation.has_classifier, foundation.num_source_classes) == (False, 0)
+    assert foundation.features(torch.rand(1, 3, 176, 176)).shape == (1, foundation.feature_dim)
+
+
+def test_a_file_of_another_network_or_none_says_so(tmp_path: Path) -> None:
+    weights_of("lcnet_035", tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="cannot be loaded into 'resnet10t'"):
+        load_foundation(SMALL, weights=str(tmp_path / "other.safetensors"))
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_foundation(SMALL, weights=str(tmp_path / "text.pth"))
+    with pytest.raises(InputError, match="there is no file"):
+        load_foundation(SMALL, weights=str(tmp_path / "nothing.pth"))
+
+
+def test_without_weights_there_are_three_ways_out() -> None:
+    with pytest.raises(InputError, match=r"connect once, or set HF_HOME .*, or name a file"):
+        load_foundation("resnet18.a1_in1k")
+
+
+@pytest.mark.parametrize(
+    ("name", "px"), [("vit_tiny_patch16_224", 96), (SMALL, 64), ("swin_tiny_patch4_window7_224", 112)]
+)
+def test_other_sizes_of_image(name: str, px: int) -> None:
+    foundation = load_foundation(name, weights=RANDOM, image_px=px)
+    assert foundation.spec.size_px == facts_of(name, weights=RANDOM, image_px=px).image_px == px
+    assert foundation.features(torch.rand(1, 3, px, px)).shape == (1, foundation.feature_dim)
+
+
+def test_a_label_says_what_is_unusual() -> None:
+    assert FoundationConfig(name="a").label == "a"
+    assert FoundationConfig(name="a", weights=RANDOM).label == "a@random"
+    assert FoundationConfig(name="a", weights="/x/own.pth", image_px=96).label == "a@own@96px"
