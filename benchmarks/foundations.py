@@ -75,6 +75,8 @@ def step(name: str) -> str:
     foundation = load_foundation(name, weights=RANDOM)
     config = TrialConfig().with_values({"prompt.size_px": PROMPT_PX, "mapping.kind": "linear"})
     teacher = build_teacher(config, foundation, num_classes=3)
+    for parameter in teacher.mapping.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)  # at zero, as it begins, no gradient would pass it
     generator = torch.Generator().manual_seed(0)
     images = Images(torch.randint(0, 256, (2, 3, 64, 64), generator=generator, dtype=torch.uint8), torch.tensor([0, 1]))
     shown = images.images.float().div(255)

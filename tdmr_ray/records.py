@@ -48,6 +48,8 @@ class TrialRecord(BaseModel):
         teacher_seconds: That it took to make, whoever made it.
         seconds: From start to end, waiting apart.
         ended: When, ISO 8601 in UTC; then test was read, if it was.
+        data: SHA-256 of images, labels and split.
+        weights: SHA-256 of the foundation's weights, '' if none took part.
         threads: CPU threads it ran with; a replay needs the same number for the same bits.
         artifacts: Where the confirmation left weights, seen from the results' folder.
         restarts: How often its process died and another one went on.
@@ -78,6 +80,7 @@ class TrialRecord(BaseModel):
     threads: int = 1
     device: str = "cpu"
     data: str = ""
+    weights: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     artifacts: str = ""
     restarts: int = 0

@@ -36,14 +36,28 @@ class Foundation(nn.Module):
         self.network: Any = network.eval().requires_grad_(False)
         self.spec = spec
         with torch.no_grad():
-            features = self.features(torch.zeros(1, 3, spec.size_px, spec.size_px))
+            image = torch.zeros(1, 3, spec.size_px, spec.size_px)
+            features = self.features(image)
             self.feature_dim = int(features.shape[1])
-            self.num_source_classes = int(self.source_logits(features).shape[1]) if self.has_classifier else 0
+            self.num_source_classes = self._count_source_classes(image, features) if self._heads else 0
 
     @property
     def has_classifier(self) -> bool:
         """Whether the network speaks in source classes; image towers without a head do not."""
-        return not isinstance(self.network.get_classifier(), nn.Identity)
+        return self.num_source_classes > 0
+
+    @property
+    def _heads(self) -> list[nn.Module]:
+        """One, or two of a network that was itself distilled, whose mean counts; none of an image tower."""
+        found = self.network.get_classifier()
+        heads = found if isinstance(found, tuple) else (found,)
+        return [head for head in heads if isinstance(head, nn.Module) and not isinstance(head, nn.Identity)]
+
+    def _count_source_classes(self, image: Tensor, features: Tensor) -> int:
+        """0 also for a network whose answer is not what its heads say of the features."""
+        own, split = self.network(self.spec.normalize(image)), self.source_logits(features)
+        same = own.shape == split.shape and torch.allclose(own, split, rtol=1e-3, atol=1e-4)
+        return int(split.shape[1]) if same else 0
 
     @property
     def token_dim(self) -> int:
@@ -65,8 +79,11 @@ class Foundation(nn.Module):
 
     def source_logits(self, features: Tensor) -> Tensor:
         """Scores over the source classes, [B, S], of features [B, d]."""
-        logits: Tensor = self.network.get_classifier()(features)
-        return logits
+        answers = [
+            head(features[:, :, None, None]).flatten(1) if isinstance(head, nn.Conv2d) else head(features)
+            for head in self._heads
+        ]
+        return torch.stack(answers).mean(dim=0)
 
     def train(self, mode: bool = True) -> Self:
         """Keeps evaluation mode."""

@@ -96,7 +96,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Rows, best on val first, and what the whole search did; `saved_` is what found teachers would have cost."""
+    """Rows, best on val first, and what the whole search did.
+
+    `saved_` is what found teachers would have cost; `random_foundations` have no pretrained weights.
+    """
 
     rows: tuple[Row, ...]
     controls: tuple[str, ...]
@@ -111,6 +114,7 @@ class Leaderboard:
     saved_seconds: float
     saved_gpu_hours: float
     data_notes: tuple[str, ...] = ()
+    random_foundations: tuple[str, ...] = ()
 
     @property
     def recommended(self) -> Row | None:
@@ -159,7 +163,12 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
         data_notes=tuple(
             dict.fromkeys(note for record in records for note in record.notes if note.startswith(OF_DATA))
         ),
+        random_foundations=tuple(dict.fromkeys(record.pair.foundation for record in records if _knows_nothing(record))),
     )
+
+
+def _knows_nothing(record: TrialRecord) -> bool:
+    return bool(record.config.get("foundation", {}).get("weights") == "random")
 
 
 def _teacher_gpu_hours(record: TrialRecord) -> float:

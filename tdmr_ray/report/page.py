@@ -18,7 +18,7 @@ from tdmr_ray.report import figures
 from tdmr_ray.report.folder import Comparison
 from tdmr_ray.report.importance import importances_of
 from tdmr_ray.report.published import every_reading
-from tdmr_ray.report.render import NOTES, cautions, percent, sentence, summary, table
+from tdmr_ray.report.render import NOTES, alarms, cautions, percent, sentence, summary, table
 from tdmr_ray.training.config import TrialConfig
 
 NAME_COLUMNS = ("foundation", "target", "Pareto")
@@ -71,6 +71,7 @@ def _section(comparison: Comparison) -> dict[str, Any]:
     return {
         "title": comparison.title,
         "sentence": sentence(board),
+        "alarms": alarms(board),
         "cautions": cautions(board),
         "columns": list(frame.columns),
         "cells": frame.to_numpy().tolist(),

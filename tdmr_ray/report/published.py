@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from tdmr_ray.report.folder import Comparison
 from tdmr_ray.report.leaderboard import Leaderboard, Row
-from tdmr_ray.report.render import NOTES, cautions, sentence
+from tdmr_ray.report.render import NOTES, alarms, cautions, sentence
 
 VERSION = 1
 
@@ -113,7 +113,7 @@ def _table(comparison: Comparison) -> PublishedTable:
         title=comparison.title,
         data=comparison.searches[0].data,
         sentence=sentence(board),
-        cautions=cautions(board),
+        cautions=[*alarms(board), *cautions(board)],
         notes=NOTES,
         recommended=board.recommended.name if board.recommended else None,
         rows=list(board.rows),

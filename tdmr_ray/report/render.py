@@ -125,6 +125,12 @@ def _rank(board: Leaderboard, row: Row) -> str:
     return f"the best on val, tied with {rivals} more" if rivals else "the best on val"
 
 
+def alarms(board: Leaderboard) -> list[str]:
+    """What makes a reader trust nothing else; shown in red."""
+    names = ", ".join(board.random_foundations)
+    return [f"Random weights: {names}. It knows nothing, so this tells costs, not accuracy."] if names else []
+
+
 def cautions(board: Leaderboard) -> list[str]:
     """What a reader must know before trusting the sentence."""
     confirmed = [row for row in board.rows if row.confirmed]
@@ -171,6 +177,7 @@ def render_markdown(board: Leaderboard, *, title: str = "Leaderboard") -> str:
     """For pull requests and terminals."""
     frame = table(board)
     lines = [f"# {title}\n\n{sentence(board)}\n"]
+    lines += [f"- **{alarm}**" for alarm in alarms(board)]
     lines += [f"- {caution}" for caution in cautions(board)] + [""]
     if len(frame):
         lines.append("| " + " | ".join(frame.columns) + " |")

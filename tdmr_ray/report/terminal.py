@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tdmr_ray.report.leaderboard import Leaderboard
-from tdmr_ray.report.render import cautions, narrow_table, sentence, summary
+from tdmr_ray.report.render import alarms, cautions, narrow_table, sentence, summary
 
 
 def show(board: Leaderboard, console: Console) -> None:
@@ -16,6 +16,8 @@ def show(board: Leaderboard, console: Console) -> None:
     for cells in frame.to_numpy():
         lines.add_row(*(str(cell) for cell in cells))
     say(console, sentence(board))
+    for alarm in alarms(board):
+        console.print(f"- {alarm}", style="bold red", highlight=False, markup=False, soft_wrap=True)
     for caution in cautions(board):
         say(console, f"- {caution}")
     if board.rows:

@@ -18,6 +18,7 @@ from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.hang import why_it_hung
 from tdmr_ray.runner.jobs import Job, Source
 from tdmr_ray.space import Resources
+from tdmr_ray.training.program import foundation_digest
 
 MAX_RESTARTS = 2
 """Of a trial whose process dies; after that the fault is taken to be its own."""
@@ -259,6 +260,7 @@ def blank_record(job: Job) -> TrialRecord:
         state="running",
         seed=job.config.seed,
         seconds=0.0,
+        weights=foundation_digest(job.config.foundation) if job.config.needs_teacher else "",
         versions=VERSIONS,
     )
 

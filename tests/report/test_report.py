@@ -17,6 +17,7 @@ from tdmr_ray.report.folder import Search, compare, read_search
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.report.published import every_reading, published_schema
 from tdmr_ray.report.render import (
+    alarms,
     amount,
     cautions,
     points,
@@ -75,6 +76,15 @@ def whole_search() -> list[TrialRecord]:
 @pytest.fixture
 def board() -> Leaderboard:
     return build_leaderboard(whole_search(), COSTS)
+
+
+def test_a_foundation_that_knows_nothing_is_said_in_red() -> None:
+    known, random = record("a"), record("b", pair=("f@random", "t"))
+    random = random.model_copy(update={"config": {"foundation": {"weights": "random"}}})
+    assert alarms(build_leaderboard([known], COSTS)) == []
+    board = build_leaderboard([known, random], COSTS)
+    assert alarms(board) == ["Random weights: f@random. It knows nothing, so this tells costs, not accuracy."]
+    assert "**Random weights: f@random." in render_markdown(board)
 
 
 def test_rows_are_ranked_by_val_never_by_test(board: Leaderboard) -> None:

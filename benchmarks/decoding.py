@@ -1,0 +1,123 @@
+"""How fast do the user's own images come in, and with how much memory?
+
+Run:    python benchmarks/decoding.py                (--large 0 leaves the large set out)
+Cost:   about 6 minutes, 3 GB of disk and 2 GB of memory on 2 cores.
+Result: results/decoding.json and .md.
+
+JPEGs of mixed sizes, made here. `plain` is a loop over Pillow, one image after the other, at the same size in the end.
+`ours` reads, scales and writes into the memory-mapped array that all trials share; `again` is what the next search on
+the same images takes until it has them. The large set is decoded by a process that may hold 1.5 GB of its own.
+"""
+
+import resource
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.results_file import show_and_keep
+from tdmr_ray.data.decoded import decode_task, open_task, task_key
+from tdmr_ray.data.task import DataConfig
+from tdmr_ray.report.statistics import Estimate
+from tdmr_ray.runner.meanwhile import meanwhile
+
+NAME = "decoding"
+SIZE_PX, LARGE_PX = 224, 128
+SIDES_PX, LARGE_SIDES_PX = (400, 1200), (60, 160)
+NUM_CLASSES = 10
+LIMIT_BYTES = 1_500_000_000
+
+
+def make_images(root: Path, count: int, sides_px: tuple[int, int]) -> Path:
+    """A folder for each class, with coarse noise that JPEG compresses about as well as a photo."""
+    chance = np.random.default_rng(0)
+    for number in range(count):
+        folder = root / f"class {number % NUM_CLASSES}"
+        folder.mkdir(parents=True, exist_ok=True)
+        coarse = chance.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+        width, height = (int(side) for side in chance.integers(*sides_px, 2))
+        Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(folder / f"{number}.jpg")
+    return root
+
+
+def plain_loop(root: Path) -> int:
+    """Pillow alone; how many images."""
+    images = []
+    for path in sorted(root.rglob("*.jpg")):
+        with Image.open(path) as image:
+            images.append(np.asarray(image.convert("RGB").resize((SIZE_PX, SIZE_PX), Image.Resampling.BILINEAR)))
+    return len(np.stack(images))
+
+
+def own_memory() -> int:
+    """Bytes of this process that are no file's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+
+def decode_large(root: Path, out: Path) -> tuple[float, int]:
+    """Seconds, and the most bytes that this process had at a time; it may not have more than `LIMIT_BYTES`."""
+    resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_BYTES, LIMIT_BYTES))
+    seen, started = [own_memory()], perf_counter()
+    with meanwhile(lambda: seen.append(own_memory()), 0.2):
+        decode_task(DataConfig(name=str(root), image_px=LARGE_PX), out)
+    return perf_counter() - started, max(seen)
+
+
+def main(
+    count: Annotated[int, typer.Option(min=100)] = 1500,
+    large: Annotated[int, typer.Option(min=0, help="Images of the large set.")] = 50_000,
+) -> None:
+    """Measure, print and keep."""
+    figures: dict[str, float | Estimate] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        root, out = make_images(Path(scratch) / "images", count, SIDES_PX), Path(scratch) / "decoded"
+        out.mkdir()
+        config = DataConfig(name=str(root), image_px=SIZE_PX)
+        started = perf_counter()
+        plain_loop(root)
+        plain_s = perf_counter() - started
+        started = perf_counter()
+        decode_task(config, out)
+        ours_s = perf_counter() - started
+        started = perf_counter()
+        task_key(config)
+        open_task(out)
+        figures = {"plain_images_per_s": count / plain_s, "ours_images_per_s": count / ours_s}
+        figures["again_s"] = perf_counter() - started
+    lines = [
+        f"{count} JPEGs with sides of {SIDES_PX[0]} to {SIDES_PX[1]} px, to {SIZE_PX} px:",
+        "",
+        "| | images/s |",
+        "|---|--:|",
+        f"| plain | {count / plain_s:.0f} |",
+        f"| ours | {count / ours_s:.0f} |",
+        "",
+        f"again: {figures['again_s']:.2f} s.",
+    ]
+    if large:
+        with tempfile.TemporaryDirectory() as scratch:
+            root, out = make_images(Path(scratch) / "images", large, LARGE_SIDES_PX), Path(scratch) / "decoded"
+            out.mkdir()
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                seconds, most = pool.submit(decode_large, root, out).result()
+            array_gb = sum(path.stat().st_size for path in out.iterdir()) / 1e9
+        figures |= {"large_images_per_s": large / seconds, "large_own_memory_gb": most / 1e9}
+        lines.append(
+            f"{large} images to {LARGE_PX} px, {array_gb:.1f} GB on disk: {seconds:.0f} s, and at most "
+            f"{most / 1e9:.2f} GB of memory that is no file's."
+        )
+    show_and_keep(NAME, lines, figures)
+
+
+if __name__ == "__main__":
+    typer.run(main)
