@@ -35,7 +35,7 @@ def measure_with(actors: int, trials: int) -> tuple[list[float], list[float], li
 
 
 def main(
-    trials: Annotated[int, typer.Option(min=200, help="For each number of actors.")] = 1000,
+    trials: Annotated[int, typer.Option(min=200, help="At least; 40 for each actor.")] = 1000,
     most: Annotated[int, typer.Option(min=ACTORS[0], help="Actors.")] = ACTORS[-1],
 ) -> None:
     """Measure each number in a process of its own, once all its actors are there; print and keep."""
@@ -43,7 +43,7 @@ def main(
     figures: dict[str, float | Estimate] = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         for actors in (each for each in ACTORS if each <= most):
-            wall_s, cpu_s, _ = pool.submit(measure_with, actors, trials).result()
+            wall_s, cpu_s, _ = pool.submit(measure_with, actors, max(trials, 40 * actors)).result()
             first = len(wall_s) // 2
             rate = (len(wall_s) - first - 1) / (wall_s[-1] - wall_s[first])
             cpu_ms = 1000 * (cpu_s[-1] - cpu_s[first]) / (len(wall_s) - first - 1) / EPOCHS
