@@ -63,7 +63,9 @@ def load_shipped(folder: Path) -> Shipped:
     except OSError as error:
         raise InputError(str(folder), "holds no target; give a folder under best/ of a search's results") from error
     names, image_px = tuple(description["class_names"]), description["image_px"]
-    target = load_target(description["target"], num_classes=len(names), image_px=image_px)
-    target.load_state_dict(weights)
     config = TrialConfig.model_validate(description["config"])
+    target = load_target(
+        config.target.name, num_classes=len(names), image_px=image_px, pretrained=config.target.pretrained, empty=True
+    )
+    target.load_state_dict(weights)
     return Shipped(target.eval(), names, image_px, config, description["metrics"]["val/top1"])

@@ -239,6 +239,7 @@ class JobEvents(tune.Callback):
                 "threads": result.get("threads", 1),
                 "device": result.get("device", "cpu"),
                 "data": result.get("data", ""),
+                "weights": foundation_digest(job.config.foundation) if job.config.needs_teacher else "",
                 "artifacts": result.get("artifacts", ""),
                 "restarts": restarts,
                 "moves": moves,
@@ -260,7 +261,6 @@ def blank_record(job: Job) -> TrialRecord:
         state="running",
         seed=job.config.seed,
         seconds=0.0,
-        weights=foundation_digest(job.config.foundation) if job.config.needs_teacher else "",
         versions=VERSIONS,
     )
 

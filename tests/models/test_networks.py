@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from timm import create_model
+from timm import create_model, get_pretrained_cfg
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import Foundation, InputSpec, check_foundation, check_target, load_foundation, load_target
@@ -83,6 +83,13 @@ def test_a_target_gives_features_and_task_logits(name: str) -> None:
     output = target(torch.rand(2, 3, px, px))
     assert output.features.shape == (2, target.feature_dim)
     assert output.logits.shape == (2, 7)
+
+
+def test_an_empty_target_takes_images_as_a_pretrained_one_and_fetches_nothing() -> None:
+    name = "mobilenetv3_small_050"
+    assert load_target(name, num_classes=3, image_px=32).spec.mean == (0.5, 0.5, 0.5)
+    spec = load_target(name, num_classes=3, image_px=32, pretrained=True, empty=True).spec
+    assert spec.mean == get_pretrained_cfg(name).mean
 
 
 def test_a_detached_head_sends_no_gradient_to_the_body() -> None:
