@@ -14,7 +14,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -m 'slow and not stress' $(ARGS)
 
 stress: .venv/installed
-	$(BIN)/python -m pytest -m stress $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m stress $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

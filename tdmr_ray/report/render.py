@@ -138,7 +138,7 @@ def cautions(board: Leaderboard) -> list[str]:
     seeds = min((row.val.n for row in confirmed), default=0)
     if 0 < seeds < ENOUGH_SEEDS:
         found.append(
-            f"{seeds} seeds are few: an interval that holds 0 says that a difference was not seen, not that there is "
+            f"{f'{seeds} seeds are' if seeds > 1 else '1 seed is'} few: an interval that holds 0 says that a difference was not seen, not that there is "
             f"none. More: --resume with --set confirm.seeds=[{', '.join(map(str, range(ENOUGH_SEEDS)))}]."
         )
     if len(confirmed) > 1 and all(row.tied for row in confirmed):
