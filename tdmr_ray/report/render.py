@@ -137,8 +137,9 @@ def cautions(board: Leaderboard) -> list[str]:
     found = []
     seeds = min((row.val.n for row in confirmed), default=0)
     if 0 < seeds < ENOUGH_SEEDS:
+        counted = "1 seed is" if seeds == 1 else f"{seeds} seeds are"
         found.append(
-            f"{f'{seeds} seeds are' if seeds > 1 else '1 seed is'} few: an interval that holds 0 says that a difference was not seen, not that there is "
+            f"{counted} few: an interval that holds 0 says that a difference was not seen, not that there is "
             f"none. More: --resume with --set confirm.seeds=[{', '.join(map(str, range(ENOUGH_SEEDS)))}]."
         )
     if len(confirmed) > 1 and all(row.tied for row in confirmed):
