@@ -1,13 +1,19 @@
 """Foundations from files, of other sizes, without a classifier: as timm has them, and nothing random in silence."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
+from timm.models import save_for_hf
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.local_hub import make_hub
 from tdmr_ray.errors import InputError
 from tdmr_ray.models.foundation import RANDOM, facts_of, load_foundation
 from tdmr_ray.training.config import FoundationConfig
@@ -49,6 +55,36 @@ def test_a_file_of_another_network_or_none_says_so(tmp_path: Path) -> None:
         load_foundation(SMALL, weights=str(tmp_path / "text.pth"))
     with pytest.raises(InputError, match="there is no file"):
         load_foundation(SMALL, weights=str(tmp_path / "nothing.pth"))
+
+
+def test_timms_own_weights_come_out_of_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE"):
+        monkeypatch.setenv(name, "1")  # `make_hub` sets them, and this puts them back
+        monkeypatch.setattr(constants, name, getattr(constants, name))
+    make_hub(tmp_path, (f"{SMALL}.c3_in1k",))
+    (file,) = tmp_path.rglob("*.safetensors")
+    loaded = load_foundation(f"{SMALL}.c3_in1k").network.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in load_file(file).items())
+
+
+def test_a_folder_in_the_hubs_layout_says_itself_what_it_is(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    save_for_hf(timm.create_model(SMALL, num_classes=7), tmp_path, model_args={"in_chans": 3}, safe_serialization=True)
+    foundation = load_foundation(f"local-dir:{tmp_path}")
+    assert (foundation.num_source_classes, foundation.spec.size_px) == (7, 176)
+    assert facts_of(f"local-dir:{tmp_path}").num_source_classes == 7
+
+
+@pytest.mark.parametrize("name", ["resnetv2_50x1_bit.goog_in21k", "levit_128s", "vit_tiny_patch16_224"])
+def test_heads_say_of_features_what_the_network_says(name: str) -> None:
+    foundation = load_foundation(name, weights=RANDOM)
+    px = foundation.spec.size_px
+    images = torch.rand(2, 3, px, px)
+    with torch.no_grad():
+        split = foundation.source_logits(foundation.features(images))
+        whole = foundation.network(foundation.spec.normalize(images))
+    torch.testing.assert_close(split, whole, rtol=1e-3, atol=1e-4)
+    assert split.shape[1] == foundation.num_source_classes > 0
 
 
 def test_without_weights_there_are_three_ways_out() -> None:
