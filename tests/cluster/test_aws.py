@@ -12,14 +12,24 @@ import pytest
 
 from tdmr_ray.records import Ledger
 
+APART = ("unshare", "--net", "--pid", "--fork", "--mount", "--mount-proc", "--kill-child")
 NEEDED = ("unshare", "ip", "sshd", "rsync")
+
+
+def can_be_apart() -> bool:
+    """Whether this machine can play a cloud of its own."""
+    if os.getuid() != 0 or not all(shutil.which(name) for name in NEEDED):
+        return False
+    return (
+        subprocess.run([*APART, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False).returncode
+        == 0
+    )
+
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.stress,
-    pytest.mark.skipif(
-        os.getuid() != 0 or not all(shutil.which(name) for name in NEEDED),
-        reason=f"needs root and {', '.join(NEEDED)}",
-    ),
+    pytest.mark.skipif(not can_be_apart(), reason=f"needs root, namespaces and {', '.join(NEEDED)}"),
 ]
 SCRIPT = Path(__file__).with_name("emulated.py")
 
@@ -28,10 +38,9 @@ SCRIPT = Path(__file__).with_name("emulated.py")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the whole story has left its traces."""
     folder = tmp_path_factory.mktemp("aws")
-    apart = ["unshare", "--net", "--pid", "--fork", "--mount", "--mount-proc", "--kill-child"]
     with (folder / "said.txt").open("w") as said:
         done = subprocess.run(
-            [*apart, sys.executable, str(SCRIPT), str(folder)], stdout=said, stderr=subprocess.STDOUT, timeout=1200
+            [*APART, sys.executable, str(SCRIPT), str(folder)], stdout=said, stderr=subprocess.STDOUT, timeout=1200
         )
     assert done.returncode == 0, (folder / "said.txt").read_text()[-5000:]
     return folder
