@@ -18,7 +18,6 @@ from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
 from tdmr_ray.data.datasets import load_dataset
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
-from tdmr_ray.models import load_foundation
 from tdmr_ray.out import fetch_earlier, open_storage, owned, prepare_out
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.folder import ENVIRONMENT, SPACE, TARGETS, compare, read_search
@@ -29,6 +28,7 @@ from tdmr_ray.space import Space
 from tdmr_ray.space_file import parse_overrides, read_space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.program import foundation_digest
 
 DEFAULT_OUT = Path("runs")
 NUM_SAMPLES = 3
@@ -86,7 +86,7 @@ def default_store() -> Path:
 
 
 def check_weights(space: Space) -> None:
-    """Load every foundation once, before Ray starts.
+    """Load every foundation once, before Ray starts; what its weights are is remembered.
 
     Raises:
         InputError: If weights cannot be had.
@@ -94,7 +94,7 @@ def check_weights(space: Space) -> None:
     problems: list[str] = []
     for part in space.pairs.by_label.values():
         try:
-            load_foundation(part.name, weights=part.weights, image_px=part.image_px)
+            foundation_digest(part)
         except InputError as error:
             problems += error.problems
     if problems:

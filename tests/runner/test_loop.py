@@ -20,7 +20,8 @@ from tdmr_ray.runner.jobs import Job, Queue, build_job
 from tdmr_ray.runner.loop import run_jobs
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
-from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.config import FoundationConfig, TrialConfig
+from tdmr_ray.training.program import foundation_digest
 
 pytestmark = pytest.mark.slow
 STARTS_S, LASTS_S, MOST_TRIALS = 1.0, 0.05, 4
@@ -75,7 +76,7 @@ def two_cores() -> Iterator[None]:
 
 
 def run_quickly(folder: Path, *seeds: int) -> Watch:
-    config = TrialConfig().with_values({"distill.epochs": 1})
+    config = TrialConfig().with_values({"distill.epochs": 1, "foundation.name": "glyph_cnn"})
     jobs = [build_job(config.model_copy(update={"seed": seed}), phase="search") for seed in seeds]
     watch = Watch()
     run_jobs(
@@ -98,6 +99,7 @@ def test_trials_shorter_than_the_start_of_an_actor_fill_all_slots_and_worn_out_a
     watch = run_quickly(tmp_path, *range(15))
     assert [record.state for record in watch.records] == ["complete"] * 15
     assert len({record.id for record in watch.records}) == 15
+    assert {record.weights for record in watch.records} == {foundation_digest(FoundationConfig(name="glyph_cnn"))}
     assert not watch.losses
     trials = Counter(record.device for record in watch.records)
     assert max(trials.values()) <= MOST_TRIALS
