@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.results_file import show_and_keep
 from tdmr_ray.data.task import Images
-from tdmr_ray.models.foundation import RANDOM, load_foundation
+from tdmr_ray.models.foundation import load_foundation
+from tdmr_ray.models.names import RANDOM
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.reprogram import build_teacher
 

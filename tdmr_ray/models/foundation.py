@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.models.embedded import EMBEDDED, load_embedded
-from tdmr_ray.models.names import HUBS, FoundationFacts, check_foundation, foundation_facts
+from tdmr_ray.models.names import HUBS, RANDOM, FoundationFacts, check_foundation, foundation_facts
 from tdmr_ray.models.spec import InputSpec
 
 
@@ -108,10 +108,6 @@ def _visitors(network: Any, tokens: Tensor) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-RANDOM = "random"
-"""Asked for by name only, for trials of cost: such a foundation knows nothing."""
 
 
 def load_foundation(name: str, *, weights: str = "", image_px: int | None = None) -> Foundation:

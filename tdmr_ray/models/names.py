@@ -10,6 +10,8 @@ from timm.models import is_model_in_modules
 from tdmr_ray.errors import near_match
 from tdmr_ray.models.embedded import EMBEDDED, IMAGE_SIZE_PX, load_card
 
+RANDOM = "random"
+"""In place of weights, asked for by name only, for trials of cost: such a foundation knows nothing."""
 HUBS = ("hf-hub:", "local-dir:")
 """Of names that timm looks up elsewhere than in its own list."""
 
@@ -21,7 +23,7 @@ def check_foundation(name: str, weights: str = "") -> list[str]:
     if not timm.is_model(name):
         options = [*EMBEDDED, *timm.list_models(pretrained=True)]
         return [f"pairs.foundations: must be a built-in or timm name, got '{name}'{near_match(name, options)}"]
-    if weights not in ("", "random") and not Path(weights).is_file():
+    if weights not in ("", RANDOM) and not Path(weights).is_file():
         return [f"pairs.foundations: there is no file {weights}; give a .safetensors or .pth file, or 'random'"]
     if not weights and not timm.is_model_pretrained(name):
         return [f"pairs.foundations: timm has no weights for '{name}'; name a file: {{name: {name}, weights: FILE}}"]

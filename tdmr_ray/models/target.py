@@ -57,7 +57,7 @@ class Target(nn.Module):
 def load_target(name: str, *, num_classes: int, image_px: int, pretrained: bool = False, empty: bool = False) -> Target:
     """Build a target for `num_classes` task classes, with random weights unless `pretrained`.
 
-    One that is `empty` takes images as a pretrained one does, but gets other weights next, so timm's are not fetched.
+    If it is to be `empty`, timm's are not fetched, since others are loaded next; images are normalised as without.
 
     Random weights follow torch's global seed. `channels_last` is the memory format: 1.5 times faster on CPUs for the
     depthwise convolutions of mobile networks.

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tdmr_ray.models.names import RANDOM
 from tdmr_ray.pareto import front_numbers
 from tdmr_ray.prices import load_prices
 from tdmr_ray.records import OF_DATA, TDMR, TrialRecord, complete
@@ -168,7 +169,7 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
 
 
 def _knows_nothing(record: TrialRecord) -> bool:
-    return bool(record.config.get("foundation", {}).get("weights") == "random")
+    return bool(record.config.get("foundation", {}).get("weights") == RANDOM)
 
 
 def _teacher_gpu_hours(record: TrialRecord) -> float:

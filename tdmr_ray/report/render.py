@@ -128,7 +128,7 @@ def _rank(board: Leaderboard, row: Row) -> str:
 def alarms(board: Leaderboard) -> list[str]:
     """What makes a reader trust nothing else; shown in red."""
     names = ", ".join(board.random_foundations)
-    return [f"Random weights: {names}. It knows nothing, so this tells costs, not accuracy."] if names else []
+    return [f"Random weights, which know nothing: {names}. This tells costs, not accuracy."] if names else []
 
 
 def cautions(board: Leaderboard) -> list[str]:

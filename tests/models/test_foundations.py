@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.local_hub import make_hub
 from tdmr_ray.errors import InputError
-from tdmr_ray.models.foundation import RANDOM, facts_of, load_foundation
+from tdmr_ray.models.foundation import facts_of, load_foundation
+from tdmr_ray.models.names import RANDOM
 from tdmr_ray.training.config import FoundationConfig
 
 SMALL = "resnet10t"

@@ -83,8 +83,8 @@ def test_a_foundation_that_knows_nothing_is_said_in_red() -> None:
     random = random.model_copy(update={"config": {"foundation": {"weights": "random"}}})
     assert alarms(build_leaderboard([known], COSTS)) == []
     board = build_leaderboard([known, random], COSTS)
-    assert alarms(board) == ["Random weights: f@random. It knows nothing, so this tells costs, not accuracy."]
-    assert "**Random weights: f@random." in render_markdown(board)
+    assert alarms(board) == ["Random weights, which know nothing: f@random. This tells costs, not accuracy."]
+    assert "**Random weights, which know nothing: f@random." in render_markdown(board)
 
 
 def test_rows_are_ranked_by_val_never_by_test(board: Leaderboard) -> None:
