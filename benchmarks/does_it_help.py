@@ -194,13 +194,13 @@ def best_on_val(rows: Iterable[Row], cell: Cell, several: list[Overrides]) -> li
 
 
 def measured_cells(tasks: Iterable[str], target: str, shots: Iterable[int], seeds: Iterable[int]) -> Iterator[Cell]:
-    """The fewest labels first, then seed after seed, so that at any time what is finished can be compared.
+    """The fewest labels first, task after task, then seed after seed: what is finished can always be compared.
 
     Scratch with four times the steps, which is there to be looked at, comes last.
     """
     for count in shots:
-        for seed in seeds:
-            for task in (name for name in tasks if count in SHOTS[name]):
+        for task in (name for name in tasks if count in SHOTS[name]):
+            for seed in seeds:
                 yield Cell(task, "scratch", False, "", target, count, seed)
                 yield Cell(task, "self_training", True, "", target, count, seed)
                 for foundation in FOUNDATIONS:
