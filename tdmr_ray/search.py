@@ -18,6 +18,8 @@ from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
 from tdmr_ray.data.datasets import load_dataset
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
+from tdmr_ray.models import load_target
+from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.out import fetch_earlier, open_storage, owned, prepare_out
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.folder import ENVIRONMENT, SPACE, TARGETS, compare, read_search
@@ -32,6 +34,8 @@ from tdmr_ray.training.program import foundation_digest
 
 DEFAULT_OUT = Path("runs")
 NUM_SAMPLES = 3
+TRY_PX = 224
+"""Of images, when all that counts is whether weights fit."""
 PLAIN_WIDTH = 120
 """Of tables that no terminal shows."""
 
@@ -86,7 +90,7 @@ def default_store() -> Path:
 
 
 def check_weights(space: Space) -> None:
-    """Load every foundation once, before Ray starts; what its weights are is remembered.
+    """Load all weights once, before Ray starts; what those of a foundation are is remembered.
 
     Raises:
         InputError: If weights cannot be had.
@@ -97,8 +101,22 @@ def check_weights(space: Space) -> None:
             foundation_digest(part)
         except InputError as error:
             problems += error.problems
+    for name, weights in sorted(target_weights(space)):
+        try:
+            load_target(name, num_classes=2, image_px=TRY_PX, weights=weights)
+        except InputError as error:
+            problems += error.problems
     if problems:
-        raise InputError("foundations", problems)
+        raise InputError("weights", problems)
+
+
+def target_weights(space: Space) -> set[tuple[str, str]]:
+    """Names of targets with the weights that a trial or the control `fine_tune` will start from."""
+    versions = [part for name in space.pairs.by_name for part in space.target_versions(name)]
+    needed = {(part.name, part.weights) for part in versions if part.weights}
+    if space.confirm.top and "fine_tune" in space.confirm.controls:
+        needed |= {(part.name, part.weights or PRETRAINED) for part in versions}
+    return needed
 
 
 def records_of(folder: Path) -> Sequence[TrialRecord]:

@@ -8,9 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-import timm
 import torch
-from timm.models import load_state_dict
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -18,6 +16,7 @@ from tdmr_ray.errors import InputError
 from tdmr_ray.models.embedded import EMBEDDED, load_embedded
 from tdmr_ray.models.names import HUBS, RANDOM, FoundationFacts, check_foundation, foundation_facts
 from tdmr_ray.models.spec import InputSpec
+from tdmr_ray.models.weights import create_network, num_classes_in, reason_of
 
 
 class Foundation(nn.Module):
@@ -150,31 +149,18 @@ def facts_of(name: str, *, weights: str = "", image_px: int | None = None) -> Fo
 
 
 def _create(name: str, weights: str, image_px: int | None) -> Any:
-    options: dict[str, Any] = {}
-    if weights not in ("", RANDOM):
-        num_classes = _num_classes_in(Path(weights), name)
-        options = {"num_classes": num_classes, "pretrained_cfg_overlay": {"file": weights, "num_classes": num_classes}}
-    if image_px is None:
-        return timm.create_model(name, pretrained=weights != RANDOM, **options)
-    try:
-        return timm.create_model(name, pretrained=weights != RANDOM, img_size=image_px, **options)
-    except TypeError:
-        return timm.create_model(name, pretrained=weights != RANDOM, **options)
-
-
-def _num_classes_in(path: Path, name: str) -> int:
-    """Source classes of the classifier in a file of weights; 0 if it has none."""
-    tensors = load_state_dict(str(path), weights_only=True)
-    config = timm.get_pretrained_cfg(name)
-    heads = config.classifier if config is not None else ()
-    for head in (heads,) if isinstance(heads, str) else heads or ():
-        if f"{head}.weight" in tensors:
-            return int(tensors[f"{head}.weight"].shape[0])
-    return 0
+    """Random weights are the same wherever they are asked for."""
+    if weights == RANDOM:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return create_network(name, image_px=image_px)
+    if not weights:
+        return create_network(name, image_px=image_px, pretrained=True)
+    return create_network(name, image_px=image_px, file=weights, num_classes=num_classes_in(Path(weights), name))
 
 
 def _no_weights(name: str, weights: str, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    reason = reason_of(error)
     if weights:
         return f"the weights in {weights} cannot be loaded into '{name}': {reason}"
     return (

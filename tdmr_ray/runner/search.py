@@ -122,11 +122,14 @@ class Search:
         return [record for record in records if record.id not in self.outside]
 
     def _pair_costs(self) -> dict[str, list[float]]:
-        """What is minimised beside the score, for each pair; empty if nothing is."""
+        """What is minimised beside the score, for each pair; empty if nothing is. Each target has one size."""
         names = self.space.objective.minimize
+        if not names:
+            return {}
+        labels = {target: self.space.target_versions(target)[0].label for target in self.space.pairs.by_name}
         return {
-            Pair(foundation=foundation, target=target).name: [self.costs[target][name] for name in names]
-            for foundation, target in (self.space.all_pairs if names else ())
+            Pair(foundation=foundation, target=target).name: [self.costs[labels[target]][name] for name in names]
+            for foundation, target in self.space.all_pairs
         }
 
     def _confirm(self) -> None:
@@ -225,7 +228,7 @@ def write_best(record: TrialRecord, weights: Path, folder: Path) -> None:
         "record": record.id,
         "target": config.target.name,
         "class_names": task.class_names,
-        "image_px": task.image_px,
+        "image_px": config.target.input_px or task.image_px,
         "preprocessing": "RGB, resize to image_px, divide by 255; mean and std are part of the network",
         "metrics": record.metrics,
         "config": record.config,

@@ -117,8 +117,8 @@ class Distillation:
         target = load_target(
             config.target.name,
             num_classes=task.num_classes,
-            image_px=task.image_px,
-            pretrained=config.target.pretrained,
+            image_px=config.target.input_px or task.image_px,
+            weights=config.target.weights,
         )
         projects = signals is not None and self.settings.alignment == "project"
         embedding_dim = signals.embedding_dim if signals and projects else None

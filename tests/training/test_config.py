@@ -5,6 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from tdmr_ray.data.task import Images, Task
+from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls import CONTROLS
 
@@ -72,7 +73,14 @@ def test_controls_without_a_teacher_get_the_steps_they_need(name: str) -> None:
     assert not control.needs_teacher
     assert not control.data.unlabeled
     assert control.foundation.name == ""
-    assert control.target.pretrained == (name == "fine_tune")
+    assert (control.target.weights == PRETRAINED) == (name == "fine_tune")
+
+
+def test_controls_have_the_finalists_size_of_image_and_fine_tuning_its_weights() -> None:
+    finalist = FULL.with_values({"target.input_px": 24, "target.weights": "own.pth"})
+    weights = {name: CONTROLS[name](finalist, TASK, 100).target for name in ("scratch", "fine_tune", "plain_kd")}
+    assert {target.input_px for target in weights.values()} == {24}
+    assert [target.weights for target in weights.values()] == ["", "own.pth", "own.pth"]
 
 
 def test_self_training_has_those_steps_twice_and_the_same_images() -> None:
