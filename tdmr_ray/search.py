@@ -18,24 +18,20 @@ from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
 from tdmr_ray.data.datasets import load_dataset
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
-from tdmr_ray.models import load_target
-from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.out import fetch_earlier, open_storage, owned, prepare_out
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.folder import ENVIRONMENT, SPACE, TARGETS, compare, read_search
 from tdmr_ray.report.terminal import say, show
 from tdmr_ray.report.write import write_reports
 from tdmr_ray.runner.folders import Folders
+from tdmr_ray.runner.weights import check_weights, share_weights_of_space
 from tdmr_ray.space import Space
 from tdmr_ray.space_file import parse_overrides, read_space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.program import foundation_digest
 
 DEFAULT_OUT = Path("runs")
 NUM_SAMPLES = 3
-TRY_PX = 224
-"""Of images, when all that counts is whether weights fit."""
 PLAIN_WIDTH = 120
 """Of tables that no terminal shows."""
 
@@ -87,36 +83,6 @@ def search(
 def default_store() -> Path:
     """Teachers outlive a search, so they lie in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "programs"
-
-
-def check_weights(space: Space) -> None:
-    """Load all weights once, before Ray starts; what those of a foundation are is remembered.
-
-    Raises:
-        InputError: If weights cannot be had.
-    """
-    problems: list[str] = []
-    for part in space.pairs.by_label.values():
-        try:
-            foundation_digest(part)
-        except InputError as error:
-            problems += error.problems
-    for name, weights in sorted(target_weights(space)):
-        try:
-            load_target(name, num_classes=2, image_px=TRY_PX, weights=weights)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError("weights", problems)
-
-
-def target_weights(space: Space) -> set[tuple[str, str]]:
-    """Names of targets with the weights that a trial or the control `fine_tune` will start from."""
-    versions = [part for name in space.pairs.by_name for part in space.target_versions(name)]
-    needed = {(part.name, part.weights) for part in versions if part.weights}
-    if space.confirm.top and "fine_tune" in space.confirm.controls:
-        needed |= {(part.name, part.weights or PRETRAINED) for part in versions}
-    return needed
 
 
 def records_of(folder: Path) -> Sequence[TrialRecord]:
@@ -176,6 +142,7 @@ def _run(
     from tdmr_ray.runner.packing import with_gpu_share
     from tdmr_ray.runner.progress import pretty_seconds
     from tdmr_ray.runner.search import Search
+    from tdmr_ray.runner.trial import place_of_trials
 
     torch.set_num_threads(space.resources.cpu)
     root = folders.root
@@ -188,9 +155,10 @@ def _run(
     space, rejected = within_limits(space, costs)
     for line in rejected:
         say(console, line)
+    copies = share_weights_of_space(space, store)
     with mirrored(folders, partial(say, console)), interruptible() as interrupt:
         with ray_session(address, verbose=verbose):
-            space = with_gpu_share(space)
+            space = with_gpu_share(space, place_of_trials(store, space.resources, copies))
             if address is None:
                 check_fit(space.resources)
             elif folders.shared is None:
@@ -200,7 +168,16 @@ def _run(
             say(console, announce(space, slots, pretty_seconds(search_s + confirm_s)))
             say(console, f"results: {root}")
             search = Search(
-                space, folders, store, console, interrupt, slots=slots, costs=costs, others=others, reserve_s=confirm_s
+                space,
+                folders,
+                store,
+                console,
+                interrupt,
+                slots=slots,
+                costs=costs,
+                copies=copies,
+                others=others,
+                reserve_s=confirm_s,
             )
             search.run()
         return report(folders, console, interrupted=interrupt.came)

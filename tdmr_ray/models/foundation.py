@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -14,9 +13,9 @@ from torch import Tensor, nn
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.models.embedded import EMBEDDED, load_embedded
-from tdmr_ray.models.names import HUBS, RANDOM, FoundationFacts, check_foundation, foundation_facts
+from tdmr_ray.models.names import HUBS, PRETRAINED, RANDOM, FoundationFacts, check_foundation, foundation_facts
 from tdmr_ray.models.spec import InputSpec
-from tdmr_ray.models.weights import create_network, num_classes_in, reason_of
+from tdmr_ray.models.weights import create_network, create_random, has_copy, reason_of
 
 
 class Foundation(nn.Module):
@@ -121,13 +120,16 @@ def load_foundation(name: str, *, weights: str = "", image_px: int | None = None
         InputError: If the name is unknown or the weights cannot be had or do not fit; never falls back to random ones.
     """
     problems = check_foundation(name, weights)
-    if problems:
+    if problems and not has_copy(name, weights or PRETRAINED):
         raise InputError("foundation", problems)
     if name in EMBEDDED:
         network = load_embedded(name)
         return Foundation(network, InputSpec.from_timm(network.pretrained_cfg))  # type: ignore[arg-type]
     try:
-        network = _create(name, weights, image_px)
+        if weights == RANDOM:
+            network = create_random(name, image_px=image_px)
+        else:
+            network = create_network(name, weights or PRETRAINED, image_px=image_px)
     except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise InputError("foundation", _no_weights(name, weights, error)) from error
     spec = InputSpec.from_timm(network.pretrained_cfg)
@@ -146,17 +148,6 @@ def facts_of(name: str, *, weights: str = "", image_px: int | None = None) -> Fo
         return replace(facts, image_px=image_px or facts.image_px)
     foundation = load_foundation(name, weights=weights, image_px=image_px)
     return FoundationFacts(foundation.spec.size_px, foundation.num_source_classes, foundation.token_dim > 0)
-
-
-def _create(name: str, weights: str, image_px: int | None) -> Any:
-    """Random weights are the same wherever they are asked for."""
-    if weights == RANDOM:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            return create_network(name, image_px=image_px)
-    if not weights:
-        return create_network(name, image_px=image_px, pretrained=True)
-    return create_network(name, image_px=image_px, file=weights, num_classes=num_classes_in(Path(weights), name))
 
 
 def _no_weights(name: str, weights: str, error: Exception) -> str:

@@ -14,7 +14,7 @@ from tdmr_ray.method.prompts import resize
 from tdmr_ray.models.names import PRETRAINED, check_target
 from tdmr_ray.models.small_maps import use_small_map_convolutions
 from tdmr_ray.models.spec import InputSpec
-from tdmr_ray.models.weights import create_network, reason_of
+from tdmr_ray.models.weights import create_network, has_copy, reason_of
 
 WEIGHTS_FILE = "target.safetensors"
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -72,15 +72,14 @@ def load_target(name: str, *, num_classes: int, image_px: int, weights: str = ""
     Raises:
         InputError: If timm does not know the name, or the weights cannot be had or do not fit.
     """
-    problems = check_target(name, "" if empty else weights)
-    if problems:
+    start = "" if empty else weights
+    problems = check_target(name, start)
+    if problems and not has_copy(name, start):
         raise InputError("target", problems)
-    pretrained = weights == PRETRAINED and not empty
-    file = "" if empty or weights == PRETRAINED else weights
     try:
-        network = create_network(name, image_px=image_px, file=file, pretrained=pretrained, num_classes=num_classes)
+        network = create_network(name, start, image_px=image_px, num_classes=num_classes)
     except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        which = f"in {file} cannot be loaded into '{name}'" if file else f"of '{name}' cannot be had"
+        which = f"of '{name}' cannot be had" if start == PRETRAINED else f"in {start} cannot be loaded into '{name}'"
         raise InputError("target", f"the weights {which}: {reason_of(error)}") from error
     use_small_map_convolutions(network)
     statistics = InputSpec.from_timm(network.pretrained_cfg) if weights else InputSpec(image_px, MEAN, STD)

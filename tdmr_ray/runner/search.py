@@ -21,6 +21,7 @@ from tdmr_ray.runner.programs import key_of_program, resident_task
 from tdmr_ray.runner.progress import CONFIRMATION, SEARCH, Progress
 from tdmr_ray.runner.studies import PairStudies, export_studies
 from tdmr_ray.runner.tensorboard import TensorBoardLog
+from tdmr_ray.runner.weights import Copies
 from tdmr_ray.space import Space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
@@ -66,6 +67,7 @@ class Search:
         interrupt: Ends everything in order when it comes.
         slots: Trials at the same time.
         costs: Of the targets.
+        copies: Of weights, in the store.
         others: Trials of other searches, whose best each pair begins with.
         reserve_s: Seconds of `budget.time` that are kept for the confirmation.
     """
@@ -80,12 +82,13 @@ class Search:
         *,
         slots: int,
         costs: Costs,
+        copies: Copies = (),
         others: Sequence[TrialRecord] = (),
         reserve_s: float = 0.0,
     ) -> None:
         self.space, self.folders, self.store, self.interrupt = space, folders, store, interrupt
         self.objective, self.others, self.costs, self.slots = space.objective.maximize, others, costs, slots
-        self.ledger = Ledger(folders.ledger)
+        self.copies, self.ledger = copies, Ledger(folders.ledger)
         self.meter = Meter(space.budget, reserve_s=reserve_s)
         self.progress = Progress(console, self.objective, self.meter.summary)
         self.board = TensorBoardLog(folders.tensorboard, store, self.objective)
@@ -183,6 +186,7 @@ class Search:
             resources=self.space.resources,
             slots=self.slots,
             store=self.store,
+            copies=self.copies,
             folders=self.folders,
             objective=self.objective,
             listeners=(LedgerWriter(self.folders, rungs.epochs), self.board, self.progress, *also),

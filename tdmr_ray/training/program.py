@@ -10,7 +10,7 @@ from time import perf_counter
 
 import numpy as np
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.method.teacher import Teacher
@@ -58,8 +58,13 @@ def resident_foundation(part: FoundationConfig) -> Foundation:
 @cache
 def foundation_digest(part: FoundationConfig) -> str:
     """SHA-256 of a foundation's weights; the foundation does not stay in memory for it."""
-    digest, foundation = hashlib.sha256(), load_foundation(part.name, weights=part.weights, image_px=part.image_px)
-    for key, value in sorted(foundation.state_dict().items()):
+    return digest_of(load_foundation(part.name, weights=part.weights, image_px=part.image_px))
+
+
+def digest_of(network: nn.Module) -> str:
+    """SHA-256 of a network's weights."""
+    digest = hashlib.sha256()
+    for key, value in sorted(network.state_dict().items()):
         digest.update(key.encode())
         digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -29,6 +29,7 @@ def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
         "store": str(tmp_path / "store"),
         "store_bytes": None,
         "shared_store": "",
+        "copies": [],
         "artifacts": str(tmp_path / "artifacts"),
         "threads": 1,
         "gpu": 0.0,
