@@ -22,7 +22,7 @@ from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.device import pick_device, used_precision
 from tdmr_ray.training.exhibits import EXHIBITS, collect_exhibits
 from tdmr_ray.training.fit import Outcome, Run
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
@@ -180,6 +180,7 @@ class Trial:
         return Path(place.path).name
 
     def _facts(self) -> dict[str, Any]:
+        device = pick_device()
         return {
             "id": self.job["id"],
             "pair": self.job["pair"],
@@ -189,7 +190,8 @@ class Trial:
             "teacher_reused": self.foundry.reused,
             "teacher_seconds": self.foundry.seconds,
             "threads": torch.get_num_threads(),
-            "device": pick_device().type,
+            "device": device.type,
+            "precision": used_precision(self.job["config"]["precision"], device),
             "data": self.run.task.fingerprint if self.run else "",
         }
 

@@ -21,13 +21,20 @@ from tdmr_ray.method.losses import (
 from tdmr_ray.method.schedule import temperature_at
 from tdmr_ray.method.stages import Stage, TermWeights, plan_stages, stage_at
 from tdmr_ray.method.teacher import ProxySpace
-from tdmr_ray.models import Target, load_target
+from tdmr_ray.models import Target, TargetOutput, load_target
 from tdmr_ray.training.batches import MIN_VIEWS_PER_EPOCH, Batch, cycle, epoch_batches
-from tdmr_ray.training.config import DistillConfig, TrialConfig
-from tdmr_ray.training.device import check_finite, pick_device
+from tdmr_ray.training.config import DistillConfig, Precision, TrialConfig
+from tdmr_ray.training.device import autocast, check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.signals import Signals, image_consensus, of_both_images, training_views
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
+
+
+def ask_target(target: Target, images: Tensor, precision: Precision, *, detach_head: bool = False) -> TargetOutput:
+    """What a target that runs in a precision says of images in 0..1, in fp32."""
+    with autocast(precision, images.device):
+        features, logits = target(images, detach_head)
+    return TargetOutput(features.float(), logits.float())
 
 
 class Learner(nn.Module):
@@ -37,17 +44,24 @@ class Learner(nn.Module):
         target: To be trained.
         embedding_dim: Width of the embedding that its features are projected to; None compares without a projection.
         temperature: None where the schedule says it.
+        precision: Of the target's forward pass.
     """
 
-    def __init__(self, target: Target, embedding_dim: int | None, temperature: LearnedTemperature | None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        embedding_dim: int | None,
+        temperature: LearnedTemperature | None,
+        precision: Precision,
+    ) -> None:
         super().__init__()
-        self.target = target
+        self.target, self.precision = target, precision
         self.projection = nn.Linear(target.feature_dim, embedding_dim) if embedding_dim else nn.Identity()
         self.temperature = temperature
 
     def forward(self, images: Tensor, detach_head: bool, progress: float) -> tuple[Tensor, Tensor, Tensor | None]:
         """Features ready for the alignment [B, d], logits [B, C], and the temperature if it is learned."""
-        output = self.target(images, detach_head)
+        output = ask_target(self.target, images, self.precision, detach_head=detach_head)
         temperature = self.temperature(reversal_strength(progress)) if self.temperature else None
         return self.projection(output.features), output.logits, temperature
 
@@ -122,7 +136,8 @@ class Distillation:
         )
         projects = signals is not None and self.settings.alignment == "project"
         embedding_dim = signals.embedding_dim if signals and projects else None
-        self.learner = Learner(target, embedding_dim, self._learned_temperature()).to(self.device)
+        self.learner = Learner(target, embedding_dim, self._learned_temperature(), config.precision)
+        self.learner.to(self.device)
         self.trained = workers.wrap(self.learner)
         self.optimizer = self._new_optimizer()
         self.best_top1, self.best_loss = -1.0, float("inf")
@@ -281,8 +296,10 @@ class Distillation:
         """
         if self.signals is None or not self.settings.own_share:
             return None
-        target = self.learner.target.eval()
-        return image_consensus(lambda images: ProxySpace(*target(images)), self.views, self.device).logits
+        target, precision = self.learner.target.eval(), self.config.precision
+        return image_consensus(
+            lambda images: ProxySpace(*ask_target(target, images, precision)), self.views, self.device
+        ).logits
 
     def _with_own_answers(self, logits: Tensor, view: ViewBatch) -> Tensor:
         if self.own_logits is None:
@@ -313,7 +330,11 @@ class Distillation:
         """Measure a target on `val` or `test`."""
         target.eval()
         images = self.task.val if part == "val" else self.task.test
-        return evaluate(lambda x: target(x.to(memory_format=torch.channels_last)).logits, images, device=self.device)
+
+        def predict(part: Tensor) -> Tensor:
+            return ask_target(target, part.to(memory_format=torch.channels_last), self.config.precision).logits
+
+        return evaluate(predict, images, device=self.device)
 
     def _load_best(self) -> None:
         if self.best_weights:

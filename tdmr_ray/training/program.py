@@ -22,7 +22,8 @@ from tdmr_ray.training.signals import LiveSignals, Signals, StoredSignals, store
 from tdmr_ray.training.workers import ALONE, Workers
 
 WEIGHTS, EMBEDDING, LOGITS, REPORT = "teacher.safetensors", "embedding.npy", "logits.npy", "report.json"
-_TRAINING = ("reprogram", "self_training", "signals", "batches", "workers")
+_TRAINING = ("reprogram", "self_training", "signals", "batches", "workers", "device")
+_PARTS = ("foundation", "prompt", "mapping", "reprogram", "pseudo_labels", "views", "signals", "precision", "seed")
 _CODE = ("method", "models", "data/views.py", *(f"training/{name}.py" for name in _TRAINING))
 
 
@@ -66,11 +67,13 @@ def foundation_digest(part: FoundationConfig) -> str:
 
 
 def program_key(config: TrialConfig, fingerprint: str) -> str:
-    """A hash of all that a program depends on: data, foundation, prompt, mapping, views, seed and the method's code."""
-    parts = config.model_dump(
-        mode="json",
-        include={"foundation", "prompt", "mapping", "reprogram", "pseudo_labels", "views", "signals", "seed"},
-    )
+    """A hash of all that a program depends on: data, foundation, prompt, mapping, views, seed and the method's code.
+
+    `precision` is in it as it was asked for: what `auto` comes to depends on the machine that makes the program, and
+    who works out the key, such as a driver without a GPU, is another one. So a program under `auto` is shared whatever
+    it came to, as it is between kinds of devices, and one under `fp32` or `bf16` was made in just that.
+    """
+    parts = config.model_dump(mode="json", include=set(_PARTS))
     if config.signals.kind == "live":
         parts["signals"] = "live"
     digest = foundation_digest(config.foundation)

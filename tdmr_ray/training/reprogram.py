@@ -12,11 +12,11 @@ from tdmr_ray.data.task import Images, Task
 from tdmr_ray.data.views import Views
 from tdmr_ray.method.label_mapping import LabelMapping
 from tdmr_ray.method.prompts import Prompt, build_prompt
-from tdmr_ray.method.teacher import Teacher, build_mapping, refit_mapping
+from tdmr_ray.method.teacher import SourceNetwork, Teacher, build_mapping, refit_mapping
 from tdmr_ray.models import Foundation
 from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches
-from tdmr_ray.training.config import ReprogramConfig, TrialConfig
-from tdmr_ray.training.device import check_finite
+from tdmr_ray.training.config import Precision, ReprogramConfig, TrialConfig
+from tdmr_ray.training.device import autocast, check_finite
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.self_training import pseudo_labeled
 from tdmr_ray.training.workers import ALONE, Workers
@@ -39,6 +39,23 @@ class FittedTeacher:
     val_top1: float
 
 
+class InPrecision:
+    """A foundation that runs in a precision and answers in fp32; so prompt and mapping are in fp32, too."""
+
+    def __init__(self, foundation: SourceNetwork, precision: Precision) -> None:
+        self.foundation, self.precision = foundation, precision
+
+    def features(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """As the foundation's."""
+        with autocast(self.precision, images.device):
+            return self.foundation.features(images, tokens).float()
+
+    def source_logits(self, features: Tensor) -> Tensor:
+        """As the foundation's."""
+        with autocast(self.precision, features.device):
+            return self.foundation.source_logits(features).float()
+
+
 def build_teacher(config: TrialConfig, foundation: Foundation, num_classes: int) -> Teacher:
     """An untrained teacher: an empty prompt's start values and a mapping that has seen no data."""
     torch.manual_seed(config.seed)
@@ -53,7 +70,7 @@ def build_teacher(config: TrialConfig, foundation: Foundation, num_classes: int)
         top_k_fraction=config.mapping.top_k_fraction,
         seed=config.seed,
     )
-    return Teacher(prompt, foundation, mapping)
+    return Teacher(prompt, InPrecision(foundation, config.precision), mapping)
 
 
 def configured_prompt(config: TrialConfig, *, image_px: int, token_dim: int = 0) -> Prompt:
