@@ -5,14 +5,26 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
+from torch import distributed
 
 from tdmr_ray.errors import NonFiniteLoss
 from tdmr_ray.training.config import Precision
 
+MPS_SINCE = "2.13"
+"""Before, torch could not sample views on Apple's GPUs: `grid_sample` with border padding (pytorch's issue 125098)."""
+
 
 def pick_device() -> torch.device:
-    """The GPU this process was given, or the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The GPU this process was given, or Apple's (MPS), or the CPU.
+
+    MPS is for a process alone, since gloo, by which processes meet on a Mac, takes no tensors from there. Ray does not
+    count it: all trials of a Mac share it, whatever `resources.gpu` says. No machine of that kind has run this yet.
+    """
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    alone = not distributed.is_initialized() or distributed.get_world_size() == 1
+    has_mps = torch.backends.mps.is_available() and torch.__version__ >= MPS_SINCE
+    return torch.device("mps" if has_mps and alone else "cpu")
 
 
 def used_precision(asked: Precision, device: torch.device) -> Literal["fp32", "bf16"]:

@@ -52,8 +52,8 @@ Foundry = Callable[[TrialConfig, Task], Program]
 
 @cache
 def resident_foundation(part: FoundationConfig) -> Foundation:
-    """A foundation that stays in memory for every trial of this process."""
-    return load_foundation(part.name, weights=part.weights, image_px=part.image_px)
+    """A foundation that stays in memory, on the device, for every trial of this process."""
+    return load_foundation(part.name, weights=part.weights, image_px=part.image_px).to(pick_device())
 
 
 @cache

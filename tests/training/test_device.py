@@ -2,12 +2,43 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
+from torch.torch_version import TorchVersion
 
 from tdmr_ray.models import load_foundation
-from tdmr_ray.training.config import Precision, TrialConfig
-from tdmr_ray.training.device import autocast, used_precision
+from tdmr_ray.training import program
+from tdmr_ray.training.config import FoundationConfig, Precision, TrialConfig
+from tdmr_ray.training.device import autocast, pick_device, used_precision
 from tdmr_ray.training.reprogram import build_teacher
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "torch_version", "processes", "device"),
+    [
+        (True, False, "2.13.0", 1, "cuda"),
+        (True, True, "2.13.0", 2, "cuda"),
+        (False, True, "2.13.0", 1, "mps"),
+        (False, True, "2.12.1", 1, "cpu"),
+        (False, True, "2.13.0", 2, "cpu"),
+        (False, False, "2.13.0", 1, "cpu"),
+    ],
+)
+def test_the_device_is_a_gpu_where_there_is_one_that_can_do_it(
+    cuda: bool, mps: bool, torch_version: str, processes: int, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr(torch, "__version__", TorchVersion(torch_version))
+    monkeypatch.setattr(distributed, "is_initialized", lambda: processes > 1)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: processes)
+    assert pick_device().type == device
+
+
+def test_a_foundation_that_stays_in_memory_is_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a teacher whose program comes from the store finds it there; 'meta' plays the GPU."""
+    monkeypatch.setattr(program, "pick_device", lambda: torch.device("meta"))
+    foundation = program.resident_foundation.__wrapped__(FoundationConfig(name="glyph_cnn"))
+    assert {parameter.device.type for parameter in foundation.parameters()} == {"meta"}
 
 
 @pytest.mark.parametrize(
