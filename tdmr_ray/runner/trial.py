@@ -85,7 +85,7 @@ class Trial:
     def step(self) -> dict[str, Any]:
         """One epoch. A trial that throws ends with its reason, and the process stays for the next one.
 
-        Out of memory is the exception: the process is not trusted any more and goes. So is what only one of several
+        Out of memory, where parts of a batch are too large as well, is the exception: the process is not trusted any more and goes. So is what only one of several
         workers may have met: the others would wait for it.
         """
         started, waited_s = perf_counter(), self.shared.waited_s
@@ -184,7 +184,7 @@ class Trial:
         return {
             "id": self.job["id"],
             "pair": self.job["pair"],
-            "notes": self.notes,
+            "notes": [*self.notes, *(self.run.notes if self.run else ())],
             "seconds": self.seconds,
             "teacher": self.foundry.key,
             "teacher_reused": self.foundry.reused,

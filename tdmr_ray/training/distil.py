@@ -1,6 +1,7 @@
 """The second step of TDMR: a target learns from signals, stage by stage; without signals from labels alone."""
 
 from collections.abc import Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -26,6 +27,7 @@ from tdmr_ray.training.batches import MIN_VIEWS_PER_EPOCH, Batch, cycle, epoch_b
 from tdmr_ray.training.config import DistillConfig, Precision, TrialConfig
 from tdmr_ray.training.device import autocast, check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
+from tdmr_ray.training.portions import Portions, in_parts
 from tdmr_ray.training.signals import Signals, image_consensus, of_both_images, training_views
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
@@ -59,11 +61,14 @@ class Learner(nn.Module):
         self.projection = nn.Linear(target.feature_dim, embedding_dim) if embedding_dim else nn.Identity()
         self.temperature = temperature
 
-    def forward(self, images: Tensor, detach_head: bool, progress: float) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(
+        self, images: Tensor, detach_head: bool, progress: float, num_parts: int
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Features ready for the alignment [B, d], logits [B, C], and the temperature if it is learned."""
-        output = ask_target(self.target, images, self.precision, detach_head=detach_head)
+        say = partial(ask_target, self.target, precision=self.precision, detach_head=detach_head)
+        features, logits = in_parts(say, images, num_parts)
         temperature = self.temperature(reversal_strength(progress)) if self.temperature else None
-        return self.projection(output.features), output.logits, temperature
+        return self.projection(features), logits, temperature
 
 
 def loss_terms(
@@ -123,6 +128,7 @@ class Distillation:
         self.config, self.settings, self.task, self.signals = config, config.distill, task, signals
         self.min_views = min_views
         self.workers, self.device = workers, pick_device()
+        self.portions = Portions(may_divide=workers.count == 1)
         self.num_images = task.num_labeled if signals is None else len(task.train)
         self.views = training_views(config, task)
         self.stages = self._plan()
@@ -175,6 +181,11 @@ class Distillation:
         """Samples that all workers see in an epoch."""
         return sum(len(batch.rows) for batch in self._batches(self.epoch))
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know of how the target was trained."""
+        return self.portions.notes("target", self.settings.batch_size)
+
     def best_target(self) -> Target:
         """The target with the weights that were best on val."""
         self._load_best()
@@ -189,6 +200,7 @@ class Distillation:
             "best_weights": self.best_weights,
             "best": (self.best_top1, self.best_loss),
             "own_logits": self.own_logits,
+            "num_parts": self.portions.num_parts,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -199,6 +211,7 @@ class Distillation:
         self.best_weights = dict(state["best_weights"])
         self.best_top1, self.best_loss = state["best"]
         self.own_logits = state["own_logits"]
+        self.portions.num_parts = state["num_parts"]
 
     def _plan(self) -> tuple[Stage, ...]:
         settings = self.settings
@@ -264,6 +277,16 @@ class Distillation:
         )
 
     def _step(self, stage: Stage, batch: Batch, progress: float) -> tuple[dict[str, Tensor], Temperature]:
+        said = self.portions.work_off(len(batch.rows), partial(self._gradients, stage, batch, progress))
+        nn.utils.clip_grad_norm_(self.learner.parameters(), self.settings.clip_norm)
+        self.optimizer.step()
+        return said
+
+    def _gradients(
+        self, stage: Stage, batch: Batch, progress: float, num_parts: int
+    ) -> tuple[dict[str, Tensor], Temperature]:
+        """Leave the gradient of a batch's loss in the learner; its terms by name, and the temperature."""
+        self.optimizer.zero_grad()
         view = self.views.batch(batch.rows, batch.views)
         labels = self._labels(view)
         proxy = None
@@ -272,16 +295,13 @@ class Distillation:
             logits = self._with_own_answers(said.logits, view)
             proxy = ProxySpace(said.embedding.to(self.device), logits.to(self.device))
         images = view.images.to(self.device, memory_format=torch.channels_last)
-        features, logits, temperature = self.trained(images, stage.detach_head, progress)
+        features, logits, temperature = self.trained(images, stage.detach_head, progress, num_parts)
         if temperature is None:
             temperature = self._scheduled_temperature(stage, progress)
         terms = loss_terms(self.settings, features, logits, proxy, labels, temperature)
         weights = {"alignment": stage.weights.alignment, "logits": stage.weights.logits, "labels": stage.weights.labels}
         loss = sum((weights[name] * term for name, term in terms.items()), torch.zeros((), device=self.device))
-        self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.learner.parameters(), self.settings.clip_norm)
-        self.optimizer.step()
         known = labels[0] >= 0
         right = (logits.detach().argmax(dim=1) == labels[0])[known].float()
         top1 = right.mean() if len(right) else torch.zeros(())

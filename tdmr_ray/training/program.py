@@ -22,7 +22,7 @@ from tdmr_ray.training.signals import LiveSignals, Signals, StoredSignals, store
 from tdmr_ray.training.workers import ALONE, Workers
 
 WEIGHTS, EMBEDDING, LOGITS, REPORT = "teacher.safetensors", "embedding.npy", "logits.npy", "report.json"
-_TRAINING = ("reprogram", "self_training", "signals", "batches", "workers", "device")
+_TRAINING = ("reprogram", "self_training", "signals", "batches", "workers", "device", "portions")
 _PARTS = ("foundation", "prompt", "mapping", "reprogram", "pseudo_labels", "views", "signals", "precision", "seed")
 _CODE = ("method", "models", "data/views.py", *(f"training/{name}.py" for name in _TRAINING))
 
@@ -37,6 +37,7 @@ class Program:
         history: Metrics of each epoch of reprogramming.
         val_top1: Of the teacher.
         seconds: That it took to make.
+        notes: What a reader of a trial with it should know.
     """
 
     weights: dict[str, Tensor]
@@ -44,6 +45,7 @@ class Program:
     history: History
     val_top1: float
     seconds: float
+    notes: list[str]
 
 
 Foundry = Callable[[TrialConfig, Task], Program]
@@ -103,7 +105,8 @@ def make_program(config: TrialConfig, task: Task, workers: Workers = ALONE) -> P
         live = LiveSignals(fitted.teacher, views, config.signals, device, workers)
         stored = store_signals(live, views, workers)
     weights = {name: value.cpu().contiguous() for name, value in fitted.teacher.state_dict().items()}
-    return Program(weights, stored, fitted.history, fitted.val_top1, perf_counter() - started)
+    seconds = perf_counter() - started
+    return Program(weights, stored, fitted.history, fitted.val_top1, seconds, fitted.notes)
 
 
 def open_signals(config: TrialConfig, task: Task, program: Program) -> Signals:
@@ -128,7 +131,12 @@ def save_program(program: Program, folder: Path) -> None:
     if program.signals is not None:
         np.save(folder / EMBEDDING, program.signals.embedding)
         np.save(folder / LOGITS, program.signals.logits)
-    report = {"history": program.history, "val_top1": program.val_top1, "seconds": program.seconds}
+    report = {
+        "history": program.history,
+        "val_top1": program.val_top1,
+        "seconds": program.seconds,
+        "notes": program.notes,
+    }
     (folder / REPORT).write_text(json.dumps(report))
 
 

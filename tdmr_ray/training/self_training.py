@@ -49,6 +49,11 @@ class SelfTraining:
         metrics = self.second.run_epoch()
         return {**metrics, "epoch": self.first.num_epochs + metrics["epoch"]}
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know of how the target was trained, twice."""
+        return list(dict.fromkeys([*self.first.notes, *(self.second.notes if self.second else [])]))
+
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to go on after the last finished epoch."""
         return {"first": self.first.state(), "second": self.second.state() if self.second else None}
