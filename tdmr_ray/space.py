@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 from tdmr_ray.data.task import DataConfig
 from tdmr_ray.training.config import FoundationConfig, TargetConfig, TrialConfig
 
-PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "signals.")
+PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "signals.", "precision")
 """Parameters that a teacher depends on; the others only steer its target."""
 
 INPUT_PX, WEIGHTS = "target.input_px", "target.weights"

@@ -238,6 +238,7 @@ class JobEvents(tune.Callback):
                 "gpu_hours": hours * self.resources.trial_gpu,
                 "threads": result.get("threads", 1),
                 "device": result.get("device", "cpu"),
+                "precision": result.get("precision", "fp32"),
                 "data": result.get("data", ""),
                 "weights": foundation_digest(job.config.foundation) if job.config.needs_teacher else "",
                 "artifacts": result.get("artifacts", ""),

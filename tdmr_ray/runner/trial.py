@@ -23,7 +23,7 @@ from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.device import pick_device, used_precision
 from tdmr_ray.training.exhibits import EXHIBITS, collect_exhibits
 from tdmr_ray.training.fit import Outcome, Run
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
@@ -89,7 +89,7 @@ class Trial:
     def step(self) -> dict[str, Any]:
         """One epoch. A trial that throws ends with its reason, and the process stays for the next one.
 
-        Out of memory is the exception: the process is not trusted any more and goes. So is what only one of several
+        Out of memory, where parts of a batch are too large as well, is the exception: the process is not trusted any more and goes. So is what only one of several
         workers may have met: the others would wait for it.
         """
         started, waited_s = perf_counter(), self.shared.waited_s
@@ -184,16 +184,18 @@ class Trial:
         return Path(place.path).name
 
     def _facts(self) -> dict[str, Any]:
+        device = pick_device()
         return {
             "id": self.job["id"],
             "pair": self.job["pair"],
-            "notes": self.notes,
+            "notes": [*self.notes, *(self.run.notes if self.run else ())],
             "seconds": self.seconds,
             "teacher": self.foundry.key,
             "teacher_reused": self.foundry.reused,
             "teacher_seconds": self.foundry.seconds,
             "threads": torch.get_num_threads(),
-            "device": pick_device().type,
+            "device": device.type,
+            "precision": used_precision(self.job["config"]["precision"], device),
             "data": self.run.task.fingerprint if self.run else "",
         }
 

@@ -11,6 +11,8 @@ from tdmr_ray.data.task import DataConfig
 from tdmr_ray.data.views import ViewConfig
 from tdmr_ray.models.names import sized
 
+Precision = Literal["auto", "fp32", "bf16"]
+
 
 class Part(BaseModel):
     """A typed, immutable piece of configuration that knows no other keys."""
@@ -159,6 +161,9 @@ class TrialConfig(Part):
     signals: SignalsConfig = SignalsConfig()
     temperature: TemperatureConfig = TemperatureConfig()
     distill: DistillConfig = DistillConfig()
+    precision: Precision = "auto"
+    """Of the networks' forward passes; `auto` is bf16 on a GPU that is made for it, else fp32. Weights, losses and
+    optimisers are always in fp32."""
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")

@@ -35,6 +35,7 @@ def scratch(config: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
             "data": config.data.model_copy(update={"unlabeled": False}),
             "target": config.target.model_copy(update={"weights": ""}),
             "views": config.views,
+            "precision": config.precision,
             "distill": blank.distill.model_copy(update={"epochs": epochs}),
             "seed": config.seed,
         }

@@ -98,6 +98,12 @@ def test_only_a_finalist_reads_test_and_keeps_its_weights(tmp_path: Path) -> Non
         assert (tmp_path / "artifacts" / "target.safetensors").exists() is finalist
 
 
+@pytest.mark.parametrize(("asked", "used"), [("auto", "fp32"), ("bf16", "bf16")])
+def test_a_trial_says_in_which_precision_it_ran(asked: str, used: str, tmp_path: Path) -> None:
+    result = new_actor(place(tmp_path, **{"distill.epochs": 1, "precision": asked})).step()
+    assert (result["error"], result["device"], result["precision"]) == ("", "cpu", used)
+
+
 def step_to_the_end(actor: TrialActor) -> list[dict[str, Any]]:
     results = []
     while not results or not results[-1]["done"]:

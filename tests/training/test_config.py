@@ -18,6 +18,7 @@ FULL = TrialConfig().with_values(
         "mapping.kind": "bayesian",
         "temperature.schedule": "cosine",
         "distill.num_stages": 3,
+        "precision": "bf16",
         "seed": 5,
     }
 )
@@ -44,6 +45,7 @@ def test_key_follows_every_value(change: dict[str, object]) -> None:
         {"prompt.size": 2},
         {"nothing": 1},
         {"mapping.kind": "best"},
+        {"precision": "fp16"},
         {"distill.num_stages": 0},
         {"distill.num_stages": 40},
     ],
@@ -58,7 +60,7 @@ def test_illegal_values_are_refused(change: dict[str, object]) -> None:
 @pytest.mark.parametrize("name", CONTROLS)
 def test_contract_of_every_control(name: str) -> None:
     control = CONTROLS[name](FULL, TASK, 1500)
-    assert control.seed == FULL.seed
+    assert (control.seed, control.precision) == (FULL.seed, FULL.precision)
     assert control.prompt.size_px == 0
     assert control.distill.num_stages == 1
     assert control.temperature.schedule == "constant"
