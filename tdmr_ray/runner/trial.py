@@ -89,8 +89,8 @@ class Trial:
     def step(self) -> dict[str, Any]:
         """One epoch. A trial that throws ends with its reason, and the process stays for the next one.
 
-        Out of memory, where parts of a batch are too large as well, is the exception: the process is not trusted any more and goes. So is what only one of several
-        workers may have met: the others would wait for it.
+        Out of memory, where parts of a batch are too large as well, is the exception: the process is not trusted any
+        more and goes. So is what only one of several workers may have met: the others would wait for it.
         """
         started, waited_s = perf_counter(), self.shared.waited_s
         try:

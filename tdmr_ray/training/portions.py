@@ -46,7 +46,7 @@ class Portions:
             torch.cuda.empty_cache()
 
     def ask(self, rows: Tensor, say: Callable[[Tensor], Result], at_once: int = AT_ONCE) -> list[Result]:
-        """What a network says of rows [N, ...], `at_once` or fewer at a time; without gradients that changes nothing."""
+        """What a network says of rows [N, ...], `at_once` or fewer at a time; without gradients they all agree."""
         return self.work_off(
             at_once, lambda num_parts: [say(part) for part in rows.split(max(1, at_once // num_parts))]
         )
@@ -62,8 +62,8 @@ class Portions:
 def in_parts(network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, num_parts: int) -> tuple[Tensor, ...]:
     """What a network says of a batch, [B, ...] each, with the activations of one part in memory at a time.
 
-    Every part goes through it twice: for what is said, and once more for its gradients. So losses of the whole batch and
-    their gradients are those of a batch in one. Not so with batch norm: it takes its statistics from a part, of at
+    Every part goes through it twice: for what is said, and once more for its gradients. So losses of the whole batch
+    and their gradients are those of a batch in one. Not so with batch norm: it takes its statistics from a part, of at
     least two images, and what it remembers for later moves with each of them, twice.
 
     Source: Chen et al. 2016, arXiv 1604.06174 (there of layers, here of images).
