@@ -1,6 +1,5 @@
 """A pretrained timm network that never learns: the source of knowledge."""
 
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -15,7 +14,7 @@ from tdmr_ray.errors import InputError
 from tdmr_ray.models.embedded import EMBEDDED, load_embedded
 from tdmr_ray.models.names import HUBS, PRETRAINED, RANDOM, FoundationFacts, check_foundation, foundation_facts
 from tdmr_ray.models.spec import InputSpec
-from tdmr_ray.models.weights import create_network, create_random, has_copy, reason_of
+from tdmr_ray.models.weights import UNUSABLE, create_network, create_random, has_copy, reason_of
 
 
 class Foundation(nn.Module):
@@ -130,7 +129,7 @@ def load_foundation(name: str, *, weights: str = "", image_px: int | None = None
             network = create_random(name, image_px=image_px)
         else:
             network = create_network(name, weights or PRETRAINED, image_px=image_px)
-    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except UNUSABLE as error:
         raise InputError("foundation", _no_weights(name, weights, error)) from error
     spec = InputSpec.from_timm(network.pretrained_cfg)
     return Foundation(network, replace(spec, size_px=image_px or spec.size_px))

@@ -1,6 +1,5 @@
 """The small network that is shipped."""
 
-import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from tdmr_ray.method.prompts import resize
 from tdmr_ray.models.names import PRETRAINED, check_target
 from tdmr_ray.models.small_maps import use_small_map_convolutions
 from tdmr_ray.models.spec import InputSpec
-from tdmr_ray.models.weights import create_network, has_copy, reason_of
+from tdmr_ray.models.weights import UNUSABLE, create_network, has_copy, reason_of
 
 WEIGHTS_FILE = "target.safetensors"
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -78,7 +77,7 @@ def load_target(name: str, *, num_classes: int, image_px: int, weights: str = ""
         raise InputError("target", problems)
     try:
         network = create_network(name, start, image_px=image_px, num_classes=num_classes)
-    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except UNUSABLE as error:
         which = f"of '{name}' cannot be had" if start == PRETRAINED else f"in {start} cannot be loaded into '{name}'"
         raise InputError("target", f"the weights {which}: {reason_of(error)}") from error
     use_small_map_convolutions(network)

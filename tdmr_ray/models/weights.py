@@ -1,15 +1,19 @@
 """timm networks with weights: timm's own, out of a file, or a copy that another machine has made of either."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.models import load_state_dict, save_for_hf
 
 from tdmr_ray.models.names import PRETRAINED
 
+UNUSABLE = (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError)
+"""What `create_network` raises if weights cannot be had or do not fit."""
 FindCopy = Callable[[str, str], Path | None]
 """From a network's name and weights to the folder with a copy, if there is one."""
 
@@ -48,7 +52,7 @@ def create_network(name: str, weights: str, *, image_px: int | None = None, num_
         num_classes: Of its classifier, new ones if the weights have another number; None is what the weights have.
 
     Raises:
-        OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError: If weights cannot be had or do not fit.
+        One of `UNUSABLE`: If weights cannot be had or do not fit.
     """
     options: dict[str, Any] = {"pretrained": bool(weights)}
     copy = _find_copy(name, weights) if weights else None
