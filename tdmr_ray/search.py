@@ -156,6 +156,8 @@ def _run(
     for line in rejected:
         say(console, line)
     copies = share_weights_of_space(space, store)
+    if copies:
+        say(console, f"{len(copies)} networks' weights are in {store.shared} for every machine")
     with mirrored(folders, partial(say, console)), interruptible() as interrupt:
         with ray_session(address, verbose=verbose):
             space = with_gpu_share(space, place_of_trials(store, space.resources, copies))

@@ -13,7 +13,7 @@ from tdmr_ray.runner.programs import SharedStore
 from tdmr_ray.space import Space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import FoundationConfig, TargetConfig, TrialConfig
-from tdmr_ray.training.program import digest_of, foundation_digest
+from tdmr_ray.training.program import digest_of, foundation_digest, start_digest
 
 Copies = Sequence[tuple[str, str, str]]
 """Of a network: its name, its weights as `create_network` calls them, and their key in the store."""
@@ -23,7 +23,7 @@ TRY_PX = 224
 
 
 def check_weights(space: Space) -> None:
-    """Load all weights once, before Ray starts; what those of a foundation are is remembered.
+    """Load all weights once, before Ray starts; what they are is remembered.
 
     Raises:
         InputError: If any cannot be had.
@@ -37,6 +37,7 @@ def check_weights(space: Space) -> None:
     for name, weights in sorted(_of_targets(targets_of(space))):
         try:
             load_target(name, num_classes=2, image_px=TRY_PX, weights=weights)
+            start_digest(name, weights)
         except InputError as error:
             problems += error.problems
     if problems:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tdmr_ray.data.task import Task
 from tdmr_ray.method.teacher import Teacher
 from tdmr_ray.models import Foundation, load_foundation
+from tdmr_ray.models.weights import create_network
 from tdmr_ray.training.config import FoundationConfig, TrialConfig, hash_json
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
@@ -62,6 +63,12 @@ def resident_foundation(part: FoundationConfig) -> Foundation:
 def foundation_digest(part: FoundationConfig) -> str:
     """SHA-256 of a foundation's weights; the foundation does not stay in memory for it."""
     return digest_of(load_foundation(part.name, weights=part.weights, image_px=part.image_px))
+
+
+@cache
+def start_digest(name: str, weights: str) -> str:
+    """SHA-256 of the weights that a target starts from, a classifier of theirs among them; '' for random ones."""
+    return digest_of(create_network(name, weights)) if weights else ""
 
 
 def digest_of(network: nn.Module) -> str:

@@ -20,7 +20,7 @@ from tdmr_ray.space import Space
 from tdmr_ray.space_file import check_tree
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import FoundationConfig
-from tdmr_ray.training.program import digest_of, foundation_digest
+from tdmr_ray.training.program import digest_of, foundation_digest, start_digest
 
 BIG, SMALL = "resnet10t", "lcnet_035"
 
@@ -74,6 +74,14 @@ def test_another_machine_has_the_same_weights_though_the_files_are_not_there(tmp
     target = load_target(SMALL, num_classes=3, image_px=32, weights=str(small))
     assert torch.equal(target.network.conv_stem.weight, stem)
     assert target.network.get_classifier().out_features == 3
+
+
+def test_a_record_can_say_which_weights_a_target_started_from(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    one, same = (str(weights_file(SMALL, tmp_path / part, 5)) for part in (".", "other"))
+    assert start_digest(SMALL, one) == start_digest(SMALL, same)
+    assert start_digest(SMALL, one) != start_digest("lcnet_050", str(weights_file("lcnet_050", tmp_path, 5)))
+    assert start_digest(SMALL, "") == ""
 
 
 def test_nothing_is_copied_where_nothing_is_shared(tmp_path: Path) -> None:
