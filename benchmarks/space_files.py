@@ -70,7 +70,7 @@ def run_file(file: str, images: Path, folder: Path) -> Run:
     path = ROOT / "search_spaces" / f"{file}.yaml"
     space = read_space(path, {"data.name": str(images)})
     foundations = [part.name for part in space.pairs.by_label.values()]
-    make_hub(folder, (*foundations, *space.pairs.targets))
+    make_hub(folder, (*foundations, *space.pairs.by_name))
     pins = {"data.name": images, **SMALL, **(CONFIRMATION if file == CONFIRMED else {"confirm.top": 0})}
     command = [sys.executable, "-m", "tdmr_ray.search", "--space", str(path), "--trials", str(NUM_TRIALS)]
     command += ["--out", f"{folder}/out", "--store", f"{folder}/store"]
