@@ -24,6 +24,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.images import make_images
 from benchmarks.results_file import show_and_keep
 from tdmr_ray.data.decoded import decode_task, open_task, task_key
 from tdmr_ray.data.task import DataConfig
@@ -33,20 +34,7 @@ from tdmr_ray.runner.meanwhile import meanwhile
 NAME = "decoding"
 SIZE_PX, LARGE_PX = 224, 128
 SIDES_PX, LARGE_SIDES_PX = (400, 1200), (60, 160)
-NUM_CLASSES = 10
 LIMIT_BYTES = 1_500_000_000
-
-
-def make_images(root: Path, count: int, sides_px: tuple[int, int]) -> Path:
-    """A folder for each class, with coarse noise that JPEG compresses about as well as a photo."""
-    chance = np.random.default_rng(0)
-    for number in range(count):
-        folder = root / f"class {number % NUM_CLASSES}"
-        folder.mkdir(parents=True, exist_ok=True)
-        coarse = chance.integers(0, 256, (24, 24, 3), dtype=np.uint8)
-        width, height = (int(side) for side in chance.integers(*sides_px, 2))
-        Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(folder / f"{number}.jpg")
-    return root
 
 
 def plain_loop(root: Path) -> int:

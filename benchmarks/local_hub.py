@@ -1,6 +1,6 @@
-"""Foundations with random weights where timm looks for downloaded ones, so that the real loading code runs offline.
+"""A hub's cache made here, where timm looks for what it downloaded, so that the real loading code runs offline.
 
-For measuring speed only: such a foundation knows nothing.
+`make_hub` fills it with random weights, for measuring speed only: such a foundation knows nothing.
 """
 
 import os
@@ -9,13 +9,14 @@ from pathlib import Path
 import timm
 import torch
 from huggingface_hub import constants
-from safetensors.torch import save_file
+from timm.models import save_for_hf
+from torch import nn
 
 REVISION = "0" * 40
 
 
 def make_hub(folder: Path, names: tuple[str, ...]) -> None:
-    """Fill a folder as the Hugging Face hub's cache and make this process and its children use it, offline.
+    """Fill a folder with random weights and make this process and its children use it as the hub's cache, offline.
 
     Args:
         folder: New or empty.
@@ -25,12 +26,19 @@ def make_hub(folder: Path, names: tuple[str, ...]) -> None:
         config = timm.get_pretrained_cfg(name)
         assert config is not None and config.hf_hub_id, f"{name} has no repository on the hub"
         torch.manual_seed(0)
-        network = timm.create_model(name, pretrained=False)
-        repository = folder / "hub" / f"models--{config.hf_hub_id.replace('/', '--')}"
-        snapshot = repository / "snapshots" / REVISION
-        snapshot.mkdir(parents=True)
-        (repository / "refs").mkdir()
-        (repository / "refs" / "main").write_text(REVISION)
-        save_file(network.state_dict(), snapshot / "model.safetensors")
+        add_to_hub(folder, config.hf_hub_id, timm.create_model(name, pretrained=False))
+    use_hub(folder)
+
+
+def add_to_hub(folder: Path, repository: str, network: nn.Module) -> None:
+    """Keep a timm network as if OWNER/MODEL had been downloaded."""
+    place = folder / "hub" / f"models--{repository.replace('/', '--')}"
+    save_for_hf(network, str(place / "snapshots" / REVISION), safe_serialization=True)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(REVISION)
+
+
+def use_hub(folder: Path) -> None:
+    """Make this process and its children look nowhere else."""
     os.environ |= {"HF_HOME": str(folder), "HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1"}
     constants.HF_HUB_CACHE, constants.HF_HUB_OFFLINE = str(folder / "hub"), True  # read when it was imported

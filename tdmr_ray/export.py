@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tdmr_ray.cli import run_command
 from tdmr_ray.data.task import load_task
 from tdmr_ray.errors import InputError
+from tdmr_ray.method.prompts import resize
 from tdmr_ray.shipped import Shipped, load_shipped
 from tdmr_ray.training.evaluate import evaluate
 
@@ -82,7 +83,7 @@ def check_export(shipped: Shipped, session: Any) -> float:
     device = torch.device("cpu")
 
     def ask(images: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+        return torch.from_numpy(session.run(None, {"images": resize(images, shipped.image_px).numpy()})[0])
 
     exported = evaluate(ask, task.val, device=device)
     original = evaluate(shipped.probabilities, task.val, device=device)

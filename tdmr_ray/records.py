@@ -50,7 +50,10 @@ class TrialRecord(BaseModel):
         ended: When, ISO 8601 in UTC; then test was read, if it was.
         data: SHA-256 of images, labels and split.
         weights: SHA-256 of the foundation's weights, '' if none took part.
+        target_weights: SHA-256 of the weights that the target started from, '' if those were random.
         threads: CPU threads it ran with; a replay needs the same number for the same bits.
+        device: Kind of device that the target was trained on.
+        precision: In which networks ran there, `fp32` or `bf16`; the configuration says what was asked for.
         artifacts: Where the confirmation left weights, seen from the results' folder.
         restarts: How often its process died and another one went on.
         moves: How often its machine went away and it went on elsewhere.
@@ -79,8 +82,10 @@ class TrialRecord(BaseModel):
     gpu_hours: float = 0.0
     threads: int = 1
     device: str = "cpu"
+    precision: str = "fp32"
     data: str = ""
     weights: str = ""
+    target_weights: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     artifacts: str = ""
     restarts: int = 0

@@ -24,11 +24,11 @@ from tdmr_ray.report.folder import ENVIRONMENT, SPACE, TARGETS, compare, read_se
 from tdmr_ray.report.terminal import say, show
 from tdmr_ray.report.write import write_reports
 from tdmr_ray.runner.folders import Folders
+from tdmr_ray.runner.weights import check_weights, share_weights_of_space
 from tdmr_ray.space import Space
 from tdmr_ray.space_file import parse_overrides, read_space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.program import foundation_digest
 
 DEFAULT_OUT = Path("runs")
 NUM_SAMPLES = 3
@@ -83,22 +83,6 @@ def search(
 def default_store() -> Path:
     """Teachers outlive a search, so they lie in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "programs"
-
-
-def check_weights(space: Space) -> None:
-    """Load every foundation once, before Ray starts; what its weights are is remembered.
-
-    Raises:
-        InputError: If weights cannot be had.
-    """
-    problems: list[str] = []
-    for part in space.pairs.by_label.values():
-        try:
-            foundation_digest(part)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError("foundations", problems)
 
 
 def records_of(folder: Path) -> Sequence[TrialRecord]:
@@ -158,6 +142,7 @@ def _run(
     from tdmr_ray.runner.packing import with_gpu_share
     from tdmr_ray.runner.progress import pretty_seconds
     from tdmr_ray.runner.search import Search
+    from tdmr_ray.runner.trial import place_of_trials
 
     torch.set_num_threads(space.resources.cpu)
     root = folders.root
@@ -170,9 +155,12 @@ def _run(
     space, rejected = within_limits(space, costs)
     for line in rejected:
         say(console, line)
+    copies = share_weights_of_space(space, store)
+    if copies:
+        say(console, f"{len(copies)} networks' weights are in {store.shared} for every machine")
     with mirrored(folders, partial(say, console)), interruptible() as interrupt:
         with ray_session(address, verbose=verbose):
-            space = with_gpu_share(space)
+            space = with_gpu_share(space, place_of_trials(store, space.resources, copies))
             if address is None:
                 check_fit(space.resources)
             elif folders.shared is None:
@@ -182,7 +170,16 @@ def _run(
             say(console, announce(space, slots, pretty_seconds(search_s + confirm_s)))
             say(console, f"results: {root}")
             search = Search(
-                space, folders, store, console, interrupt, slots=slots, costs=costs, others=others, reserve_s=confirm_s
+                space,
+                folders,
+                store,
+                console,
+                interrupt,
+                slots=slots,
+                costs=costs,
+                copies=copies,
+                others=others,
+                reserve_s=confirm_s,
             )
             search.run()
         return report(folders, console, interrupted=interrupt.came)

@@ -46,7 +46,7 @@ class Shipped:
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
-        """[B, 3, image_px, image_px] in 0..1 to [B, C]."""
+        """[B, 3, H, W] in 0..1 to [B, C]; images of another size than `image_px` are scaled."""
         result: Tensor = self.target(images).logits.softmax(dim=1)
         return result
 
@@ -65,7 +65,7 @@ def load_shipped(folder: Path) -> Shipped:
     names, image_px = tuple(description["class_names"]), description["image_px"]
     config = TrialConfig.model_validate(description["config"])
     target = load_target(
-        config.target.name, num_classes=len(names), image_px=image_px, pretrained=config.target.pretrained, empty=True
+        config.target.name, num_classes=len(names), image_px=image_px, weights=config.target.weights, empty=True
     )
     target.load_state_dict(weights)
     return Shipped(target.eval(), names, image_px, config, description["metrics"]["val/top1"])

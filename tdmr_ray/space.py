@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal, Protocol, cast, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from tdmr_ray.data.task import DataConfig
-from tdmr_ray.training.config import FoundationConfig, TrialConfig
+from tdmr_ray.training.config import FoundationConfig, TargetConfig, TrialConfig
 
-PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "signals.")
+PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "signals.", "precision")
 """Parameters that a teacher depends on; the others only steer its target."""
+
+INPUT_PX, WEIGHTS = "target.input_px", "target.weights"
 
 Value = str | int | float | bool
 SamplerName = Literal["tpe", "gp", "nsga2", "random"]
@@ -51,7 +53,14 @@ class Pairs(Section):
 
     foundations: tuple[str | FoundationConfig, ...] = Field(min_length=1)
     """Names, or names with `weights` and `image_px`."""
-    targets: tuple[str, ...] = Field(min_length=1)
+    targets: tuple[str | TargetConfig, ...] = Field(min_length=1)
+    """Names, or names with `weights` to start from and `input_px`."""
+
+    @property
+    def by_name(self) -> dict[str, TargetConfig]:
+        """The targets by name, which is what tables call them."""
+        parts = [TargetConfig(name=each) if isinstance(each, str) else each for each in self.targets]
+        return {part.name: part for part in parts}
 
     @property
     def by_label(self) -> dict[str, FoundationConfig]:
@@ -248,7 +257,22 @@ class Space(Section):
     @property
     def all_pairs(self) -> tuple[tuple[str, str], ...]:
         """(foundation, target), foundations outermost."""
-        return tuple(itertools.product(self.pairs.by_label, self.pairs.targets))
+        return tuple(itertools.product(self.pairs.by_label, self.pairs.by_name))
+
+    def target_versions(self, name: str) -> tuple[TargetConfig, ...]:
+        """A target with every size of image and all weights to start from that the search may give it."""
+        part = self.pairs.by_name[name]
+        sizes = self.possible_values(INPUT_PX) if INPUT_PX in (*self.search, *self.fixed) else (part.input_px,)
+        weights = self.possible_values(WEIGHTS) if WEIGHTS in (*self.search, *self.fixed) else (part.weights,)
+        pairs = itertools.product(sizes, weights)
+        return tuple(part.model_copy(update={"input_px": size, "weights": start}) for size, start in pairs)
+
+    def possible_values(self, name: str) -> tuple[Any, ...]:
+        """All values that a parameter can take, or the ends of its range."""
+        parameter = self.search.get(name)
+        if parameter is None:
+            return (self.fixed.get(name, TrialConfig().flat()[name]),)
+        return parameter.grid or (parameter.low, parameter.high)
 
     @property
     def allocation(self) -> AllocationName:
@@ -271,7 +295,7 @@ class Space(Section):
         base = {
             **{f"data.{name}": value for name, value in self.data.model_dump().items()},
             **{f"foundation.{name}": value for name, value in self.pairs.by_label[foundation].model_dump().items()},
-            "target.name": target,
+            **{f"target.{name}": value for name, value in self.pairs.by_name[target].model_dump().items()},
             "distill.epochs": self.budget.epochs,
             "seed": self.seed,
         }

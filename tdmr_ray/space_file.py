@@ -14,8 +14,8 @@ from tdmr_ray.errors import InputError, near_match
 from tdmr_ray.method.label_mapping import LABEL_RULES
 from tdmr_ray.models import check_foundation, check_target
 from tdmr_ray.models.foundation import facts_of
-from tdmr_ray.models.names import FoundationFacts, has_weights
-from tdmr_ray.space import Parameter, Space, ordered_by_condition
+from tdmr_ray.models.names import PRETRAINED, FoundationFacts
+from tdmr_ray.space import INPUT_PX, WEIGHTS, Parameter, Space, ordered_by_condition
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls import CONTROLS
 
@@ -23,6 +23,8 @@ OBJECTIVES = ("val/top1",)
 SECTIONS = Space.model_fields
 NOT_SEARCHED = ("method", "seed", "data.", "foundation.", "target.name", "distill.epochs")
 """Set by the space file's own sections."""
+MOST_SIZES = 16
+"""Of a target's images: its cost is measured with each."""
 
 
 def read_space(path: Path, overrides: Mapping[str, Any] | None = None) -> Space:
@@ -199,8 +201,10 @@ def _check_names(space: Space) -> list[str]:
         problems += check_foundation(part.name, part.weights)
     if len(space.pairs.by_label) < len(space.pairs.foundations):
         problems.append("pairs.foundations: two of them would have one name in tables; name their files differently")
-    for target in space.pairs.targets:
-        problems += check_target(target)
+    versions = [part for name in space.pairs.by_name for part in space.target_versions(name)]
+    problems += dict.fromkeys(text for part in versions for text in check_target(part.name, part.weights))
+    if len(space.pairs.by_name) < len(space.pairs.targets):
+        problems.append(f"pairs.targets: a name must not come twice; search {INPUT_PX} or {WEIGHTS} instead")
     objective = space.objective.maximize
     if not objective.startswith("val/"):
         rule = "must start with 'val/'"
@@ -248,12 +252,33 @@ def _check_meaning(space: Space) -> list[str]:
         problems.append(
             "confirm.controls: 'self_training' needs images without labels; set data.unlabeled, or leave it out"
         )
-    if "fine_tune" in space.confirm.controls:
-        problems += [
-            f"confirm.controls: 'fine_tune' needs weights of '{target}', and timm has none; leave the control out"
-            for target in space.pairs.targets
-            if not has_weights(target)
-        ]
+    problems += _check_targets(space)
+    return problems
+
+
+def _check_targets(space: Space) -> list[str]:
+    """Rules for the weights that targets start from and the sizes of image that they get."""
+    problems = []
+    for parameter, attribute in ((INPUT_PX, "input_px"), (WEIGHTS, "weights")):
+        entries = [name for name, part in space.pairs.by_name.items() if getattr(part, attribute)]
+        for section in ("search", "fixed"):
+            if entries and parameter in getattr(space, section):
+                problems.append(
+                    f"{section}.{parameter}: '{entries[0]}' has its own in pairs.targets; keep one of the two"
+                )
+    for name, part in space.pairs.by_name.items():
+        if "fine_tune" in space.confirm.controls and not part.weights and check_target(name, PRETRAINED):
+            problems.append(
+                f"confirm.controls: 'fine_tune' needs weights of '{name}', and timm has none; leave the control out"
+            )
+    sizes = space.search.get(INPUT_PX)
+    if sizes is not None and len(sizes.grid or ()) > MOST_SIZES:
+        problems.append(f"search.{INPUT_PX}: must have at most {MOST_SIZES} sizes, since each is timed; give choices")
+    if sizes is not None and space.objective.minimize:
+        problems.append(
+            f"objective.minimize: costs differ within a pair when {INPUT_PX} is searched; give each target one size: "
+            "{name: NAME, input_px: 128}"
+        )
     return problems
 
 
@@ -266,7 +291,7 @@ def _check_workers(space: Space) -> list[str]:
         )
     if resources.gpu == "auto" and max(resources.workers, resources.reprogram_workers) > 1:
         problems.append("resources.gpu: 'auto' measures a trial of one process; with several workers give a number")
-    smallest = min(int(value) for value in possible_values(space, "distill.batch_size"))
+    smallest = min(int(value) for value in space.possible_values("distill.batch_size"))
     if smallest < 2 * resources.workers:
         problems.append(
             f"resources.workers: each needs at least 2 images of a batch, got {resources.workers} and "
@@ -275,25 +300,17 @@ def _check_workers(space: Space) -> list[str]:
     return problems
 
 
-def possible_values(space: Space, name: str) -> tuple[Any, ...]:
-    """All values that a parameter can take, or the ends of its range."""
-    parameter = space.search.get(name)
-    if parameter is None:
-        return (space.fixed.get(name, TrialConfig().flat()[name]),)
-    return parameter.grid or (parameter.low, parameter.high)
-
-
 def _check_foundation_fit(space: Space, name: str, facts: FoundationFacts, num_classes: int) -> list[str]:
     problems = []
-    prompts = possible_values(space, "prompt.kind")
-    widest, most = max(possible_values(space, "prompt.size_px")), facts.image_px / 2
+    prompts = space.possible_values("prompt.kind")
+    widest, most = max(space.possible_values("prompt.size_px")), facts.image_px / 2
     if widest > most or (widest == most and {"border", "overlay"} & set(prompts)):
         problems.append(
             f"prompt.size_px: must be less than half of the {facts.image_px} px that '{name}' takes, got {widest}"
         )
     if "tokens" in prompts and not facts.takes_tokens:
         problems.append(f"prompt.kind: 'tokens' needs a plain transformer, and '{name}' is none; leave it out")
-    kinds = [kind for kind in possible_values(space, "mapping.kind") if kind in LABEL_RULES]
+    kinds = [kind for kind in space.possible_values("mapping.kind") if kind in LABEL_RULES]
     for kind in kinds:
         if facts.num_source_classes == 0:
             usable = "linear, prototype"
@@ -307,7 +324,7 @@ def _check_foundation_fit(space: Space, name: str, facts: FoundationFacts, num_c
 
 
 def _check_stages(space: Space) -> list[str]:
-    most = max(possible_values(space, "distill.num_stages"))
+    most = max(space.possible_values("distill.num_stages"))
     if most > space.budget.epochs:
         return [f"distill.num_stages: must be at most budget.epochs ({space.budget.epochs}), got {most}"]
     return []
@@ -315,9 +332,9 @@ def _check_stages(space: Space) -> list[str]:
 
 def _check_two_classes(space: Space) -> list[str]:
     problems = []
-    if "dkd" in possible_values(space, "distill.loss"):
+    if "dkd" in space.possible_values("distill.loss"):
         problems.append("distill.loss: 'dkd' needs at least 3 task classes, got 2; use kl, mse or dist")
-    if True in possible_values(space, "distill.standardize"):
+    if True in space.possible_values("distill.standardize"):
         problems.append("distill.standardize: says nothing with 2 task classes; set it to false")
     return problems
 

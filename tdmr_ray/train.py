@@ -132,12 +132,15 @@ def _with_ray_train(
 ) -> Metrics:
     from tdmr_ray.runner.cluster import check_fit, ray_session
     from tdmr_ray.runner.distributed import train_together
+    from tdmr_ray.runner.weights import share_weights_of_trial
 
     stack = store.local.parent / "train.stack"
     with ray_session(address, verbose=verbose):
         if address is None:
             check_fit(resources)
-        return train_together(config, resources, store=store, place=place, stack=stack, say=partial(say_epoch, console))
+        copies = share_weights_of_trial(config, store)
+        say = partial(say_epoch, console)
+        return train_together(config, resources, store=store, copies=copies, place=place, stack=stack, say=say)
 
 
 if __name__ == "__main__":

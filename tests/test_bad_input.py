@@ -69,6 +69,11 @@ CASES = [
     ("pairs/foundations", [], "pairs.foundations: tuple should have at least 1 item"),
     ("pairs/foundations", ["glyph_vti"], "got 'glyph_vti'; did you mean 'glyph_vit'?"),
     ("pairs/targets", ["mobilenetv3_smal_050"], "did you mean 'mobilenetv3_small_050'?"),
+    ("pairs/targets", ["lcnet_035", {"name": "lcnet_035", "input_px": 64}], "a name must not come twice"),
+    ("pairs/targets", [{"name": "lcnet_035", "weights": "pretrained"}], "timm has no weights for 'lcnet_035'"),
+    ("pairs/targets", [{"name": "lcnet_035", "weights": "none.pth"}], "there is no file none.pth"),
+    ("fixed/target.weights", "pretrained", "timm has no weights for 'lcnet_035'"),
+    ("search/target.input_px", {"low": 32, "high": 224}, "at most 16 sizes"),
     ("objective/maximize", "test/top1", "must start with 'val/', got 'test/top1'; test is read once"),
     ("objective/maximize", "val/top", "did you mean 'val/top1'?"),
     ("confirm/controls", ["scrach"], "unknown control 'scrach'; did you mean 'scratch'?"),
@@ -109,6 +114,16 @@ def test_each_problem_has_its_message(path: str, value: Any, message: str) -> No
     problems = problems_with(path, value)
     assert any(message in problem for problem in problems), problems
     assert len(problems) == 1, problems
+
+
+def test_a_size_is_said_once_and_a_searched_one_is_not_minimised() -> None:
+    tree = copy.deepcopy(GOOD)
+    tree["search"]["target.input_px"] = {"choices": [24, 32]}
+    assert check_tree(tree)[1] == []
+    tree["pairs"]["targets"] = [{"name": "lcnet_035", "input_px": 24}]
+    assert "search.target.input_px: 'lcnet_035' has its own in pairs.targets" in check_tree(tree)[1][0]
+    tree["pairs"]["targets"], tree["objective"]["minimize"] = ["lcnet_035"], "latency_ms"
+    assert "costs differ within a pair when target.input_px is searched" in check_tree(tree)[1][0]
 
 
 def test_a_mask_alone_may_cover_the_whole_image() -> None:

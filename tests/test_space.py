@@ -107,12 +107,12 @@ def test_overrides_pin_parameters_and_change_sections(tmp_path: Path) -> None:
         "search": SEARCH,
     }
     path.write_text(yaml.safe_dump(tree))
-    space = read_space(path, {"mapping.kind": "linear", "data.shots": 7, "budget.trials": 3})
+    space = read_space(path, {"mapping.kind": "linear", "precision": "bf16", "data.shots": 7, "budget.trials": 3})
     assert "mapping.kind" not in space.search
-    assert space.fixed == {"mapping.kind": "linear"}
+    assert space.fixed == {"mapping.kind": "linear", "precision": "bf16"}
     assert (space.data.shots, space.budget.trials) == (7, 3)
     config = space.config(space.default_values(), "glyph_cnn", "lcnet_035")
-    assert (config.mapping.kind, config.data.shots) == ("linear", 7)
+    assert (config.mapping.kind, config.precision, config.data.shots) == ("linear", "bf16", 7)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("1h30m", 5400), ("1.5d", 129600), (7, 7)])

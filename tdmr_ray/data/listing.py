@@ -3,7 +3,7 @@
 FOLDER             train/ val/ test/, each with a folder for each class; or the classes' folders at once
 csv:FILE           a line for each image: path,label[,split]; paths are seen from the file's folder
 torch/NAME         torchvision's sets that timm knows, such as torch/cifar100
-hfds/OWNER/NAME    Hugging Face datasets with columns image and label
+hfds/OWNER/NAME    Hugging Face datasets with columns image and label; hfds/FOLDER is one that lies here
 wds/SHARDS         webdataset's tar files, such as wds/photos-{000..009}.tar, with .cls or .txt beside each image
 """
 
@@ -72,8 +72,11 @@ def list_images(name: str, root: str | None = None) -> Listing:
     prefix, _, rest = name.partition(":" if name.startswith("csv:") else "/")
     if prefix == "csv":
         return list_csv(Path(rest).expanduser())
-    if prefix in ("torch", "hfds"):
-        return list_by_timm(name, root)
+    place = root or str(Path("~/.cache/tdmr_ray/data").expanduser())
+    if prefix == "torch":
+        return list_by_timm(name, place)
+    if prefix == "hfds":
+        return list_hub(rest, place)
     if prefix == "wds":
         return list_shards(rest)
     return list_folder(Path(name).expanduser())
@@ -133,28 +136,25 @@ def list_csv(path: Path) -> Listing:
     return _listing_of_files(rows, names, path.parent)
 
 
-def list_by_timm(name: str, root: str | None) -> Listing:
-    """A collection that timm reads: torchvision's and Hugging Face's.
+def list_by_timm(name: str, place: str) -> Listing:
+    """A collection of torchvision that timm reads, kept in the folder `place`.
 
     Raises:
         InputError: If it is unknown or cannot be had.
     """
     from timm.data.dataset_factory import create_dataset
 
-    place = root or str(Path("~/.cache/tdmr_ray/data").expanduser())
     sets: dict[int, Any] = {}
     reasons = []
-    for split in ("train", "validation", "test"):
+    for part, split in {TRAIN: "train", TEST: "test"}.items():
         try:
-            sets[PART_NAMES[split]] = create_dataset(name, root=place, split=split, download=True)
+            sets[part] = create_dataset(name, root=place, split=split, download=True)
         except (OSError, RuntimeError, ValueError, AssertionError, ImportError, KeyError) as error:
-            reasons.append(f"{split}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
-    if name.startswith("torch/"):
-        sets.pop(VAL, None)
+            reasons.append(f"{split}: {_first_line(error)}")
     if TRAIN not in sets:
         raise InputError("data", f"data.name: '{name}' cannot be had in {place}; {_some(reasons)}")
     parts = np.concatenate([np.full(len(each), part, np.int8) for part, each in sets.items()])
-    labels = np.concatenate([_labels_of(each) for each in sets.values()])
+    labels = np.concatenate([np.asarray(each.targets, np.int64) for each in sets.values()])
     starts = np.cumsum([0, *(len(each) for each in sets.values())])
     ordered = list(sets.values())
 
@@ -164,7 +164,68 @@ def list_by_timm(name: str, root: str | None) -> Listing:
         return np.asarray(image.convert("RGB").resize((size_px, size_px), 2)).transpose(2, 0, 1)
 
     key = hashlib.sha256(f"{name} {place} {starts.tolist()}".encode() + labels.tobytes()).hexdigest()
-    return Listing([f"{name} {row}" for row in range(len(labels))], labels, _classes_of(sets[TRAIN]), parts, read, key)
+    names = [f"{name} {row}" for row in range(len(labels))]
+    return Listing(names, labels, tuple(sets[TRAIN].classes), parts, read, key)
+
+
+def list_hub(name: str, place: str) -> Listing:
+    """A data set that Hugging Face's `datasets` reads, prepared in the folder `place`; its splits are the parts.
+
+    Images whose label is -1 or missing, as the hub has them in tests that are secret, are left out.
+
+    Raises:
+        InputError: If it cannot be had, or has no split `train`, or no columns image and label.
+    """
+    splits = _load_hub(name, place)
+    given = [(split, row, label) for split, table in splits.items() for row, label in enumerate(table["label"])]
+    rows = [each for each in given if each[2] not in (None, -1)]
+    classes = getattr(next(iter(splits.values())).features["label"], "names", None)
+    names = list(classes or sorted({str(label) for *_, label in rows}, key=_natural))
+    by_name = {text: number for number, text in enumerate(names)}
+    labels = np.array([label if classes else by_name[str(label)] for *_, label in rows], np.int64)
+    parts = np.array([PART_NAMES[split] for split, *_ in rows], np.int8)
+
+    def read(row: int, size_px: int) -> NDArray[np.uint8]:
+        split, number, _ = rows[row]
+        image = splits[split][number]["image"] or {}
+        content = image.get("bytes")
+        return read_square(io.BytesIO(content) if content else Path(image.get("path") or ""), size_px)
+
+    shown = [f"hfds/{name} {split} {row}" for split, row, _ in rows]
+    return Listing(shown, labels, tuple(names), parts, read, _hub_key(name, splits, labels, parts))
+
+
+def _load_hub(name: str, place: str) -> dict[str, Any]:
+    """Tables by split, of the splits that are parts; their images are not decoded.
+
+    Raises:
+        InputError: As `list_hub`.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise InputError(
+            "data", f"data.name: 'hfds/{name}' needs Hugging Face's package: pip install datasets"
+        ) from error
+    try:
+        found = datasets.load_dataset(name, cache_dir=place)
+    except (OSError, RuntimeError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise InputError("data", f"data.name: 'hfds/{name}' cannot be had: {_first_line(error)}") from error
+    splits = {str(split): table for split, table in found.items() if split in PART_NAMES}
+    if TRAIN not in {PART_NAMES[split] for split in splits}:
+        raise InputError("data", f"data.name: 'hfds/{name}' must have a split 'train', got {_some(list(found))}")
+    columns = next(iter(splits.values())).column_names
+    if not {"image", "label"} <= set(columns):
+        got = ", ".join(sorted(columns))
+        raise InputError("data", f"data.name: 'hfds/{name}' must have the columns image and label, got {got}")
+    return {split: table.cast_column("image", datasets.Image(decode=False)) for split, table in splits.items()}
+
+
+def _hub_key(name: str, splits: dict[str, Any], labels: NDArray[np.int64], parts: NDArray[np.int8]) -> str:
+    """The names of prepared files hold the revision, or a hash of where local files lie and when they changed."""
+    files = [Path(file["filename"]) for table in splits.values() for file in table.cache_files]
+    prepared = "|".join("/".join(file.parts[-5:]) for file in files)
+    return hashlib.sha256(f"{name}|{prepared}".encode() + labels.tobytes() + parts.tobytes()).hexdigest()
 
 
 def list_shards(pattern: str) -> Listing:
@@ -259,17 +320,8 @@ def _stat_key(paths: Iterable[Path], labels: NDArray[np.int64], parts: NDArray[n
     return digest.hexdigest()
 
 
-def _labels_of(dataset: Any) -> NDArray[np.int64]:
-    """Of torchvision's sets `targets`; of timm's, what its reader has."""
-    if hasattr(dataset, "targets"):
-        return np.asarray(dataset.targets, np.int64)
-    return np.asarray(dataset.reader.dataset[dataset.reader.label_key], np.int64)
-
-
-def _classes_of(dataset: Any) -> tuple[str, ...]:
-    if hasattr(dataset, "classes"):
-        return tuple(dataset.classes)
-    return tuple(dataset.reader.dataset.features[dataset.reader.label_key].names)
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _part_in(name: str) -> int:

@@ -45,6 +45,9 @@ class DataConfig(BaseModel):
         for prefix in ("csv:", "wds/"):
             if name.startswith(prefix):
                 return prefix + str(Path(name.removeprefix(prefix)).expanduser().absolute())
+        folder = Path(name.removeprefix("hfds/")).expanduser()
+        if name.startswith("hfds/") and folder.is_dir():
+            return f"hfds/{folder.absolute()}"
         path = Path(name).expanduser()
         return str(path.absolute()) if path.is_dir() and name not in DATASETS else name
 

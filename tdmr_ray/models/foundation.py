@@ -1,23 +1,20 @@
 """A pretrained timm network that never learns: the source of knowledge."""
 
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any, Self
 
-import timm
 import torch
-from timm.models import load_state_dict
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.models.embedded import EMBEDDED, load_embedded
-from tdmr_ray.models.names import HUBS, RANDOM, FoundationFacts, check_foundation, foundation_facts
+from tdmr_ray.models.names import HUBS, PRETRAINED, RANDOM, FoundationFacts, check_foundation, foundation_facts
 from tdmr_ray.models.spec import InputSpec
+from tdmr_ray.models.weights import UNUSABLE, create_network, create_random, has_copy, reason_of
 
 
 class Foundation(nn.Module):
@@ -122,14 +119,17 @@ def load_foundation(name: str, *, weights: str = "", image_px: int | None = None
         InputError: If the name is unknown or the weights cannot be had or do not fit; never falls back to random ones.
     """
     problems = check_foundation(name, weights)
-    if problems:
+    if problems and not has_copy(name, weights or PRETRAINED):
         raise InputError("foundation", problems)
     if name in EMBEDDED:
         network = load_embedded(name)
         return Foundation(network, InputSpec.from_timm(network.pretrained_cfg))  # type: ignore[arg-type]
     try:
-        network = _create(name, weights, image_px)
-    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        if weights == RANDOM:
+            network = create_random(name, image_px=image_px)
+        else:
+            network = create_network(name, weights or PRETRAINED, image_px=image_px)
+    except UNUSABLE as error:
         raise InputError("foundation", _no_weights(name, weights, error)) from error
     spec = InputSpec.from_timm(network.pretrained_cfg)
     return Foundation(network, replace(spec, size_px=image_px or spec.size_px))
@@ -149,32 +149,8 @@ def facts_of(name: str, *, weights: str = "", image_px: int | None = None) -> Fo
     return FoundationFacts(foundation.spec.size_px, foundation.num_source_classes, foundation.token_dim > 0)
 
 
-def _create(name: str, weights: str, image_px: int | None) -> Any:
-    options: dict[str, Any] = {}
-    if weights not in ("", RANDOM):
-        num_classes = _num_classes_in(Path(weights), name)
-        options = {"num_classes": num_classes, "pretrained_cfg_overlay": {"file": weights, "num_classes": num_classes}}
-    if image_px is None:
-        return timm.create_model(name, pretrained=weights != RANDOM, **options)
-    try:
-        return timm.create_model(name, pretrained=weights != RANDOM, img_size=image_px, **options)
-    except TypeError:
-        return timm.create_model(name, pretrained=weights != RANDOM, **options)
-
-
-def _num_classes_in(path: Path, name: str) -> int:
-    """Source classes of the classifier in a file of weights; 0 if it has none."""
-    tensors = load_state_dict(str(path), weights_only=True)
-    config = timm.get_pretrained_cfg(name)
-    heads = config.classifier if config is not None else ()
-    for head in (heads,) if isinstance(heads, str) else heads or ():
-        if f"{head}.weight" in tensors:
-            return int(tensors[f"{head}.weight"].shape[0])
-    return 0
-
-
 def _no_weights(name: str, weights: str, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    reason = reason_of(error)
     if weights:
         return f"the weights in {weights} cannot be loaded into '{name}': {reason}"
     return (

@@ -12,6 +12,8 @@ from tdmr_ray.models.embedded import EMBEDDED, IMAGE_SIZE_PX, load_card
 
 RANDOM = "random"
 """In place of weights, asked for by name only, for trials of cost: such a foundation knows nothing."""
+PRETRAINED = "pretrained"
+"""Weights of a target: those that timm has for it."""
 HUBS = ("hf-hub:", "local-dir:")
 """Of names that timm looks up elsewhere than in its own list."""
 
@@ -30,11 +32,15 @@ def check_foundation(name: str, weights: str = "") -> list[str]:
     return []
 
 
-def check_target(name: str) -> list[str]:
-    """Problems with a target's name; empty when timm can build it."""
-    if timm.is_model(name):
-        return []
-    return [f"pairs.targets: must be a timm name, got '{name}'{near_match(name, timm.list_models())}"]
+def check_target(name: str, weights: str = "") -> list[str]:
+    """Problems with a target's name and weights; empty when timm can build it."""
+    if not timm.is_model(name):
+        return [f"pairs.targets: must be a timm name, got '{name}'{near_match(name, timm.list_models())}"]
+    if weights == PRETRAINED and not timm.is_model_pretrained(name):
+        return [f"pairs.targets: timm has no weights for '{name}'; name a file: {{name: {name}, weights: FILE}}"]
+    if weights not in ("", PRETRAINED) and not Path(weights).is_file():
+        return [f"pairs.targets: there is no file {weights}; give a .safetensors or .pth file, or '{PRETRAINED}'"]
+    return []
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,9 @@ def foundation_facts(name: str) -> FoundationFacts:
     return FoundationFacts(int(config.input_size[-1]), int(config.num_classes), takes_tokens)
 
 
-def has_weights(name: str) -> bool:
-    """Whether timm has pretrained weights for a known name."""
-    return bool(timm.is_model_pretrained(name))
+def sized(name: str, image_px: int | None) -> str:
+    """A network's name for tables: with the size of its images where one was asked for."""
+    return f"{name}@{image_px}px" if image_px else name
 
 
 def source_class_names(name: str, count: int) -> tuple[str, ...]:

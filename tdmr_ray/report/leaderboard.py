@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tdmr_ray.models.names import RANDOM
+from tdmr_ray.models.names import RANDOM, sized
 from tdmr_ray.pareto import front_numbers
 from tdmr_ray.prices import load_prices
 from tdmr_ray.records import OF_DATA, TDMR, TrialRecord, complete
@@ -136,7 +136,7 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
 
     Args:
         records: All of it; trials that have not ended are left out.
-        costs: For each target name its `params`, `macs` and `latency_ms`.
+        costs: For each target (as `sized` calls it) its `params`, `macs` and `latency_ms`.
     """
     records = [record for record in records if record.state != "running"]
     pairs = dict.fromkeys(record.pair.name for record in records if record.role == TDMR)
@@ -259,7 +259,7 @@ def _row(group: list[TrialRecord], records: list[TrialRecord], costs: Mapping[st
         values=first.values,
         num_trials=count_states(searched),
         search_seconds=sum(record.seconds for record in searched),
-        cost=dict(costs.get(first.pair.target, {})),
+        cost=dict(costs.get(sized(first.pair.target, first.config.get("target", {}).get("input_px")), {})),
         num_test_images=sum(map(sum, first.confusion)) if first.confusion else 0,
     )
 

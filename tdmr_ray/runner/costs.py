@@ -13,7 +13,9 @@ Costs = dict[str, dict[str, float]]
 
 
 def target_costs(space: Space, path: Path) -> Costs:
-    """`params`, `macs` and `latency_ms` of each target; what the file knows already is not measured again.
+    """`params`, `macs` and `latency_ms` of each target with each size of image, by label.
+
+    What the file knows already is not measured again.
 
     Args:
         space: Its targets.
@@ -21,26 +23,29 @@ def target_costs(space: Space, path: Path) -> Costs:
     """
     known: Costs = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     task = resident_task(TrialConfig(data=space.data))
-    for name in space.pairs.targets:
-        if name not in known:
-            known[name] = measure_target(name, num_classes=task.num_classes, image_px=task.image_px).as_dict()
+    for part in (part for name in space.pairs.by_name for part in space.target_versions(name)):
+        if part.label not in known:
+            image_px = part.input_px or task.image_px
+            cost = measure_target(part.name, num_classes=task.num_classes, image_px=image_px)
+            known[part.label] = cost.as_dict()
     path.write_text(json.dumps(known, indent=1), encoding="utf-8")
     return known
 
 
 def within_limits(space: Space, costs: Costs) -> tuple[Space, list[str]]:
-    """The space without the targets that break a constraint, and a line for each of those.
+    """The space without the targets that break a constraint, if only with one size of image, and a line for each.
 
     Raises:
         InputError: If no target is left.
     """
     rejected: dict[str, str] = {}
-    for name in space.pairs.targets:
-        broken = [limit for limit in space.objective.constraints if costs[name][limit.cost] > limit.most]
-        if broken:
-            found = ", ".join(f"{limit.cost} {costs[name][limit.cost]:.4g} > {limit.most:.4g}" for limit in broken)
-            rejected[name] = f"{name} is left out: {found}"
-    kept = tuple(name for name in space.pairs.targets if name not in rejected)
+    for name in space.pairs.by_name:
+        for label in (part.label for part in space.target_versions(name)):
+            broken = [limit for limit in space.objective.constraints if costs[label][limit.cost] > limit.most]
+            if broken:
+                found = ", ".join(f"{limit.cost} {costs[label][limit.cost]:.4g} > {limit.most:.4g}" for limit in broken)
+                rejected[name] = f"{label} is left out: {found}"
+    kept = tuple(part for name, part in space.pairs.by_name.items() if name not in rejected)
     if not kept:
         raise InputError("objective.constraints", [*rejected.values(), "no target is left; raise a limit"])
     pairs = space.pairs.model_copy(update={"targets": kept})

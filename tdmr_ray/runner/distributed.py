@@ -31,6 +31,7 @@ from tdmr_ray.runner.leases import renewed
 from tdmr_ray.runner.meanwhile import meanwhile
 from tdmr_ray.runner.programs import ASK_EVERY_S, SharedStore, StoredFoundry, resident_task
 from tdmr_ray.runner.trial import Shop, Trial, place_of_trials
+from tdmr_ray.runner.weights import Copies
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
@@ -103,6 +104,7 @@ def train_together(
     resources: Resources,
     *,
     store: Store,
+    copies: Copies,
     place: Place,
     stack: Path,
     say: Callable[[Metrics], None],
@@ -113,6 +115,7 @@ def train_together(
         config: What is trained.
         resources: Of each worker, and how many.
         store: Of programs and decoded images.
+        copies: Of weights, in the store.
         place: Gets weights and `metrics.json`; all machines reach it.
         stack: File that says where a worker hung.
         say: Told the metrics of each epoch.
@@ -124,7 +127,7 @@ def train_together(
         SearchStopped: If the workers fail again and again.
     """
     job = {
-        **place_of_trials(store, resources),
+        **place_of_trials(store, resources, copies),
         "id": f"train-{config.key()}",
         "config": config.model_dump(mode="json"),
         "data": task_key(config.data),

@@ -20,7 +20,7 @@ def estimate_seconds(space: Space, slots: int) -> tuple[float, float]:
     task = resident_task(TrialConfig(data=space.data))
     config = space.config(space.default_values(), *space.all_pairs[0])
     distil = space.budget.epochs * batches_per_epoch(len(task.train), config.distill.batch_size)
-    step_s = sum(_step_seconds(space, name) for name in space.pairs.targets) / len(space.pairs.targets)
+    step_s = sum(_step_seconds(space, name) for name in space.pairs.by_name) / len(space.pairs.by_name)
     search = space.budget.trials * (SHARE_OF_EPOCHS * distil + TEACHER_STEPS)
     return search * step_s / slots, _confirmation_steps(space, distil) * step_s / slots
 
@@ -32,7 +32,7 @@ def _confirmation_steps(space: Space, distil: int) -> int:
     each = {"linear_probe": TEACHER_STEPS, **alone}
     steps = 0
     for role in ("tdmr", *space.confirm.controls) if space.confirm.top else ():
-        count = len(space.pairs.targets) if role in alone else len(space.all_pairs)
+        count = len(space.pairs.by_name) if role in alone else len(space.all_pairs)
         steps += len(space.confirm.seeds) * count * each.get(role, distil)
     return steps
 

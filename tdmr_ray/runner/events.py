@@ -18,7 +18,7 @@ from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.hang import why_it_hung
 from tdmr_ray.runner.jobs import Job, Source
 from tdmr_ray.space import Resources
-from tdmr_ray.training.program import foundation_digest
+from tdmr_ray.training.program import foundation_digest, start_digest
 
 MAX_RESTARTS = 2
 """Of a trial whose process dies; after that the fault is taken to be its own."""
@@ -238,8 +238,10 @@ class JobEvents(tune.Callback):
                 "gpu_hours": hours * self.resources.trial_gpu,
                 "threads": result.get("threads", 1),
                 "device": result.get("device", "cpu"),
+                "precision": result.get("precision", "fp32"),
                 "data": result.get("data", ""),
                 "weights": foundation_digest(job.config.foundation) if job.config.needs_teacher else "",
+                "target_weights": start_digest(job.config.target.name, job.config.target.weights),
                 "artifacts": result.get("artifacts", ""),
                 "restarts": restarts,
                 "moves": moves,

@@ -19,6 +19,7 @@ from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.jobs import Source
 from tdmr_ray.runner.trainable import TrialActor
 from tdmr_ray.runner.trial import place_of_trials
+from tdmr_ray.runner.weights import Copies
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 
@@ -121,6 +122,7 @@ def run_jobs(
     objective: str,
     listeners: tuple[Listener, ...],
     halts: tuple[Halt, ...],
+    copies: Copies = (),
     scheduler: TrialScheduler | None = None,
     trainable: type[tune.Trainable] | None = None,
 ) -> None:
@@ -135,6 +137,7 @@ def run_jobs(
         objective: Metric that makes the curve.
         listeners: Told about each start, epoch and end.
         halts: Such as a Ctrl-C.
+        copies: Of weights, in the store.
         scheduler: Decides after each epoch; None lets every trial end.
         trainable: What runs a job; None is a warm actor, or several workers by Ray Train.
 
@@ -145,7 +148,7 @@ def run_jobs(
     if source.exhausted or any(halt.came for halt in halts):
         return
     os.environ[STARTING] = str(slots)
-    searcher = JobSearcher(source, place_of_trials(store, resources), folders, slots)
+    searcher = JobSearcher(source, place_of_trials(store, resources, copies), folders, slots)
     ray_watch = RayWatch()
     events = JobEvents(searcher, resources, listeners, objective)
     with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch, _own_errors():

@@ -5,7 +5,9 @@ from typing import Any
 
 import torch
 
+from tdmr_ray.data.decoded import task_key
 from tdmr_ray.runner.programs import resident_task
+from tdmr_ray.runner.trial import Shop
 from tdmr_ray.space import Space
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run
@@ -19,11 +21,16 @@ Memory = Callable[[], tuple[int, int]]
 """Free and total bytes of a GPU."""
 
 
-def with_gpu_share(space: Space) -> Space:
-    """The space with `auto` replaced by a share of a GPU, 0 where there is none. Needs a running Ray."""
+def with_gpu_share(space: Space, place: dict[str, Any]) -> Space:
+    """The space with `auto` replaced by a share of a GPU, 0 where there is none. Needs a running Ray.
+
+    Args:
+        space: Whose `resources.gpu` is looked at.
+        place: What a process must know to run a trial; see `place_of_trials`.
+    """
     if space.resources.gpu != "auto":
         return space
-    resources = space.resources.model_copy(update={"gpu": _measured_share(space)})
+    resources = space.resources.model_copy(update={"gpu": _measured_share(space, place)})
     return space.model_copy(update={"resources": resources})
 
 
@@ -33,19 +40,26 @@ def gpu_share(taken: int, total: int) -> float:
     return 1 / min(max(1, fit), MAX_SHARED)
 
 
-def taken_bytes(configs: list[dict[str, Any]], memory: Memory) -> tuple[int, int]:
+def taken_bytes(configs: list[dict[str, Any]], place: dict[str, Any], data: str, memory: Memory) -> tuple[int, int]:
     """What one trial after another took of a GPU that is theirs alone, and all that it has.
 
     Torch keeps the memory that it once had, and the process's own share is in it, so the end says the most.
+
+    Args:
+        configs: Of the trials.
+        place: See `place_of_trials`.
+        data: Key of their images.
+        memory: Of the GPU.
     """
+    shop = Shop(place)
     for config in configs:
         trial = TrialConfig.model_validate(config)
-        Run(trial, resident_task(trial)).run_epoch()
+        Run(trial, resident_task(trial, shop.shared, key=data)).run_epoch()
     free, total = memory()
     return total - free, total
 
 
-def _measured_share(space: Space) -> float:
+def _measured_share(space: Space, place: dict[str, Any]) -> float:
     import ray
 
     if not ray.cluster_resources().get("GPU"):
@@ -53,7 +67,7 @@ def _measured_share(space: Space) -> float:
     values = space.default_values()
     configs = [shortened(space.config(values, *pair)).model_dump(mode="json") for pair in space.all_pairs]
     measure = ray.remote(num_gpus=1, max_calls=1)(taken_bytes)
-    taken, total = ray.get(measure.remote(configs, torch.cuda.mem_get_info))
+    taken, total = ray.get(measure.remote(configs, place, task_key(space.data), torch.cuda.mem_get_info))
     return gpu_share(taken, total)
 
 

@@ -21,6 +21,7 @@ from tdmr_ray.runner.programs import key_of_program, resident_task
 from tdmr_ray.runner.progress import CONFIRMATION, SEARCH, Progress
 from tdmr_ray.runner.studies import PairStudies, export_studies
 from tdmr_ray.runner.tensorboard import TensorBoardLog
+from tdmr_ray.runner.weights import Copies
 from tdmr_ray.space import Space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
@@ -66,6 +67,7 @@ class Search:
         interrupt: Ends everything in order when it comes.
         slots: Trials at the same time.
         costs: Of the targets.
+        copies: Of weights, in the store.
         others: Trials of other searches, whose best each pair begins with.
         reserve_s: Seconds of `budget.time` that are kept for the confirmation.
     """
@@ -80,12 +82,13 @@ class Search:
         *,
         slots: int,
         costs: Costs,
+        copies: Copies = (),
         others: Sequence[TrialRecord] = (),
         reserve_s: float = 0.0,
     ) -> None:
         self.space, self.folders, self.store, self.interrupt = space, folders, store, interrupt
         self.objective, self.others, self.costs, self.slots = space.objective.maximize, others, costs, slots
-        self.ledger = Ledger(folders.ledger)
+        self.copies, self.ledger = copies, Ledger(folders.ledger)
         self.meter = Meter(space.budget, reserve_s=reserve_s)
         self.progress = Progress(console, self.objective, self.meter.summary)
         self.board = TensorBoardLog(folders.tensorboard, store, self.objective)
@@ -122,11 +125,14 @@ class Search:
         return [record for record in records if record.id not in self.outside]
 
     def _pair_costs(self) -> dict[str, list[float]]:
-        """What is minimised beside the score, for each pair; empty if nothing is."""
+        """What is minimised beside the score, for each pair; empty if nothing is. Each target has one size."""
         names = self.space.objective.minimize
+        if not names:
+            return {}
+        labels = {target: self.space.target_versions(target)[0].label for target in self.space.pairs.by_name}
         return {
-            Pair(foundation=foundation, target=target).name: [self.costs[target][name] for name in names]
-            for foundation, target in (self.space.all_pairs if names else ())
+            Pair(foundation=foundation, target=target).name: [self.costs[labels[target]][name] for name in names]
+            for foundation, target in self.space.all_pairs
         }
 
     def _confirm(self) -> None:
@@ -180,6 +186,7 @@ class Search:
             resources=self.space.resources,
             slots=self.slots,
             store=self.store,
+            copies=self.copies,
             folders=self.folders,
             objective=self.objective,
             listeners=(LedgerWriter(self.folders, rungs.epochs), self.board, self.progress, *also),
@@ -225,7 +232,7 @@ def write_best(record: TrialRecord, weights: Path, folder: Path) -> None:
         "record": record.id,
         "target": config.target.name,
         "class_names": task.class_names,
-        "image_px": task.image_px,
+        "image_px": config.target.input_px or task.image_px,
         "preprocessing": "RGB, resize to image_px, divide by 255; mean and std are part of the network",
         "metrics": record.metrics,
         "config": record.config,

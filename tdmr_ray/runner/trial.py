@@ -18,22 +18,24 @@ from tdmr_ray.records import OF_DATA
 from tdmr_ray.runner.hang import ended_after
 from tdmr_ray.runner.leases import cluster_leases
 from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
+from tdmr_ray.runner.weights import Copies, take_copies
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.device import pick_device, used_precision
 from tdmr_ray.training.exhibits import EXHIBITS, collect_exhibits
 from tdmr_ray.training.fit import Outcome, Run
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 
-def place_of_trials(store: Store, resources: Resources) -> dict[str, Any]:
+def place_of_trials(store: Store, resources: Resources, copies: Copies = ()) -> dict[str, Any]:
     """What a process must know besides its job; see `Trial`."""
     return {
         "store": str(store.local),
         "store_bytes": store.max_bytes,
         "shared_store": str(store.shared or ""),
+        "copies": list(copies),
         "threads": resources.cpu,
         "gpu": resources.gpu_share,
         "workers": resources.workers,
@@ -55,6 +57,7 @@ class Shop:
         shared = Place(job["shared_store"]) if job["shared_store"] else None
         self.shared = SharedStore(Store(Path(job["store"]), shared, job["store_bytes"]), cluster_leases())
         self.foundry = StoredFoundry(self.shared, make)
+        take_copies(job["copies"], self.shared)
 
 
 class Trial:
@@ -66,9 +69,10 @@ class Trial:
     Args:
         job: `id`, `config` (a `TrialConfig` as JSON), `pair` (name), `program` (the key of its teacher, if it is
             known), `only_teacher` (whether to make no more than that), `finalist` (whether to read test and keep the
-            weights), `store`, `store_bytes` and `shared_store` (folder, limit, and place or ''), `artifacts` and
-            `checkpoint` (places), `stack` (file), `timeout_s`, `threads` and `gpu` (of each worker), `workers`,
-            `min_workers` and `reprogram_workers`, `notes` (Ray Train's place), `data` (key of the images).
+            weights), `store`, `store_bytes` and `shared_store` (folder, limit, and place or ''), `copies` (of weights,
+            in the store), `artifacts` and `checkpoint` (places), `stack` (file), `timeout_s`, `threads` and `gpu` (of
+            each worker), `workers`, `min_workers` and `reprogram_workers`, `notes` (Ray Train's place), `data` (key of
+            the images).
         shop: Of this process.
         workers: Who else runs this trial; the first of them writes.
     """
@@ -85,8 +89,8 @@ class Trial:
     def step(self) -> dict[str, Any]:
         """One epoch. A trial that throws ends with its reason, and the process stays for the next one.
 
-        Out of memory is the exception: the process is not trusted any more and goes. So is what only one of several
-        workers may have met: the others would wait for it.
+        Out of memory, where parts of a batch are too large as well, is the exception: the process is not trusted any
+        more and goes. So is what only one of several workers may have met: the others would wait for it.
         """
         started, waited_s = perf_counter(), self.shared.waited_s
         try:
@@ -180,16 +184,18 @@ class Trial:
         return Path(place.path).name
 
     def _facts(self) -> dict[str, Any]:
+        device = pick_device()
         return {
             "id": self.job["id"],
             "pair": self.job["pair"],
-            "notes": self.notes,
+            "notes": [*self.notes, *(self.run.notes if self.run else ())],
             "seconds": self.seconds,
             "teacher": self.foundry.key,
             "teacher_reused": self.foundry.reused,
             "teacher_seconds": self.foundry.seconds,
             "threads": torch.get_num_threads(),
-            "device": pick_device().type,
+            "device": device.type,
+            "precision": used_precision(self.job["config"]["precision"], device),
             "data": self.run.task.fingerprint if self.run else "",
         }
 

@@ -32,7 +32,7 @@ def save_checkpoint(state: Mapping[str, Any], place: Place, *, key: str) -> None
 
 
 def load_checkpoint(place: Place, *, key: str) -> dict[str, Any] | None:
-    """The state that was saved last, or None if there is none.
+    """The state that was saved last, on the CPU whatever device it comes from, or None if there is none.
 
     Raises:
         DamagedCheckpoint: If it cannot be read, or `key` is not the one it was saved with.
@@ -42,7 +42,7 @@ def load_checkpoint(place: Place, *, key: str) -> dict[str, Any] | None:
     if file is None:
         return None
     try:
-        content = torch.load(BytesIO(file), weights_only=True)
+        content = torch.load(BytesIO(file), weights_only=True, map_location="cpu")
         found, state = content["key"], dict(content["state"])
     except (RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise DamagedCheckpoint(f"{name} cannot be read ({type(error).__name__})") from error

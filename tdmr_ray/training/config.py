@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tdmr_ray.data.task import DataConfig
 from tdmr_ray.data.views import ViewConfig
+from tdmr_ray.models.names import sized
+
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 class Part(BaseModel):
@@ -30,15 +33,22 @@ class FoundationConfig(Part):
     def label(self) -> str:
         """For tables and folders: the name, and what is unusual about it."""
         weights = self.weights and f"@{Path(self.weights).stem}"
-        return f"{self.name}{weights}{f'@{self.image_px}px' if self.image_px else ''}"
+        return sized(f"{self.name}{weights}", self.image_px)
 
 
 class TargetConfig(Part):
     """The small network; '' where a trial trains none."""
 
     name: str = ""
-    pretrained: bool = False
-    """Start from timm's weights for it."""
+    weights: str = ""
+    """To start from: `pretrained` for timm's own, or a file; '' for random ones."""
+    input_px: int | None = Field(default=None, ge=8)
+    """Side to which it scales the images before it looks at them; None leaves them as the data have them."""
+
+    @property
+    def label(self) -> str:
+        """What its cost on a device depends on."""
+        return sized(self.name, self.input_px)
 
 
 class PromptConfig(Part):
@@ -151,6 +161,9 @@ class TrialConfig(Part):
     signals: SignalsConfig = SignalsConfig()
     temperature: TemperatureConfig = TemperatureConfig()
     distill: DistillConfig = DistillConfig()
+    precision: Precision = "auto"
+    """Of the networks' forward passes; `auto` is bf16 on a GPU that is made for it, else fp32. Weights, losses and
+    optimisers are always in fp32."""
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tdmr_ray.data.task import Task
+from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import (
     DistillConfig,
@@ -32,8 +33,9 @@ def scratch(config: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
         update={
             "method": "scratch",
             "data": config.data.model_copy(update={"unlabeled": False}),
-            "target": TargetConfig(name=config.target.name),
+            "target": config.target.model_copy(update={"weights": ""}),
             "views": config.views,
+            "precision": config.precision,
             "distill": blank.distill.model_copy(update={"epochs": epochs}),
             "seed": config.seed,
         }
@@ -55,9 +57,10 @@ def self_training(config: TrialConfig, task: Task, min_steps: int) -> TrialConfi
 
 
 def fine_tune(config: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
-    """As `scratch`, but from the target's own pretrained weights."""
+    """As `scratch`, but from the weights that the target starts from, or else from timm's for it."""
     start = scratch(config, task, min_steps)
-    return start.model_copy(update={"target": TargetConfig(name=config.target.name, pretrained=True)})
+    weights = config.target.weights or PRETRAINED
+    return start.model_copy(update={"target": config.target.model_copy(update={"weights": weights})})
 
 
 def linear_probe(config: TrialConfig, task: Task, min_steps: int) -> TrialConfig:

@@ -1,6 +1,7 @@
 """The second step of TDMR: a target learns from signals, stage by stage; without signals from labels alone."""
 
 from collections.abc import Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -21,13 +22,21 @@ from tdmr_ray.method.losses import (
 from tdmr_ray.method.schedule import temperature_at
 from tdmr_ray.method.stages import Stage, TermWeights, plan_stages, stage_at
 from tdmr_ray.method.teacher import ProxySpace
-from tdmr_ray.models import Target, load_target
+from tdmr_ray.models import Target, TargetOutput, load_target
 from tdmr_ray.training.batches import MIN_VIEWS_PER_EPOCH, Batch, cycle, epoch_batches
-from tdmr_ray.training.config import DistillConfig, TrialConfig
-from tdmr_ray.training.device import check_finite, pick_device
+from tdmr_ray.training.config import DistillConfig, Precision, TrialConfig
+from tdmr_ray.training.device import autocast, check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
+from tdmr_ray.training.portions import Portions, in_parts
 from tdmr_ray.training.signals import Signals, image_consensus, of_both_images, training_views
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
+
+
+def ask_target(target: Target, images: Tensor, precision: Precision, *, detach_head: bool = False) -> TargetOutput:
+    """What a target that runs in a precision says of images in 0..1, in fp32."""
+    with autocast(precision, images.device):
+        features, logits = target(images, detach_head)
+    return TargetOutput(features.float(), logits.float())
 
 
 class Learner(nn.Module):
@@ -37,19 +46,29 @@ class Learner(nn.Module):
         target: To be trained.
         embedding_dim: Width of the embedding that its features are projected to; None compares without a projection.
         temperature: None where the schedule says it.
+        precision: Of the target's forward pass.
     """
 
-    def __init__(self, target: Target, embedding_dim: int | None, temperature: LearnedTemperature | None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        embedding_dim: int | None,
+        temperature: LearnedTemperature | None,
+        precision: Precision,
+    ) -> None:
         super().__init__()
-        self.target = target
+        self.target, self.precision = target, precision
         self.projection = nn.Linear(target.feature_dim, embedding_dim) if embedding_dim else nn.Identity()
         self.temperature = temperature
 
-    def forward(self, images: Tensor, detach_head: bool, progress: float) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(
+        self, images: Tensor, detach_head: bool, progress: float, num_parts: int
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Features ready for the alignment [B, d], logits [B, C], and the temperature if it is learned."""
-        output = self.target(images, detach_head)
+        say = partial(ask_target, self.target, precision=self.precision, detach_head=detach_head)
+        features, logits = in_parts(say, images, num_parts)
         temperature = self.temperature(reversal_strength(progress)) if self.temperature else None
-        return self.projection(output.features), output.logits, temperature
+        return self.projection(features), logits, temperature
 
 
 def loss_terms(
@@ -109,6 +128,7 @@ class Distillation:
         self.config, self.settings, self.task, self.signals = config, config.distill, task, signals
         self.min_views = min_views
         self.workers, self.device = workers, pick_device()
+        self.portions = Portions(may_divide=workers.count == 1)
         self.num_images = task.num_labeled if signals is None else len(task.train)
         self.views = training_views(config, task)
         self.stages = self._plan()
@@ -117,12 +137,13 @@ class Distillation:
         target = load_target(
             config.target.name,
             num_classes=task.num_classes,
-            image_px=task.image_px,
-            pretrained=config.target.pretrained,
+            image_px=config.target.input_px or task.image_px,
+            weights=config.target.weights,
         )
         projects = signals is not None and self.settings.alignment == "project"
         embedding_dim = signals.embedding_dim if signals and projects else None
-        self.learner = Learner(target, embedding_dim, self._learned_temperature()).to(self.device)
+        self.learner = Learner(target, embedding_dim, self._learned_temperature(), config.precision)
+        self.learner.to(self.device)
         self.trained = workers.wrap(self.learner)
         self.optimizer = self._new_optimizer()
         self.best_top1, self.best_loss = -1.0, float("inf")
@@ -160,6 +181,11 @@ class Distillation:
         """Samples that all workers see in an epoch."""
         return sum(len(batch.rows) for batch in self._batches(self.epoch))
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know of how the target was trained."""
+        return self.portions.notes("target", self.settings.batch_size)
+
     def best_target(self) -> Target:
         """The target with the weights that were best on val."""
         self._load_best()
@@ -174,6 +200,7 @@ class Distillation:
             "best_weights": self.best_weights,
             "best": (self.best_top1, self.best_loss),
             "own_logits": self.own_logits,
+            "num_parts": self.portions.num_parts,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -184,6 +211,7 @@ class Distillation:
         self.best_weights = dict(state["best_weights"])
         self.best_top1, self.best_loss = state["best"]
         self.own_logits = state["own_logits"]
+        self.portions.num_parts = state["num_parts"]
 
     def _plan(self) -> tuple[Stage, ...]:
         settings = self.settings
@@ -249,6 +277,16 @@ class Distillation:
         )
 
     def _step(self, stage: Stage, batch: Batch, progress: float) -> tuple[dict[str, Tensor], Temperature]:
+        said = self.portions.work_off(len(batch.rows), partial(self._gradients, stage, batch, progress))
+        nn.utils.clip_grad_norm_(self.learner.parameters(), self.settings.clip_norm)
+        self.optimizer.step()
+        return said
+
+    def _gradients(
+        self, stage: Stage, batch: Batch, progress: float, num_parts: int
+    ) -> tuple[dict[str, Tensor], Temperature]:
+        """Leave the gradient of a batch's loss in the learner; its terms by name, and the temperature."""
+        self.optimizer.zero_grad()
         view = self.views.batch(batch.rows, batch.views)
         labels = self._labels(view)
         proxy = None
@@ -257,16 +295,13 @@ class Distillation:
             logits = self._with_own_answers(said.logits, view)
             proxy = ProxySpace(said.embedding.to(self.device), logits.to(self.device))
         images = view.images.to(self.device, memory_format=torch.channels_last)
-        features, logits, temperature = self.trained(images, stage.detach_head, progress)
+        features, logits, temperature = self.trained(images, stage.detach_head, progress, num_parts)
         if temperature is None:
             temperature = self._scheduled_temperature(stage, progress)
         terms = loss_terms(self.settings, features, logits, proxy, labels, temperature)
         weights = {"alignment": stage.weights.alignment, "logits": stage.weights.logits, "labels": stage.weights.labels}
         loss = sum((weights[name] * term for name, term in terms.items()), torch.zeros((), device=self.device))
-        self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.learner.parameters(), self.settings.clip_norm)
-        self.optimizer.step()
         known = labels[0] >= 0
         right = (logits.detach().argmax(dim=1) == labels[0])[known].float()
         top1 = right.mean() if len(right) else torch.zeros(())
@@ -281,8 +316,10 @@ class Distillation:
         """
         if self.signals is None or not self.settings.own_share:
             return None
-        target = self.learner.target.eval()
-        return image_consensus(lambda images: ProxySpace(*target(images)), self.views, self.device).logits
+        target, precision = self.learner.target.eval(), self.config.precision
+        return image_consensus(
+            lambda images: ProxySpace(*ask_target(target, images, precision)), self.views, self.device
+        ).logits
 
     def _with_own_answers(self, logits: Tensor, view: ViewBatch) -> Tensor:
         if self.own_logits is None:
@@ -313,7 +350,11 @@ class Distillation:
         """Measure a target on `val` or `test`."""
         target.eval()
         images = self.task.val if part == "val" else self.task.test
-        return evaluate(lambda x: target(x.to(memory_format=torch.channels_last)).logits, images, device=self.device)
+
+        def predict(part: Tensor) -> Tensor:
+            return ask_target(target, part.to(memory_format=torch.channels_last), self.config.precision).logits
+
+        return evaluate(predict, images, device=self.device)
 
     def _load_best(self) -> None:
         if self.best_weights:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tdmr_ray.data.task import Images
+from tdmr_ray.training.portions import AT_ONCE, Portions
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,11 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    predict: Callable[[Tensor], Tensor], images: Images, *, device: torch.device, batch_size: int = 256
+    predict: Callable[[Tensor], Tensor], images: Images, *, device: torch.device, batch_size: int = AT_ONCE
 ) -> Evaluation:
     """Run `predict` (images in 0..1 to logits) over images as they are, without augmentation."""
-    logits = [predict(part.to(device).float().div(255.0)).float().cpu() for part in images.images.split(batch_size)]
-    return Evaluation(torch.cat(logits), images.labels)
+
+    def say(part: Tensor) -> Tensor:
+        return predict(part.to(device).float().div(255.0)).float().cpu()
+
+    return Evaluation(torch.cat(Portions().ask(images.images, say, batch_size)), images.labels)

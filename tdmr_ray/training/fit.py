@@ -60,6 +60,12 @@ class Run:
         """Whether every epoch is over."""
         return int(self.metrics.get("epoch", 0)) >= self.config.num_epochs
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the record should know of how teacher and target were trained."""
+        of_teacher = self.program.notes if self.program else []
+        return [*of_teacher, *(self.distillation.notes if self.distillation else [])]
+
     def run_epoch(self) -> Metrics:
         """The next epoch's metrics; those of the teacher are repeated in each.
 

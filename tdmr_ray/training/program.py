@@ -10,11 +10,12 @@ from time import perf_counter
 
 import numpy as np
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.method.teacher import Teacher
 from tdmr_ray.models import Foundation, load_foundation
+from tdmr_ray.models.weights import create_network
 from tdmr_ray.training.config import FoundationConfig, TrialConfig, hash_json
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
@@ -22,7 +23,8 @@ from tdmr_ray.training.signals import LiveSignals, Signals, StoredSignals, store
 from tdmr_ray.training.workers import ALONE, Workers
 
 WEIGHTS, EMBEDDING, LOGITS, REPORT = "teacher.safetensors", "embedding.npy", "logits.npy", "report.json"
-_TRAINING = ("reprogram", "self_training", "signals", "batches", "workers")
+_TRAINING = ("reprogram", "self_training", "signals", "batches", "workers", "device", "portions")
+_PARTS = ("foundation", "prompt", "mapping", "reprogram", "pseudo_labels", "views", "signals", "precision", "seed")
 _CODE = ("method", "models", "data/views.py", *(f"training/{name}.py" for name in _TRAINING))
 
 
@@ -36,6 +38,7 @@ class Program:
         history: Metrics of each epoch of reprogramming.
         val_top1: Of the teacher.
         seconds: That it took to make.
+        notes: What a reader of a trial with it should know.
     """
 
     weights: dict[str, Tensor]
@@ -43,6 +46,7 @@ class Program:
     history: History
     val_top1: float
     seconds: float
+    notes: list[str]
 
 
 Foundry = Callable[[TrialConfig, Task], Program]
@@ -51,26 +55,39 @@ Foundry = Callable[[TrialConfig, Task], Program]
 
 @cache
 def resident_foundation(part: FoundationConfig) -> Foundation:
-    """A foundation that stays in memory for every trial of this process."""
-    return load_foundation(part.name, weights=part.weights, image_px=part.image_px)
+    """A foundation that stays in memory, on the device, for every trial of this process."""
+    return load_foundation(part.name, weights=part.weights, image_px=part.image_px).to(pick_device())
 
 
 @cache
 def foundation_digest(part: FoundationConfig) -> str:
     """SHA-256 of a foundation's weights; the foundation does not stay in memory for it."""
-    digest, foundation = hashlib.sha256(), load_foundation(part.name, weights=part.weights, image_px=part.image_px)
-    for key, value in sorted(foundation.state_dict().items()):
+    return digest_of(load_foundation(part.name, weights=part.weights, image_px=part.image_px))
+
+
+@cache
+def start_digest(name: str, weights: str) -> str:
+    """SHA-256 of the weights that a target starts from, a classifier of theirs among them; '' for random ones."""
+    return digest_of(create_network(name, weights)) if weights else ""
+
+
+def digest_of(network: nn.Module) -> str:
+    """SHA-256 of a network's weights."""
+    digest = hashlib.sha256()
+    for key, value in sorted(network.state_dict().items()):
         digest.update(key.encode())
         digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 def program_key(config: TrialConfig, fingerprint: str) -> str:
-    """A hash of all that a program depends on: data, foundation, prompt, mapping, views, seed and the method's code."""
-    parts = config.model_dump(
-        mode="json",
-        include={"foundation", "prompt", "mapping", "reprogram", "pseudo_labels", "views", "signals", "seed"},
-    )
+    """A hash of all that a program depends on: data, foundation, prompt, mapping, views, seed and the method's code.
+
+    `precision` is in it as it was asked for: what `auto` comes to depends on the machine that makes the program, and
+    who works out the key, such as a driver without a GPU, is another one. So a program under `auto` is shared whatever
+    it came to, as it is between kinds of devices, and one under `fp32` or `bf16` was made in just that.
+    """
+    parts = config.model_dump(mode="json", include=set(_PARTS))
     if config.signals.kind == "live":
         parts["signals"] = "live"
     digest = foundation_digest(config.foundation)
@@ -100,7 +117,8 @@ def make_program(config: TrialConfig, task: Task, workers: Workers = ALONE) -> P
         live = LiveSignals(fitted.teacher, views, config.signals, device, workers)
         stored = store_signals(live, views, workers)
     weights = {name: value.cpu().contiguous() for name, value in fitted.teacher.state_dict().items()}
-    return Program(weights, stored, fitted.history, fitted.val_top1, perf_counter() - started)
+    seconds = perf_counter() - started
+    return Program(weights, stored, fitted.history, fitted.val_top1, seconds, fitted.notes)
 
 
 def open_signals(config: TrialConfig, task: Task, program: Program) -> Signals:
@@ -125,7 +143,12 @@ def save_program(program: Program, folder: Path) -> None:
     if program.signals is not None:
         np.save(folder / EMBEDDING, program.signals.embedding)
         np.save(folder / LOGITS, program.signals.logits)
-    report = {"history": program.history, "val_top1": program.val_top1, "seconds": program.seconds}
+    report = {
+        "history": program.history,
+        "val_top1": program.val_top1,
+        "seconds": program.seconds,
+        "notes": program.notes,
+    }
     (folder / REPORT).write_text(json.dumps(report))
 
 

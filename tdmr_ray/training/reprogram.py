@@ -1,23 +1,25 @@
 """The first step of TDMR: fit prompt and mapping of a frozen foundation to a task."""
 
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.data.views import Views
 from tdmr_ray.method.label_mapping import LabelMapping
 from tdmr_ray.method.prompts import Prompt, build_prompt
-from tdmr_ray.method.teacher import Teacher, build_mapping, refit_mapping
+from tdmr_ray.method.teacher import SourceNetwork, Teacher, build_mapping, refit_mapping
 from tdmr_ray.models import Foundation
 from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches
-from tdmr_ray.training.config import ReprogramConfig, TrialConfig
-from tdmr_ray.training.device import check_finite
+from tdmr_ray.training.config import Precision, ReprogramConfig, TrialConfig
+from tdmr_ray.training.device import autocast, check_finite
 from tdmr_ray.training.evaluate import Evaluation, evaluate
+from tdmr_ray.training.portions import Portions, in_parts
 from tdmr_ray.training.self_training import pseudo_labeled
 from tdmr_ray.training.workers import ALONE, Workers
 
@@ -32,11 +34,30 @@ class FittedTeacher:
         teacher: With the weights of the epoch that is best on val.
         history: Metrics of each epoch; the first row is the teacher before any training.
         val_top1: Of the kept weights.
+        notes: What a reader should know of it.
     """
 
     teacher: Teacher
     history: History
     val_top1: float
+    notes: list[str]
+
+
+class InPrecision:
+    """A foundation that runs in a precision and answers in fp32; so prompt and mapping are in fp32, too."""
+
+    def __init__(self, foundation: SourceNetwork, precision: Precision) -> None:
+        self.foundation, self.precision = foundation, precision
+
+    def features(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """As the foundation's."""
+        with autocast(self.precision, images.device):
+            return self.foundation.features(images, tokens).float()
+
+    def source_logits(self, features: Tensor) -> Tensor:
+        """As the foundation's."""
+        with autocast(self.precision, features.device):
+            return self.foundation.source_logits(features).float()
 
 
 def build_teacher(config: TrialConfig, foundation: Foundation, num_classes: int) -> Teacher:
@@ -53,7 +74,7 @@ def build_teacher(config: TrialConfig, foundation: Foundation, num_classes: int)
         top_k_fraction=config.mapping.top_k_fraction,
         seed=config.seed,
     )
-    return Teacher(prompt, foundation, mapping)
+    return Teacher(prompt, InPrecision(foundation, config.precision), mapping)
 
 
 def configured_prompt(config: TrialConfig, *, image_px: int, token_dim: int = 0) -> Prompt:
@@ -84,8 +105,8 @@ def fit_teacher(
     teacher = build_teacher(config, foundation.to(device), task.num_classes).to(device)
     teacher.prompt.start_from(task.labeled.images.to(device).float().div(255.0))
     _refit(teacher, task.labeled, device, prompted=not _fitted_once(teacher))
-    keeper = _BestOnVal(teacher, task, device)
-    _learn(config, teacher, task.labeled, task.mirror, keeper, workers)
+    keeper, portions = _BestOnVal(teacher, task, device), Portions(may_divide=workers.count == 1)
+    _learn(config, teacher, task.labeled, task.mirror, keeper, portions, workers)
     for _ in range(config.pseudo_labels.rounds if task.num_labeled < len(task.train) else 0):
         keeper.load_best()
         threshold = config.pseudo_labels.threshold
@@ -93,12 +114,19 @@ def fit_teacher(
         if isinstance(teacher.mapping, LabelMapping):
             _refit(teacher, filled.labeled, device, prompted=not _fitted_once(teacher))
             keeper.see({})
-        _learn(config, teacher, filled.labeled, task.mirror, keeper, workers)
-    return keeper.result()
+        _learn(config, teacher, filled.labeled, task.mirror, keeper, portions, workers)
+    keeper.load_best()
+    return FittedTeacher(teacher, keeper.history, keeper.top1, portions.notes("teacher", config.reprogram.batch_size))
 
 
 def _learn(
-    config: TrialConfig, teacher: Teacher, labeled: Images, mirror: bool, keeper: "_BestOnVal", workers: Workers
+    config: TrialConfig,
+    teacher: Teacher,
+    labeled: Images,
+    mirror: bool,
+    keeper: "_BestOnVal",
+    portions: Portions,
+    workers: Workers,
 ) -> None:
     """One cycle of training, if anything is trained; a mapping made from counts is made again at every epoch.
 
@@ -123,17 +151,31 @@ def _learn(
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * cycle(step / num_steps)
             part = batch.part(workers.rank, workers.count)
-            logits = trained(views.batch(part.rows, part.views).images).logits
-            summed = cross_entropy(logits, labeled.labels[part.rows].to(device), reduction="sum")
-            loss = summed * workers.count / len(batch.rows)
-            optimizer.zero_grad()
-            loss.backward()
+            shown = views.batch(part.rows, part.views).images, labeled.labels[part.rows].to(device)
+            learn = partial(_gradients, trained, optimizer, *shown, len(batch.rows) / workers.count)
+            summed = portions.work_off(len(part.rows), learn)
             optimizer.step()
-            total, seen, step = total + float(summed.detach()), seen + len(batch.rows), step + 1
+            total, seen, step = total + summed, seen + len(batch.rows), step + 1
         (loss_mean,) = workers.mean({"reprogram/loss": total * workers.count / seen}).values()
         check_finite({"reprogram/loss": loss_mean}, f"reprogram epoch {epoch}")
         speed, lr = seen / (perf_counter() - started), float(optimizer.param_groups[0]["lr"])
         keeper.see({"reprogram/loss": loss_mean, "reprogram/lr": lr, "reprogram/images_per_s": speed})
+
+
+def _gradients(
+    trained: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    divisor: float,
+    num_parts: int,
+) -> float:
+    """Leave the gradient of a batch's summed loss over a divisor in the parameters; that sum."""
+    optimizer.zero_grad()
+    _, logits = in_parts(trained, images, num_parts)
+    summed = cross_entropy(logits, labels, reduction="sum")
+    (summed / divisor).backward()
+    return float(summed.detach())
 
 
 def _build_optimizer(teacher: Teacher, settings: ReprogramConfig) -> torch.optim.Optimizer:
@@ -168,9 +210,11 @@ def _source_of(
     teacher: Teacher, images: Images, device: torch.device, *, prompted: bool = True
 ) -> tuple[Tensor, Tensor]:
     """What the foundation says of images as they are: features [N, d] and source logits [N, S]."""
-    answers = [
-        teacher.source(part.to(device).float().div(255.0), prompted=prompted) for part in images.images.split(256)
-    ]
+
+    def say(part: Tensor) -> tuple[Tensor, Tensor]:
+        return teacher.source(part.to(device).float().div(255.0), prompted=prompted)
+
+    answers = Portions().ask(images.images, say)
     features, source_logits = (torch.cat(parts) for parts in zip(*answers, strict=True))
     return features, source_logits
 
@@ -210,8 +254,3 @@ class _BestOnVal:
         """Back to the kept weights."""
         self.teacher.load_state_dict(self.weights)
         self.teacher.eval()
-
-    def result(self) -> FittedTeacher:
-        """The teacher with the kept weights."""
-        self.load_best()
-        return FittedTeacher(self.teacher.eval(), self.history, self.top1)

@@ -14,7 +14,7 @@ from tdmr_ray.data.task import Images, Task
 from tdmr_ray.models import Target
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
-from tdmr_ray.training.distil import Distillation
+from tdmr_ray.training.distil import Distillation, ask_target
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
@@ -49,6 +49,11 @@ class SelfTraining:
         metrics = self.second.run_epoch()
         return {**metrics, "epoch": self.first.num_epochs + metrics["epoch"]}
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know of how the target was trained, twice."""
+        return list(dict.fromkeys([*self.first.notes, *(self.second.notes if self.second else [])]))
+
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to go on after the last finished epoch."""
         return {"first": self.first.state(), "second": self.second.state() if self.second else None}
@@ -73,9 +78,11 @@ class SelfTraining:
         return Distillation(self.config, filled, None, self.workers, min_views=min_views)
 
     def _labeled_by_first(self) -> Task:
-        target = self.first.best_target().eval()
+        target, precision = self.first.best_target().eval(), self.config.precision
         threshold = self.config.pseudo_labels.threshold
-        return pseudo_labeled(self.task, lambda images: target(images).logits, threshold=threshold)
+        return pseudo_labeled(
+            self.task, lambda images: ask_target(target, images, precision).logits, threshold=threshold
+        )
 
 
 def pseudo_labeled(task: Task, predict: Callable[[Tensor], Tensor], *, threshold: float) -> Task:

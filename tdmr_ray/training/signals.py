@@ -17,6 +17,7 @@ from tdmr_ray.data.views import ViewBatch, Views
 from tdmr_ray.method.teacher import ProxySpace, Teacher
 from tdmr_ray.training.config import SignalsConfig, TrialConfig
 from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.portions import Portions
 from tdmr_ray.training.workers import ALONE, Workers
 
 Answerer = Callable[[Tensor], ProxySpace]
@@ -92,7 +93,7 @@ class LiveSignals:
         workers: Workers = ALONE,
     ) -> None:
         self.teacher, self.settings, self.device = teacher.eval(), settings, device
-        self.num_views = settings.num_views
+        self.num_views, self.portions = settings.num_views, Portions()
         self.whole = _whole_images(teacher, views, settings, device, workers) if settings.consensus else None
         self.embedding_dim = self._say(views.batch(torch.zeros(1, dtype=torch.int64), 0)).embedding.shape[-1]
 
@@ -103,8 +104,12 @@ class LiveSignals:
         return ProxySpace(embedding.half().float(), logits.half().float())
 
     def _say(self, view: ViewBatch) -> ProxySpace:
-        said = ProxySpace(*(tensor.cpu() for tensor in self.teacher(view.images.to(self.device))))
+        answers = self.portions.ask(view.images, self._answer)
+        said = ProxySpace(*(torch.cat(tensors) for tensors in zip(*answers, strict=True)))
         return said if self.whole is None else _blend(said, self.whole, view, self.settings.consensus)
+
+    def _answer(self, images: Tensor) -> ProxySpace:
+        return ProxySpace(*(tensor.cpu() for tensor in self.teacher(images.to(self.device))))
 
 
 def training_views(config: TrialConfig, task: Task) -> Views:

@@ -8,10 +8,9 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.portions import Portions
 
 Metrics = dict[str, float]
-AT_ONCE = 256
-"""Images that are shown to a network together when nothing is learned."""
 
 
 def _alone(module: nn.Module) -> nn.Module:
@@ -59,7 +58,7 @@ class Workers:
         """
         share = -(-num_rows // self.count)
         own = torch.arange(self.rank * share, (self.rank + 1) * share) % num_rows
-        parts = [say(rows) for rows in own.split(AT_ONCE)]
+        parts = Portions().ask(own, say)
         return tuple(self.gather(torch.cat(tensors))[:num_rows] for tensors in zip(*parts, strict=True))
 
 

@@ -5,10 +5,14 @@ import json
 import pickle
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from datasets import ClassLabel, Features, Value
+from datasets import Dataset as HubTable
+from datasets import Image as HubImage
 from pictures import BAD, GOOD, make_folder, two_halves
 
 from tdmr_ray.data.datasets import load_dataset
@@ -97,6 +101,81 @@ def test_a_set_of_torchvision_in_its_own_format(tmp_path: Path, monkeypatch: pyt
     assert listing.class_names == tuple(names)
     assert np.bincount(listing.parts).tolist() == [100, 0, 20]
     assert listing.read(119, 32).shape == (3, 32, 32)
+
+
+HUB_IMAGES = ("cmyk.jpg", "grey.png", "see_through.png", "sixteen.png", "turned.jpg")
+"""Of `GOOD`, what a hub's set holds of each class in each split."""
+
+
+def hub_set(folder: Path, label: Any) -> Path:
+    """Parquet files as a set on the hub has them; in test, one image more has no label."""
+    made = folder.parent / "made"
+    made.mkdir()
+    for file in HUB_IMAGES:
+        GOOD[file][0](made / file)
+    for split, names in {"train": ("cat", "dog"), "val": ("cat", "dog"), "test": ("dog", "cat", None)}.items():
+        rows = [(str(made / file), name) for name in names for file in HUB_IMAGES]
+        values = [label.str2int(name) if name else -1 for _, name in rows] if label else [name for _, name in rows]
+        features = Features({"image": HubImage(), "label": label or Value("string")})
+        table = HubTable.from_dict({"image": [path for path, _ in rows], "label": values}, features=features)
+        folder.mkdir(exist_ok=True)
+        table.to_parquet(folder / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("label", [ClassLabel(names=["dog", "cat"]), None], ids=["numbers", "words"])
+def test_a_set_in_the_hubs_format(label: Any, tmp_path: Path) -> None:
+    listing = list_images(f"hfds/{hub_set(tmp_path / 'set', label)}", str(tmp_path / "cache"))
+    assert listing.class_names == (("dog", "cat") if label else ("cat", "dog"))
+    told = [listing.class_names[number] for number in listing.labels]
+    count = len(HUB_IMAGES)
+    assert listing.parts.tolist() == [part for part in (TRAIN, VAL, TEST) for _ in range(2 * count)]
+    assert told == (["cat"] * count + ["dog"] * count) * 2 + ["dog"] * count + ["cat"] * count
+    for row in range(len(told)):
+        _, left, right = GOOD[HUB_IMAGES[row % count]]
+        pixels = listing.read(row, 20)
+        assert np.abs(pixels[:, 10, 3].astype(int) - left).max() <= 2
+        assert np.abs(pixels[:, 10, 16].astype(int) - right).max() <= 2
+
+
+def test_a_set_in_the_hubs_format_is_a_task_whose_bad_images_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for part in ("train", "test"):
+        make_folder(tmp_path / "set" / part, 8)
+    task = load_task(DataConfig(name="hfds/set", image_px=16))
+    assert (len(task.train) + len(task.val), len(task.test)) == (16, 16)
+    assert task.class_names == ("left", "right")
+    before = task_key(DataConfig(name="hfds/set"))
+    BAD["truncated.jpg"](tmp_path / "set" / "train" / "left" / "2.jpg")
+    load_dataset.cache_clear()
+    assert task_key(DataConfig(name="hfds/set")) != before
+    with pytest.raises(InputError, match="1 images cannot be read") as error:
+        load_task(DataConfig(name="hfds/set", image_px=16))
+    assert error.value.problems[0].startswith(f"hfds/{tmp_path}/set train 2: ")
+
+
+def test_a_set_that_was_had_from_the_hub_is_found_again_offline(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    list_images(f"hfds/{make_folder(tmp_path / 'photos' / 'train', 3).parent}", str(cache))
+    (cache / "photos").rename(cache / "someone___photos")
+    listing = list_images("hfds/someone/photos", str(cache))
+    assert (listing.labels.tolist(), listing.class_names) == ([0, 0, 0, 1, 1, 1], ("left", "right"))
+    assert listing.read(5, 8).shape == (3, 8, 8)
+
+
+def test_what_is_wrong_with_a_hubs_set_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'hfds/no/such' cannot be had: "):
+        list_images("hfds/no/such", str(tmp_path / "cache"))
+    make_folder(tmp_path / "odd" / "test", 2)
+    with pytest.raises(InputError, match="must have a split 'train', got test"):
+        list_images(f"hfds/{tmp_path}/odd", str(tmp_path / "cache"))
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "train.csv").write_text("text,label\na,0\nb,1\n")
+    with pytest.raises(InputError, match="must have the columns image and label, got label, text"):
+        list_images(f"hfds/{tmp_path}/texts", str(tmp_path / "cache"))
 
 
 def write_bad(folder: Path) -> None:

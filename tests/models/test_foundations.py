@@ -13,7 +13,7 @@ from timm.models import save_for_hf
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.local_hub import make_hub
+from benchmarks.local_hub import add_to_hub, make_hub, use_hub
 from tdmr_ray.errors import InputError
 from tdmr_ray.models.foundation import facts_of, load_foundation
 from tdmr_ray.models.names import RANDOM
@@ -58,14 +58,37 @@ def test_a_file_of_another_network_or_none_says_so(tmp_path: Path) -> None:
         load_foundation(SMALL, weights=str(tmp_path / "nothing.pth"))
 
 
-def test_timms_own_weights_come_out_of_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _own_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE"):
-        monkeypatch.setenv(name, "1")  # `make_hub` sets them, and this puts them back
+        monkeypatch.setenv(name, "1")  # `use_hub` sets them, and this puts them back
         monkeypatch.setattr(constants, name, getattr(constants, name))
+
+
+@pytest.mark.usefixtures("_own_hub")
+def test_timms_own_weights_come_out_of_the_hubs_cache(tmp_path: Path) -> None:
     make_hub(tmp_path, (f"{SMALL}.c3_in1k",))
     (file,) = tmp_path.rglob("*.safetensors")
     loaded = load_foundation(f"{SMALL}.c3_in1k").network.state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in load_file(file).items())
+
+
+@pytest.mark.usefixtures("_own_hub")
+def test_anybodys_model_comes_out_of_the_hubs_cache(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = timm.create_model(SMALL, num_classes=7)
+    add_to_hub(tmp_path, "someone/photos", network)
+    use_hub(tmp_path)
+    name = "hf-hub:someone/photos"
+    foundation = load_foundation(name)
+    assert (foundation.num_source_classes, foundation.spec.size_px) == (7, 176)
+    loaded = foundation.network.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in network.state_dict().items())
+    assert load_foundation(name, image_px=64).spec.size_px == facts_of(name, image_px=64).image_px == 64
+    with pytest.raises(InputError, match=r"weights of 'hf-hub:someone/else' cannot be had: .*connect once"):
+        load_foundation("hf-hub:someone/else")
+    with pytest.raises(InputError, match="has weights of its own"):
+        load_foundation(name, weights=RANDOM)
 
 
 def test_a_folder_in_the_hubs_layout_says_itself_what_it_is(tmp_path: Path) -> None:

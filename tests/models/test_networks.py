@@ -1,14 +1,18 @@
 """Foundations stay frozen; targets are timm networks with a head for the task."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
 from timm import create_model, get_pretrained_cfg
+from torch.nn.functional import interpolate
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import Foundation, InputSpec, check_foundation, check_target, load_foundation, load_target
 from tdmr_ray.models.cost import measure_target
 from tdmr_ray.models.embedded import EMBEDDED
-from tdmr_ray.models.names import foundation_facts
+from tdmr_ray.models.names import PRETRAINED, RANDOM, foundation_facts
 
 TARGETS = ["lcnet_035", "mobilenetv3_small_050", "mobilenetv4_conv_small_035", "resnet10t", "vit_tiny_patch16_224"]
 
@@ -88,8 +92,48 @@ def test_a_target_gives_features_and_task_logits(name: str) -> None:
 def test_an_empty_target_takes_images_as_a_pretrained_one_and_fetches_nothing() -> None:
     name = "mobilenetv3_small_050"
     assert load_target(name, num_classes=3, image_px=32).spec.mean == (0.5, 0.5, 0.5)
-    spec = load_target(name, num_classes=3, image_px=32, pretrained=True, empty=True).spec
+    spec = load_target(name, num_classes=3, image_px=32, weights=PRETRAINED, empty=True).spec
     assert spec.mean == get_pretrained_cfg(name).mean
+
+
+@pytest.mark.parametrize("name", ["lcnet_035", "vit_tiny_patch16_224"])
+def test_a_target_scales_images_to_the_size_that_it_was_given(name: str) -> None:
+    torch.manual_seed(0)
+    target = load_target(name, num_classes=3, image_px=64).eval()
+    images = torch.rand(2, 3, 96, 96)
+    scaled = interpolate(images, size=(64, 64), mode="bilinear", align_corners=False, antialias=True)
+    torch.testing.assert_close(target(images).logits, target(scaled).logits)
+
+
+@pytest.mark.parametrize("num_classes", [0, 3, 7])
+def test_a_target_starts_from_a_file_of_any_number_of_classes(num_classes: int, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    saved = create_model("lcnet_035", num_classes=num_classes).state_dict()
+    save_file(saved, tmp_path / "own.safetensors")
+    target = load_target("lcnet_035", num_classes=3, image_px=32, weights=str(tmp_path / "own.safetensors"))
+    loaded = target.network.state_dict()
+    assert torch.equal(loaded["conv_stem.weight"], saved["conv_stem.weight"])
+    assert loaded["classifier.weight"].shape[0] == 3
+    assert target.spec.mean == get_pretrained_cfg("lcnet_050").mean
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("", "there is no file"), ("resnet10t", "cannot be loaded into 'lcnet_035'")]
+)
+def test_a_file_that_does_not_fit_a_target_says_so(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    if content:
+        save_file(create_model(content).state_dict(), path)
+    with pytest.raises(InputError, match=message):
+        load_target("lcnet_035", num_classes=3, image_px=32, weights=str(path))
+
+
+def test_random_weights_of_a_foundation_are_the_same_everywhere() -> None:
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        states.append(load_foundation("resnet10t", weights=RANDOM).network.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 def test_a_detached_head_sends_no_gradient_to_the_body() -> None:
@@ -121,6 +165,9 @@ def test_normalisation() -> None:
         (check_foundation("glyf_vit"), "did you mean 'glyph_vit'"),
         (check_foundation("mobilenetv3_small_050x"), "did you mean"),
         (check_target("mobilenetv3_small_050"), None),
+        (check_target("mobilenetv3_small_050", PRETRAINED), None),
+        (check_target("lcnet_035", PRETRAINED), "timm has no weights for 'lcnet_035'; name a file"),
+        (check_target("lcnet_035", "nowhere.pth"), "there is no file nowhere.pth"),
         (check_target("mobilenetv3_smal_050"), "did you mean 'mobilenetv3_small_050'"),
     ],
 )

@@ -42,9 +42,27 @@ def build(*constraints: str) -> Space:
 )
 def test_targets_that_break_a_constraint_are_left_out(constraints: list[str], kept: list[str]) -> None:
     space, rejected = within_limits(build(*constraints), COSTS)
-    assert list(space.pairs.targets) == kept
+    assert list(space.pairs.by_name) == kept
     assert len(rejected) == 2 - len(kept)
     assert all(line.startswith("lcnet_050 is left out: ") and " > " in line for line in rejected)
+
+
+def test_a_target_has_a_cost_for_each_size_of_image_and_keeps_every_limit(tmp_path: Path) -> None:
+    tree = {
+        "name": "test",
+        "data": {"name": "digits", "shots": 5},
+        "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
+        "objective": {"constraints": ["macs <= 1e6"]},
+        "search": {"target.input_px": {"choices": [32, 64]}},
+    }
+    space, problems = check_tree(tree)
+    assert space is not None, problems
+    costs = target_costs(space, tmp_path / "targets.json")
+    assert list(costs) == ["lcnet_035@32px", "lcnet_035@64px"]
+    assert 3 < costs["lcnet_035@64px"]["macs"] / costs["lcnet_035@32px"]["macs"] < 4.1
+    assert costs["lcnet_035@64px"]["params"] == costs["lcnet_035@32px"]["params"]
+    with pytest.raises(InputError, match="lcnet_035@64px is left out: macs"):
+        within_limits(space, costs)
 
 
 def test_when_no_target_is_left_every_reason_is_given() -> None:

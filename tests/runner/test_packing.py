@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 import ray
 
+from tdmr_ray.data.decoded import task_key
 from tdmr_ray.errors import InputError
 from tdmr_ray.runner.cluster import check_fit, largest_cluster, num_slots
 from tdmr_ray.runner.packing import gpu_share, shortened, taken_bytes, with_gpu_share
+from tdmr_ray.runner.trial import place_of_trials
 from tdmr_ray.space import Resources, Space
 from tdmr_ray.space_file import check_tree
+from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 
 
@@ -35,19 +38,20 @@ def test_as_many_trials_share_a_gpu_as_its_memory_holds_with_some_to_spare(
     assert gpu_share(taken, total) == share
 
 
-def test_what_is_taken_is_seen_after_each_pair_had_an_epoch() -> None:
+def test_what_is_taken_is_seen_after_each_pair_had_an_epoch(tmp_path: Path) -> None:
     config = TrialConfig().with_values(
         {"data.shots": 5, "foundation.name": "glyph_cnn", "target.name": "lcnet_035", "distill.num_stages": 3}
     )
     short = shortened(config)
     assert (short.distill.epochs, short.distill.batch_size) == (1, config.distill.batch_size)
-    assert taken_bytes([short.model_dump(mode="json")], lambda: (30, 100)) == (70, 100)
+    place = place_of_trials(Store(tmp_path), Resources())
+    assert taken_bytes([short.model_dump(mode="json")], place, task_key(config.data), lambda: (30, 100)) == (70, 100)
 
 
 def test_without_a_gpu_auto_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
-    assert with_gpu_share(space_with("auto")).resources.gpu == 0
-    assert with_gpu_share(space_with(0.5)).resources.gpu == 0.5
+    assert with_gpu_share(space_with("auto"), {}).resources.gpu == 0
+    assert with_gpu_share(space_with(0.5), {}).resources.gpu == 0.5
 
 
 @pytest.mark.parametrize(("gpu", "slots"), [(0, 16), (1 / 3, 12), (0.25, 16), (1, 4), (2, 2)])

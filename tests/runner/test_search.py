@@ -33,12 +33,15 @@ from tdmr_ray.training.workers import Metrics
 
 pytestmark = pytest.mark.slow
 
+SMALLER_PX = 24
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a space file and a store."""
+    """A folder with a space file, in which one target sees smaller images, and a store."""
     folder = tmp_path_factory.mktemp("search")
-    write_space(folder)
+    targets = [{"name": "lcnet_035", "input_px": SMALLER_PX}, "mobilenetv3_small_050"]
+    write_space(folder, pairs={**SPACE["pairs"], "targets": targets})
     return folder
 
 
@@ -299,8 +302,9 @@ def test_the_leaderboard_can_be_made_again(out: Path, tmp_path: Path) -> None:
 
 
 def test_the_winner_is_shipped_and_predicts_as_measured(out: Path, tmp_path: Path) -> None:
-    folder = out / "best" / "glyph_cnn-mobilenetv3_small_050"
+    folder = out / "best" / "glyph_cnn-lcnet_035"
     shipped = load_shipped(folder)
+    assert shipped.image_px == SMALLER_PX
     task = load_task(shipped.config.data)
     right = shipped.probabilities(task.val.images.float() / 255).argmax(dim=1) == task.val.labels
     assert right.float().mean().item() == pytest.approx(shipped.val_top1)

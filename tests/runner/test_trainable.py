@@ -29,6 +29,7 @@ def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
         "store": str(tmp_path / "store"),
         "store_bytes": None,
         "shared_store": "",
+        "copies": [],
         "artifacts": str(tmp_path / "artifacts"),
         "threads": 1,
         "gpu": 0.0,
@@ -95,6 +96,12 @@ def test_only_a_finalist_reads_test_and_keeps_its_weights(tmp_path: Path) -> Non
         result = actor.step()
         assert ("test/top1" in result["metrics"]) is finalist
         assert (tmp_path / "artifacts" / "target.safetensors").exists() is finalist
+
+
+@pytest.mark.parametrize(("asked", "used"), [("auto", "fp32"), ("bf16", "bf16")])
+def test_a_trial_says_in_which_precision_it_ran(asked: str, used: str, tmp_path: Path) -> None:
+    result = new_actor(place(tmp_path, **{"distill.epochs": 1, "precision": asked})).step()
+    assert (result["error"], result["device"], result["precision"]) == ("", "cpu", used)
 
 
 def step_to_the_end(actor: TrialActor) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from tdmr_ray.data.task import Images, Task
+from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls import CONTROLS
 
@@ -17,6 +18,7 @@ FULL = TrialConfig().with_values(
         "mapping.kind": "bayesian",
         "temperature.schedule": "cosine",
         "distill.num_stages": 3,
+        "precision": "bf16",
         "seed": 5,
     }
 )
@@ -43,6 +45,7 @@ def test_key_follows_every_value(change: dict[str, object]) -> None:
         {"prompt.size": 2},
         {"nothing": 1},
         {"mapping.kind": "best"},
+        {"precision": "fp16"},
         {"distill.num_stages": 0},
         {"distill.num_stages": 40},
     ],
@@ -57,7 +60,7 @@ def test_illegal_values_are_refused(change: dict[str, object]) -> None:
 @pytest.mark.parametrize("name", CONTROLS)
 def test_contract_of_every_control(name: str) -> None:
     control = CONTROLS[name](FULL, TASK, 1500)
-    assert control.seed == FULL.seed
+    assert (control.seed, control.precision) == (FULL.seed, FULL.precision)
     assert control.prompt.size_px == 0
     assert control.distill.num_stages == 1
     assert control.temperature.schedule == "constant"
@@ -72,7 +75,14 @@ def test_controls_without_a_teacher_get_the_steps_they_need(name: str) -> None:
     assert not control.needs_teacher
     assert not control.data.unlabeled
     assert control.foundation.name == ""
-    assert control.target.pretrained == (name == "fine_tune")
+    assert (control.target.weights == PRETRAINED) == (name == "fine_tune")
+
+
+def test_controls_have_the_finalists_size_of_image_and_fine_tuning_its_weights() -> None:
+    finalist = FULL.with_values({"target.input_px": 24, "target.weights": "own.pth"})
+    weights = {name: CONTROLS[name](finalist, TASK, 100).target for name in ("scratch", "fine_tune", "plain_kd")}
+    assert {target.input_px for target in weights.values()} == {24}
+    assert [target.weights for target in weights.values()] == ["", "own.pth", "own.pth"]
 
 
 def test_self_training_has_those_steps_twice_and_the_same_images() -> None:

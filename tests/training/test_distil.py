@@ -42,6 +42,28 @@ def test_two_runs_are_equal_bit_for_bit(tiny_config: TrialConfig, tiny_task: Tas
     assert run(tiny_config, tiny_task, program) == run(tiny_config, tiny_task, program)
 
 
+def test_on_a_cpu_auto_is_fp32_bit_for_bit(tiny_config: TrialConfig, tiny_task: Task, program: Program) -> None:
+    assert tiny_config.precision == "auto"
+    assert run(tiny_config, tiny_task, program) == run(tiny_config.replace(precision="fp32"), tiny_task, program)
+
+
+@pytest.mark.parametrize("change", [{}, {"distill.loss": "dist", "distill.alignment": "project"}], ids=str)
+def test_in_bf16_losses_weights_and_figures_stay_fp32_and_are_nearly_the_same(
+    change: dict[str, object], tiny_config: TrialConfig, tiny_task: Task, program: Program
+) -> None:
+    """In a first epoch of one step, so that only the forward pass differs."""
+    config = tiny_config.with_values({**change, "distill.batch_size": 504})
+    exact, rounded = (
+        Distillation(config.replace(precision=precision), tiny_task, program.signals) for precision in ("fp32", "bf16")
+    )
+    said = exact.run_epoch(), rounded.run_epoch()
+    assert all(value.dtype == torch.float32 for value in rounded.learner.parameters())
+    assert rounded.evaluate_on("val", rounded.learner.target).logits.dtype == torch.float32
+    for name in ("train/alignment", "train/logits", "train/labels"):
+        assert said[1][name] == pytest.approx(said[0][name], rel=0.1)
+        assert said[1][name] != said[0][name]
+
+
 def test_seed_changes_the_run(tiny_config: TrialConfig, tiny_task: Task, program: Program) -> None:
     other = tiny_config.replace(seed=1)
     assert run(tiny_config, tiny_task, program) != run(other, tiny_task, program)
@@ -236,6 +258,8 @@ CHANGES = [
     {"prompt.kind": "masked"},
     {"seed": 1},
     {"reprogram.epochs": 2},
+    {"precision": "fp32"},
+    {"precision": "bf16"},
     {"foundation.name": "glyph_hybrid"},
 ]
 

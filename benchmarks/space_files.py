@@ -1,0 +1,113 @@
+"""Do the space files for large foundations run as they stand? Two trials of each, with random weights.
+
+Run:    python benchmarks/space_files.py             (--only swin for files whose name holds it)
+Cost:   about 10 minutes, 5 GB of memory and 2 GB of disk on 2 cores.
+Result: results/space_files.json and .md.
+
+Each file goes through the command line, offline. Foundations and targets are those that it names, at its sizes of
+image; their weights are random, under the same names, in a hub's cache made here, so that timm's own loading code
+reads them. The images are noise. So this says that a file runs, how long and with how much memory, and nothing about
+accuracy. Memory is measured as `whole_search` does. `my_images` is confirmed too, with one seed beside all its
+controls; the others end with the search.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import typer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.images import make_images
+from benchmarks.local_hub import make_hub
+from benchmarks.results_file import show_and_keep
+from benchmarks.whole_search import pss_bytes
+from tdmr_ray.records import Ledger
+from tdmr_ray.report.statistics import Estimate
+from tdmr_ray.space_file import read_space
+
+NAME = "space_files"
+ROOT = Path(__file__).parents[1]
+FILES = ("dinov2_mobile", "clip_mobile", "convnext_mobile", "swin_mobile", "mixed_pairs", "my_images")
+CONFIRMED = "my_images"
+NUM_IMAGES, NUM_CLASSES, SIDES_PX = 60, 3, (200, 600)
+NUM_TRIALS, NUM_EPOCHS, CONTROL_STEPS = 2, 4, 8
+SMALL = {
+    "budget.epochs": NUM_EPOCHS,
+    "reprogram.epochs": 1,
+    "signals.num_views": 1,
+    "prompt.size_px": 8,
+    "resources.cpu": 1,
+    "resources.concurrent": 1,
+}
+CONFIRMATION = {"confirm.top": 1, "confirm.seeds": "[0]", "confirm.control_steps": CONTROL_STEPS}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a file took: wall time, the most memory at a time, and how many trials ended how, by phase."""
+
+    num_pairs: int
+    seconds: float
+    peak_gb: float
+    states: Counter[tuple[str, str]]
+
+    def told(self, phase: str) -> str:
+        """Such as '2 complete'; '-' where there was none."""
+        found = [f"{count} {state}" for (of, state), count in sorted(self.states.items()) if of == phase]
+        return ", ".join(found) or "-"
+
+
+def run_file(file: str, images: Path, folder: Path) -> Run:
+    """Two trials of a space file, with weights of its own."""
+    path = ROOT / "search_spaces" / f"{file}.yaml"
+    space = read_space(path, {"data.name": str(images)})
+    foundations = [part.name for part in space.pairs.by_label.values()]
+    make_hub(folder, (*foundations, *space.pairs.by_name))
+    pins = {"data.name": images, **SMALL, **(CONFIRMATION if file == CONFIRMED else {"confirm.top": 0})}
+    command = [sys.executable, "-m", "tdmr_ray.search", "--space", str(path), "--trials", str(NUM_TRIALS)]
+    command += ["--out", f"{folder}/out", "--store", f"{folder}/store"]
+    command += [text for key, value in pins.items() for text in ("--set", f"{key}={value}")]
+    started = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT) as process:
+        watched, peak = psutil.Process(process.pid), 0
+        while process.poll() is None:
+            peak = max(peak, pss_bytes(watched))
+            time.sleep(1)
+    assert process.returncode == 0, f"{' '.join(command)} ended with {process.returncode}"
+    seconds = time.monotonic() - started
+    records = Ledger(folder / "out" / "records.jsonl").read()
+    states = Counter((record.phase, record.state) for record in records)
+    return Run(len(foundations) * len(space.pairs.targets), seconds, peak / 1e9, states)
+
+
+def main(only: Annotated[str, typer.Option(help="Part of a name.")] = "") -> None:
+    """Run each, print and keep."""
+    figures: dict[str, float | Estimate] = {}
+    lines = [
+        f"{NUM_IMAGES} generated JPEGs of {NUM_CLASSES} classes, random weights, {NUM_TRIALS} trials of {NUM_EPOCHS} "
+        "epochs, one at a time on one core:",
+        "",
+        "| file | pairs in it | trials | confirmation | seconds | peak memory, GB |",
+        "|---|--:|---|---|--:|--:|",
+    ]
+    for file in (each for each in FILES if only in each):
+        with tempfile.TemporaryDirectory() as scratch:
+            images = make_images(Path(scratch) / "images", NUM_IMAGES, SIDES_PX, NUM_CLASSES)
+            run = run_file(file, images, Path(scratch))
+        told = f"{run.told('search')} | {run.told('confirm')}"
+        lines.append(f"| {file} | {run.num_pairs} | {told} | {run.seconds:.0f} | {run.peak_gb:.2f} |")
+        figures |= {f"{file}_s": run.seconds, f"{file}_peak_gb": run.peak_gb}
+        print(lines[-1], flush=True)
+    show_and_keep(NAME, lines, figures)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,95 @@
+"""timm networks with weights: timm's own, out of a file, or a copy that another machine has made of either."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from timm.models import load_state_dict, save_for_hf
+
+from tdmr_ray.models.names import PRETRAINED
+
+UNUSABLE = (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError)
+"""What `create_network` raises if weights cannot be had or do not fit."""
+FindCopy = Callable[[str, str], Path | None]
+"""From a network's name and weights to the folder with a copy, if there is one."""
+
+
+def _no_copy(name: str, weights: str) -> Path | None:
+    return None
+
+
+_find_copy: FindCopy = _no_copy
+
+
+def use_copies(find: FindCopy = _no_copy) -> None:
+    """From now on this process takes weights from copies where there are any; without `find`, as before."""
+    global _find_copy
+    _find_copy = find
+
+
+def has_copy(name: str, weights: str) -> bool:
+    """Whether weights are at hand that this machine might not be able to fetch."""
+    return _find_copy(name, weights) is not None
+
+
+def save_copy(network: Any, folder: Path) -> None:
+    """Write a network into an existing folder as the hub lays it out: its configuration and weights."""
+    save_for_hf(network, str(folder), safe_serialization=True)
+
+
+def create_network(name: str, weights: str, *, image_px: int | None = None, num_classes: int | None = None) -> Any:
+    """A timm network.
+
+    Args:
+        name: That timm knows.
+        weights: '' for random ones, which follow torch's global seed; `PRETRAINED` for timm's own; or a file
+            (.safetensors, .pth).
+        image_px: Side of its images, if the network is built for one size; position embeddings are resized.
+        num_classes: Of its classifier, new ones if the weights have another number; None is what the weights have.
+
+    Raises:
+        One of `UNUSABLE`: If weights cannot be had or do not fit.
+    """
+    options: dict[str, Any] = {"pretrained": bool(weights)}
+    copy = _find_copy(name, weights) if weights else None
+    if copy is not None:
+        name = f"local-dir:{copy}"
+    elif weights not in ("", PRETRAINED):
+        own_classes = _num_classes_in(Path(weights), name)
+        options["pretrained_cfg_overlay"] = {"file": weights, "num_classes": own_classes}
+        num_classes = own_classes if num_classes is None else num_classes
+    if num_classes is not None:
+        options["num_classes"] = num_classes
+    if image_px is not None:
+        try:
+            return timm.create_model(name, img_size=image_px, **options)
+        except TypeError:  # it takes images of any size
+            pass
+    return timm.create_model(name, **options)
+
+
+def create_random(name: str, *, image_px: int | None) -> Any:
+    """A network whose random weights are the same wherever they are asked for."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return create_network(name, "", image_px=image_px)
+
+
+def reason_of(error: Exception) -> str:
+    """Why weights could not be loaded, in a line."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _num_classes_in(path: Path, name: str) -> int:
+    """Classes of the classifier in a file of weights for a network; 0 if it has none."""
+    tensors = load_state_dict(str(path), weights_only=True)
+    config = timm.get_pretrained_cfg(name)
+    heads = config.classifier if config is not None else ()
+    for head in (heads,) if isinstance(heads, str) else heads or ():
+        if f"{head}.weight" in tensors:
+            return int(tensors[f"{head}.weight"].shape[0])
+    return 0

@@ -1,0 +1,99 @@
+"""Weights for every machine of a cluster: loaded once where a search is started, for the others out of the store."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache, partial
+from pathlib import Path
+
+from tdmr_ray.errors import InputError
+from tdmr_ray.models import load_target
+from tdmr_ray.models.embedded import EMBEDDED
+from tdmr_ray.models.names import PRETRAINED, RANDOM
+from tdmr_ray.models.weights import create_network, save_copy, use_copies
+from tdmr_ray.runner.programs import SharedStore
+from tdmr_ray.space import Space
+from tdmr_ray.store import Store
+from tdmr_ray.training.config import FoundationConfig, TargetConfig, TrialConfig
+from tdmr_ray.training.program import digest_of, foundation_digest, start_digest
+
+Copies = Sequence[tuple[str, str, str]]
+"""Of a network: its name, its weights as `create_network` calls them, and their key in the store."""
+
+TRY_PX = 224
+"""Of images, when all that counts is whether a target's weights fit."""
+
+
+def check_weights(space: Space) -> None:
+    """Load all weights once, before Ray starts; what they are is remembered.
+
+    Raises:
+        InputError: If any cannot be had.
+    """
+    problems: list[str] = []
+    for part in space.pairs.by_label.values():
+        try:
+            foundation_digest(part)
+        except InputError as error:
+            problems += error.problems
+    for name, weights in sorted(_of_targets(targets_of(space))):
+        try:
+            load_target(name, num_classes=2, image_px=TRY_PX, weights=weights)
+            start_digest(name, weights)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError("weights", problems)
+
+
+def targets_of(space: Space) -> list[TargetConfig]:
+    """The targets as a trial or the control `fine_tune` may have them."""
+    versions = [part for name in space.pairs.by_name for part in space.target_versions(name)]
+    if space.confirm.top and "fine_tune" in space.confirm.controls:
+        versions += [part.model_copy(update={"weights": part.weights or PRETRAINED}) for part in versions]
+    return versions
+
+
+def share_weights_of_space(space: Space, store: Store) -> Copies:
+    """Copies of all weights that a search needs, in the place that its machines share; none if they share none."""
+    return _share(_of_foundations(space.pairs.by_label.values()) | _of_targets(targets_of(space)), store)
+
+
+def share_weights_of_trial(config: TrialConfig, store: Store) -> Copies:
+    """The same of one trial."""
+    return _share(_of_foundations([config.foundation]) | _of_targets([config.target]), store)
+
+
+def take_copies(copies: Copies, shared: SharedStore) -> None:
+    """From now on this process takes these weights out of the store."""
+    keys = {(name, weights): key for name, weights, key in copies}
+
+    @cache
+    def find(name: str, weights: str) -> Path | None:
+        key = keys.get((name, weights))
+        if key is None:
+            return None
+        shared.kept.enter_context(shared.store.held(key))
+        return shared.store.find(key)
+
+    use_copies(find)
+
+
+def _of_foundations(parts: Iterable[FoundationConfig]) -> set[tuple[str, str]]:
+    own = {part for part in parts if part.name and part.name not in EMBEDDED and part.weights != RANDOM}
+    return {(part.name, part.weights or PRETRAINED) for part in own}
+
+
+def _of_targets(parts: Iterable[TargetConfig]) -> set[tuple[str, str]]:
+    return {(part.name, part.weights) for part in parts if part.weights}
+
+
+def _share(needed: set[tuple[str, str]], store: Store) -> Copies:
+    return [(name, weights, _copy(name, weights, store)) for name, weights in sorted(needed) if store.shared]
+
+
+def _copy(name: str, weights: str, store: Store) -> str:
+    """The key of a network's copy, which is made unless the store has it."""
+    network = create_network(name, weights)
+    key = f"weights-{digest_of(network)[:16]}"
+    if store.find(key) is None:
+        store.add(key, partial(save_copy, network))
+    return key

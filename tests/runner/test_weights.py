@@ -1,0 +1,106 @@
+"""Weights are loaded once where a search is started; other machines take them out of the store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from tdmr_ray.errors import InputError
+from tdmr_ray.models import load_foundation, load_target
+from tdmr_ray.models.weights import use_copies
+from tdmr_ray.places import Place
+from tdmr_ray.runner.leases import LeaseTable
+from tdmr_ray.runner.programs import SharedStore
+from tdmr_ray.runner.weights import check_weights, share_weights_of_space, take_copies
+from tdmr_ray.space import Space
+from tdmr_ray.space_file import check_tree
+from tdmr_ray.store import Store
+from tdmr_ray.training.config import FoundationConfig
+from tdmr_ray.training.program import digest_of, foundation_digest, start_digest
+
+BIG, SMALL = "resnet10t", "lcnet_035"
+
+
+@pytest.fixture(autouse=True)
+def _no_copies_afterwards() -> Iterator[None]:
+    yield
+    use_copies()
+
+
+def weights_file(name: str, folder: Path, num_classes: int) -> Path:
+    torch.manual_seed(3)
+    path = folder / f"{name}.safetensors"
+    save_file(timm.create_model(name, num_classes=num_classes).state_dict(), path)
+    return path
+
+
+def space_of(big: Path, small: Path, **changes: Any) -> Space:
+    tree = {
+        "name": "test",
+        "data": {"name": "digits", "shots": 5},
+        "pairs": {
+            "foundations": [{"name": BIG, "weights": str(big)}, "glyph_cnn"],
+            "targets": [{"name": SMALL, "weights": str(small)}],
+        },
+        **changes,
+    }
+    space, problems = check_tree(tree)
+    assert space is not None and not problems, problems
+    return space
+
+
+def test_another_machine_has_the_same_weights_though_the_files_are_not_there(tmp_path: Path) -> None:
+    big, small = weights_file(BIG, tmp_path, 7), weights_file(SMALL, tmp_path, 5)
+    space, shared = space_of(big, small), Place(tmp_path / "shared")
+    digests = (
+        digest_of(load_foundation(BIG, weights=str(big))),
+        foundation_digest(FoundationConfig(name=BIG, weights=str(big))),
+    )
+    stem = load_target(SMALL, num_classes=3, image_px=32, weights=str(small)).network.conv_stem.weight
+    copies = share_weights_of_space(space, Store(tmp_path / "here", shared))
+    assert [(name, weights) for name, weights, _ in copies] == [(SMALL, str(small)), (BIG, str(big))]
+    big.unlink()
+    small.unlink()
+    with pytest.raises(InputError, match="there is no file"):
+        load_foundation(BIG, weights=str(big))
+    take_copies(copies, SharedStore(Store(tmp_path / "there", shared), LeaseTable()))
+    foundation = load_foundation(BIG, weights=str(big), image_px=64)
+    assert (digest_of(foundation), foundation.num_source_classes, foundation.spec.size_px) == (digests[0], 7, 64)
+    assert digests[0] == digests[1]
+    target = load_target(SMALL, num_classes=3, image_px=32, weights=str(small))
+    assert torch.equal(target.network.conv_stem.weight, stem)
+    assert target.network.get_classifier().out_features == 3
+
+
+def test_a_record_can_say_which_weights_a_target_started_from(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    one, same = (str(weights_file(SMALL, tmp_path / part, 5)) for part in (".", "other"))
+    assert start_digest(SMALL, one) == start_digest(SMALL, same)
+    assert start_digest(SMALL, one) != start_digest("lcnet_050", str(weights_file("lcnet_050", tmp_path, 5)))
+    assert start_digest(SMALL, "") == ""
+
+
+def test_nothing_is_copied_where_nothing_is_shared(tmp_path: Path) -> None:
+    space = space_of(weights_file(BIG, tmp_path, 7), weights_file(SMALL, tmp_path, 5))
+    assert share_weights_of_space(space, Store(tmp_path / "here")) == []
+
+
+def test_weights_that_cannot_be_had_are_told_all_at_once(tmp_path: Path) -> None:
+    space = space_of(weights_file(BIG, tmp_path, 7), weights_file(SMALL, tmp_path, 5))
+    save_file({"other": torch.zeros(1)}, tmp_path / f"{BIG}.safetensors")
+    (tmp_path / f"{SMALL}.safetensors").write_bytes(b"no weights")
+    with pytest.raises(InputError) as raised:
+        check_weights(space)
+    assert len(raised.value.problems) == 2
+
+
+def test_weights_that_the_control_needs_are_tried_before_the_search(tmp_path: Path) -> None:
+    pairs = {"foundations": ["glyph_cnn"], "targets": ["mobilenetv3_small_050"]}
+    space = space_of(tmp_path, tmp_path, pairs=pairs, confirm={"controls": ["fine_tune"]})
+    with pytest.raises(InputError, match="the weights of 'mobilenetv3_small_050' cannot be had"):
+        check_weights(space)
+    check_weights(space_of(tmp_path, tmp_path, pairs=pairs, confirm={"controls": ["fine_tune"], "top": 0}))
