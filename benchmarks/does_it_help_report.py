@@ -193,17 +193,17 @@ STYLES: Mapping[tuple[str, bool], tuple[str, str]] = {
 
 
 def draw(groups: list[Runs], path: Path) -> None:
-    """Accuracy over labelled images a class, a panel for each task; bars are 95 % intervals over seeds."""
+    """Accuracy over labelled images a class, a panel for each task; bars are 95 % intervals over two seeds or more."""
     matplotlib.use("Agg")
     tasks = list(dict.fromkeys(runs.task for runs in groups))
-    figure, axes = plt.subplots(1, len(tasks), figsize=(5.2 * len(tasks), 4.4), squeeze=False)
+    figure, axes = plt.subplots(1, len(tasks), figsize=(5.2 * len(tasks), 5.2), squeeze=False, layout="constrained")
     for axis, task in zip(axes[0], tasks, strict=True):
         panel = [runs for runs in groups if runs.task == task]
         for place, ((method, unlabeled), label) in enumerate(METHODS.items()):
             points = [
                 (runs.shots, estimate(list(values.values())))
                 for runs in panel
-                if (values := runs.by_seed(method, unlabeled))
+                if len(values := runs.by_seed(method, unlabeled)) > 1
             ]
             if not points:
                 continue
@@ -218,7 +218,6 @@ def draw(groups: list[Runs], path: Path) -> None:
         axis.minorticks_off()
         axis.set(title=task, xlabel="labelled images a class", ylabel="test accuracy in %")
         axis.grid(alpha=0.3)
-    axes[0][-1].legend(fontsize=8)
-    figure.tight_layout()
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, handlelength=3)
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -32,8 +32,8 @@ class FoundationConfig(Part):
     @property
     def label(self) -> str:
         """For tables and folders: the name, and what is unusual about it."""
-        weights = self.weights and f"@{Path(self.weights).stem}"
-        return sized(f"{self.name}{weights}", self.image_px)
+        stem = Path(self.weights).stem
+        return sized(self.name if stem in ("", self.name) else f"{self.name}@{stem}", self.image_px)
 
 
 class TargetConfig(Part):

@@ -129,3 +129,4 @@ def test_a_label_says_what_is_unusual() -> None:
     assert FoundationConfig(name="a").label == "a"
     assert FoundationConfig(name="a", weights=RANDOM).label == "a@random"
     assert FoundationConfig(name="a", weights="/x/own.pth", image_px=96).label == "a@own@96px"
+    assert FoundationConfig(name="a", weights="/x/a.pth").label == "a"
