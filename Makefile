@@ -11,7 +11,7 @@ search: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m 'not slow and not stress' $(ARGS)
-	$(BIN)/python -m pytest -m 'slow and not stress' $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not stress' $(ARGS)
 
 stress: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m stress $(ARGS)

@@ -86,10 +86,10 @@ def test_without_limits_nothing_ends_and_nothing_is_said() -> None:
 @pytest.mark.slow
 def test_a_budget_of_time_ends_the_search_with_a_confirmed_leaderboard(shared_store: Path, tmp_path: Path) -> None:
     confirm = {"top": 1, "seeds": [0], "controls": ["scratch"], "control_steps": 24}
-    space = write_space(tmp_path, budget={"trials": 500, "epochs": 3, "time": "24s"}, confirm=confirm)
+    space = write_space(tmp_path, budget={"trials": 500, "epochs": 3, "time": "45s"}, confirm=confirm)
     arguments = ["--space", space, "--out", tmp_path / "out", "--store", shared_store]
     said = run("search", *arguments)
-    assert "budget.time of 0:00:24 is used up" in said
+    assert "budget.time of 0:00:45 is used up" in said
     records = Ledger(tmp_path / "out/records.jsonl").read()
     states = {record.state for record in records if record.phase == "search"}
     assert "complete" in states
