@@ -1,7 +1,7 @@
 """Do the space files for large foundations run as they stand? Two trials of each, with small random weights.
 
 Run:    python benchmarks/space_files.py             (--only swin for files whose name holds it)
-Cost:   about 10 minutes on 2 cores.
+Cost:   8 minutes on 2 cores.
 Result: results/space_files.json and .md.
 
 Each file goes through the command line, offline. Foundations and targets are those that it names, from a hub's cache
