@@ -201,8 +201,9 @@ def _check_names(space: Space) -> list[str]:
         problems += check_foundation(part.name, part.weights)
     if len(space.pairs.by_label) < len(space.pairs.foundations):
         problems.append("pairs.foundations: two of them would have one name in tables; name their files differently")
-    versions = [part for name in space.pairs.by_name for part in space.target_versions(name)]
-    problems += dict.fromkeys(text for part in versions for text in check_target(part.name, part.weights))
+    problems += dict.fromkeys(
+        text for part in space.all_target_versions for text in check_target(part.name, part.weights)
+    )
     if len(space.pairs.by_name) < len(space.pairs.targets):
         problems.append(f"pairs.targets: a name must not come twice; search {INPUT_PX} or {WEIGHTS} instead")
     objective = space.objective.maximize

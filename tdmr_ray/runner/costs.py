@@ -23,7 +23,7 @@ def target_costs(space: Space, path: Path) -> Costs:
     """
     known: Costs = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     task = resident_task(TrialConfig(data=space.data))
-    for part in (part for name in space.pairs.by_name for part in space.target_versions(name)):
+    for part in space.all_target_versions:
         if part.label not in known:
             image_px = part.input_px or task.image_px
             cost = measure_target(part.name, num_classes=task.num_classes, image_px=image_px)

@@ -46,7 +46,7 @@ def check_weights(space: Space) -> None:
 
 def targets_of(space: Space) -> list[TargetConfig]:
     """The targets as a trial or the control `fine_tune` may have them."""
-    versions = [part for name in space.pairs.by_name for part in space.target_versions(name)]
+    versions = list(space.all_target_versions)
     if space.confirm.top and "fine_tune" in space.confirm.controls:
         versions += [part.model_copy(update={"weights": part.weights or PRETRAINED}) for part in versions]
     return versions

@@ -1,0 +1,157 @@
+"""A whole space file, and from there one trial's configuration at a time."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import Field
+
+from tdmr_ray.data.task import DataConfig
+from tdmr_ray.space.parameter import Parameter, Suggester, Value, ordered_by_condition
+from tdmr_ray.space.sections import (
+    AllocationName,
+    Budget,
+    Confirm,
+    Objective,
+    Pairs,
+    Resources,
+    SamplerName,
+    Section,
+)
+from tdmr_ray.training.config import TargetConfig, TrialConfig
+
+PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "signals.", "precision")
+"""Parameters that a teacher depends on; the others only steer its target."""
+INPUT_PX, WEIGHTS = "target.input_px", "target.weights"
+
+
+class Space(Section):
+    """A whole space file; build it with `read_space`, which checks it."""
+
+    name: str
+    data: DataConfig
+    pairs: Pairs
+    objective: Objective = Objective()
+    budget: Budget = Budget()
+    confirm: Confirm = Confirm()
+    resources: Resources = Resources()
+    sampler: SamplerName = "tpe"
+    """Which of Optuna's samplers draws configurations."""
+    seed: int = Field(default=0, ge=0)
+    search: dict[str, Parameter] = Field(default_factory=dict)
+    fixed: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def all_pairs(self) -> tuple[tuple[str, str], ...]:
+        """(foundation, target), foundations outermost."""
+        return tuple(itertools.product(self.pairs.by_label, self.pairs.by_name))
+
+    def target_versions(self, name: str) -> tuple[TargetConfig, ...]:
+        """A target with every size of image and all weights to start from that the search may give it."""
+        part = self.pairs.by_name[name]
+        sizes = self.possible_values(INPUT_PX) if INPUT_PX in (*self.search, *self.fixed) else (part.input_px,)
+        weights = self.possible_values(WEIGHTS) if WEIGHTS in (*self.search, *self.fixed) else (part.weights,)
+        pairs = itertools.product(sizes, weights)
+        return tuple(part.model_copy(update={"input_px": size, "weights": start}) for size, start in pairs)
+
+    @property
+    def all_target_versions(self) -> tuple[TargetConfig, ...]:
+        """The versions of all targets, one target after the other."""
+        return tuple(part for name in self.pairs.by_name for part in self.target_versions(name))
+
+    def possible_values(self, name: str) -> tuple[Any, ...]:
+        """All values that a parameter can take, or the ends of its range."""
+        parameter = self.search.get(name)
+        if parameter is None:
+            return (self.fixed.get(name, TrialConfig().flat()[name]),)
+        return parameter.grid or (parameter.low, parameter.high)
+
+    @property
+    def allocation(self) -> AllocationName:
+        """How pairs share the trials: what was asked for, or else what `benchmarks/samplers.py` says.
+
+        `adaptive` finds the better best; `equal` makes each pair better, which counts when costs are minimised too.
+        """
+        return self.budget.allocation or ("equal" if self.objective.minimize else "adaptive")
+
+    def suggest(self, trial: Suggester, foundation: str, target: str) -> TrialConfig:
+        """Draw a configuration for a pair."""
+        drawn: dict[str, Value] = {}
+        for name in ordered_by_condition(self.search):
+            if self._is_searched(name, drawn):
+                drawn[name] = self.search[name].draw(trial, name)
+        return self.config(drawn, foundation, target)
+
+    def config(self, values: Mapping[str, Value], foundation: str, target: str) -> TrialConfig:
+        """The configuration of a pair with these values of the searched parameters."""
+        base = {
+            **{f"data.{name}": value for name, value in self.data.model_dump().items()},
+            **{f"foundation.{name}": value for name, value in self.pairs.by_label[foundation].model_dump().items()},
+            **{f"target.{name}": value for name, value in self.pairs.by_name[target].model_dump().items()},
+            "distill.epochs": self.budget.epochs,
+            "seed": self.seed,
+        }
+        return TrialConfig().with_values({**base, **self.fixed, **values})
+
+    def default_values(self) -> dict[str, Value]:
+        """The searched parameters at `TrialConfig`'s defaults, or as near to them as the space allows."""
+        return self.values_near(TrialConfig())
+
+    def values_near(self, config: TrialConfig) -> dict[str, Value]:
+        """The searched parameters as in another configuration, or as near to it as the space allows."""
+        wanted = config.flat()
+        values: dict[str, Value] = {}
+        for name in ordered_by_condition(self.search):
+            if self._is_searched(name, values):
+                values[name] = self.search[name].nearest(wanted[name])
+        return values
+
+    def values_of(self, config: TrialConfig) -> dict[str, Value] | None:
+        """The values of the searched parameters that give just this configuration; None if it is outside."""
+        flat = config.flat()
+        values: dict[str, Value] = {}
+        for name in ordered_by_condition(self.search):
+            if self._is_searched(name, values):
+                if not self.search[name].contains(flat[name]):
+                    return None
+                values[name] = self.search[name].nearest(flat[name])
+        pair = (config.foundation.label, config.target.name)
+        return values if pair in self.all_pairs and self.config(values, *pair) == config else None
+
+    def num_configurations(self) -> int:
+        """Different combinations of the discrete parameters, with conditions; continuous ones count once."""
+        return self._count(lambda name: True)
+
+    def continuous(self) -> tuple[str, ...]:
+        """Parameters without a grid."""
+        return tuple(name for name, parameter in self.search.items() if parameter.grid is None)
+
+    def num_teachers(self) -> int | None:
+        """Different teachers that the space can need, over all foundations; None if they are a continuum."""
+        if any(name.startswith(PROGRAM_PARTS) for name in self.continuous()):
+            return None
+        return len(self.pairs.foundations) * self._count(lambda name: name.startswith(PROGRAM_PARTS))
+
+    def _count(self, counts: Callable[[str], bool]) -> int:
+        """Distinct combinations of the counted parameters, by walking the conditions."""
+        names = [name for name in ordered_by_condition(self.search) if counts(name) or self._steers(name, counts)]
+        combinations: list[dict[str, Value]] = [{}]
+        for name in names:
+            grid = self.search[name].grid or ("any",)
+            combinations = [
+                {**drawn, name: value} if self._is_searched(name, drawn) else drawn
+                for drawn in combinations
+                for value in (grid if self._is_searched(name, drawn) else grid[:1])
+            ]
+        kept = {tuple((name, value) for name, value in drawn.items() if counts(name)) for drawn in combinations}
+        return len(kept)
+
+    def _steers(self, name: str, counts: Callable[[str], bool]) -> bool:
+        return any(name in parameter.when for other, parameter in self.search.items() if counts(other))
+
+    def _is_searched(self, name: str, drawn: Mapping[str, Value]) -> bool:
+        pinned = {**TrialConfig().flat(), **self.fixed}
+        return all(
+            drawn.get(other, None if other in self.search else pinned[other]) in allowed
+            for other, allowed in self.search[name].when.items()
+        )
