@@ -41,7 +41,7 @@ from tdmr_ray.runner.search import LedgerWriter
 from tdmr_ray.runner.studies import PairStudies
 from tdmr_ray.runner.tensorboard import TensorBoardLog
 from tdmr_ray.space import Space
-from tdmr_ray.space_file import check_tree
+from tdmr_ray.space.reading import check_tree
 from tdmr_ray.store import Store
 
 NAME = "driver_overhead"

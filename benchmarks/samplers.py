@@ -34,7 +34,7 @@ from tdmr_ray.runner.events import blank_record
 from tdmr_ray.runner.jobs import Job
 from tdmr_ray.runner.studies import PairStudies
 from tdmr_ray.space import Space, Value
-from tdmr_ray.space_file import check_tree
+from tdmr_ray.space.reading import check_tree
 from tdmr_ray.training.config import hash_json
 from tdmr_ray.training.fit import fit
 

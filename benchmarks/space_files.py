@@ -31,7 +31,7 @@ from benchmarks.results_file import show_and_keep
 from benchmarks.tiny.sitecustomize import make_tiny
 from tdmr_ray.records import Ledger
 from tdmr_ray.report.statistics import Estimate
-from tdmr_ray.space_file import read_space
+from tdmr_ray.space.reading import read_space
 
 NAME = "space_files"
 ROOT = Path(__file__).parents[1]

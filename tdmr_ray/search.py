@@ -26,7 +26,7 @@ from tdmr_ray.report.write import write_reports
 from tdmr_ray.runner.folders import Folders
 from tdmr_ray.runner.weights import check_weights, share_weights_of_space
 from tdmr_ray.space import Space
-from tdmr_ray.space_file import parse_overrides, read_space
+from tdmr_ray.space.reading import parse_overrides, read_space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 

@@ -15,7 +15,7 @@ from tdmr_ray.places import Place
 from tdmr_ray.records import Ledger, TrialRecord
 from tdmr_ray.search import default_store
 from tdmr_ray.space import Resources
-from tdmr_ray.space_file import parse_overrides, read_space
+from tdmr_ray.space.reading import parse_overrides, read_space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.workers import Metrics

@@ -16,7 +16,7 @@ import tdmr_ray.search
 import tdmr_ray.train
 from tdmr_ray.cli import run_command
 from tdmr_ray.errors import InputError
-from tdmr_ray.space_file import check_tree, read_space
+from tdmr_ray.space.reading import check_tree, read_space
 
 GOOD: dict[str, Any] = {
     "name": "test",
@@ -145,12 +145,12 @@ def test_conditions_in_a_circle_are_refused() -> None:
 
 
 def test_a_one_to_one_mapping_needs_enough_source_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tdmr_ray import space_file
     from tdmr_ray.models.names import FoundationFacts
+    from tdmr_ray.space import rules
 
     def problems(num_source_classes: int, kind: str) -> list[str]:
         facts = FoundationFacts(32, num_source_classes, takes_tokens=False)
-        monkeypatch.setattr(space_file, "facts_of", lambda name, **_: facts)
+        monkeypatch.setattr(rules, "facts_of", lambda name, **_: facts)
         return problems_with("fixed/mapping.kind", kind)
 
     assert problems(10, "frequency") == []
@@ -167,13 +167,13 @@ def test_a_one_to_one_mapping_needs_enough_source_classes(monkeypatch: pytest.Mo
 def test_two_class_tasks_refuse_what_breaks_on_them(
     path: str, value: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tdmr_ray import space_file
     from tdmr_ray.data.datasets import in_memory, load_digits
+    from tdmr_ray.space import rules
 
     digits = load_digits()
     few = digits.labels < 2
     two = in_memory(digits.images[few], digits.labels[few], ("0", "1"), mirror=False)
-    monkeypatch.setattr(space_file, "load_dataset", lambda name: two)
+    monkeypatch.setattr(rules, "load_dataset", lambda name: two)
     assert message in problems_with(path, value)[0]
 
 

@@ -14,7 +14,6 @@ ORDER = [
     {"models"},
     {"training"},
     {"space"},
-    {"space_file"},
     {"records"},
     {"store", "prices"},
     {"runner", "report", "shipped"},

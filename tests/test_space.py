@@ -8,7 +8,7 @@ import yaml
 from pictures import make_folder
 
 from tdmr_ray.space import Budget, Parameter, Space, ordered_by_condition
-from tdmr_ray.space_file import check_tree, read_space
+from tdmr_ray.space.reading import check_tree, read_space
 
 FILES = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
 

@@ -1,4 +1,4 @@
-"""Space files, checked: `space_file` reads them into a `Space`.
+"""Space files, checked: `space.reading` reads them into a `Space`.
 
 Keys inside a parameter are Optuna's own words; names are dotted paths of `TrialConfig`; `when` is the only logic.
 """

@@ -3,7 +3,7 @@
 import pytest
 
 from tdmr_ray.runner.allocation import PairScores, next_adaptive, next_equal, promise, share
-from tdmr_ray.space_file import check_tree
+from tdmr_ray.space.reading import check_tree
 
 
 @pytest.mark.parametrize(("total", "shares"), [(6, [2, 2, 2]), (7, [3, 2, 2]), (2, [1, 1, 0])])

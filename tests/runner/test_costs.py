@@ -11,7 +11,7 @@ from tdmr_ray.errors import InputError
 from tdmr_ray.records import Ledger
 from tdmr_ray.runner.costs import target_costs, within_limits
 from tdmr_ray.space import Space
-from tdmr_ray.space_file import check_tree
+from tdmr_ray.space.reading import check_tree
 
 COSTS = {
     "lcnet_035": {"params": 4e5, "macs": 1e6, "latency_ms": 1.0, "latency_p95_ms": 1.1},

@@ -11,7 +11,7 @@ from tdmr_ray.runner.cluster import check_fit, largest_cluster, num_slots
 from tdmr_ray.runner.packing import gpu_share, shortened, taken_bytes, with_gpu_share
 from tdmr_ray.runner.trial import place_of_trials
 from tdmr_ray.space import Resources, Space
-from tdmr_ray.space_file import check_tree
+from tdmr_ray.space.reading import check_tree
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 

@@ -12,7 +12,7 @@ from tdmr_ray.runner import samplers
 from tdmr_ray.runner.jobs import Job
 from tdmr_ray.runner.studies import REPEATED, PairStudies, export_studies
 from tdmr_ray.space import AllocationName, SamplerName, Space
-from tdmr_ray.space_file import check_tree
+from tdmr_ray.space.reading import check_tree
 
 
 def build(trials: int = 12, **search: object) -> Space:

@@ -17,7 +17,7 @@ from tdmr_ray.runner.leases import LeaseTable
 from tdmr_ray.runner.programs import SharedStore
 from tdmr_ray.runner.weights import check_weights, share_weights_of_space, take_copies
 from tdmr_ray.space import Space
-from tdmr_ray.space_file import check_tree
+from tdmr_ray.space.reading import check_tree
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import FoundationConfig
 from tdmr_ray.training.program import digest_of, foundation_digest, start_digest

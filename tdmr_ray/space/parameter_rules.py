@@ -1,0 +1,98 @@
+"""What must hold for each entry of `search` and `fixed` by itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from tdmr_ray.errors import near_match
+from tdmr_ray.space.messages import lower_first, readable
+from tdmr_ray.space.parameter import Parameter
+from tdmr_ray.training.config import TrialConfig
+
+NOT_SEARCHED = ("method", "seed", "data.", "foundation.", "target.name", "distill.epochs")
+"""Set by the space file's own sections."""
+
+
+def check_parameters(search: Any, fixed: Any) -> list[str]:
+    """Names, ranges, choices and conditions of the parameters."""
+    problems: list[str] = []
+    legal = _searchable()
+    for section, tree in (("search", search), ("fixed", fixed)):
+        if tree is None:
+            continue
+        if not isinstance(tree, dict):
+            problems.append(f"{section}: must map parameter names to values, got {type(tree).__name__}")
+            continue
+        for name in tree:
+            if name not in legal:
+                problems.append(f"{section}.{name}: unknown parameter{_parameter_hint(str(name), legal)}")
+    known_search = {n: p for n, p in search.items() if n in legal} if isinstance(search, dict) else {}
+    known_fixed = {n: v for n, v in fixed.items() if n in legal} if isinstance(fixed, dict) else {}
+    for name in known_search.keys() & known_fixed.keys():
+        problems.append(f"fixed.{name}: is searched as well; keep one of the two")
+    for name, value in known_fixed.items():
+        problems += _check_value(f"fixed.{name}", name, value)
+    for name, tree in known_search.items():
+        problems += _check_parameter(name, tree, legal)
+    return problems
+
+
+def _searchable() -> dict[str, Any]:
+    return {name: value for name, value in TrialConfig().flat().items() if not name.startswith(NOT_SEARCHED)}
+
+
+def _parameter_hint(name: str, legal: Mapping[str, Any]) -> str:
+    for prefix in NOT_SEARCHED:
+        if name == prefix or (prefix.endswith(".") and name.startswith(prefix)):
+            place = "budget.epochs" if name == "distill.epochs" else "a section of its own in the file"
+            return f"; it is set by {place}"
+    return near_match(name, legal)
+
+
+def _check_parameter(name: str, tree: Any, legal: Mapping[str, Any]) -> list[str]:
+    where = f"search.{name}"
+    if not isinstance(tree, dict):
+        return [f"{where}: must be a range (low, high) or choices, got {tree!r}; to pin it write it under 'fixed'"]
+    try:
+        parameter = Parameter.model_validate(tree)
+    except ValidationError as error:
+        return [f"{where}.{text}" for text in readable(error, Parameter)]
+    problems = _check_range(where, parameter)
+    if not problems:
+        values = parameter.choices if parameter.choices is not None else (parameter.low, parameter.high)
+        problems = [text for value in values for text in _check_value(where, name, value)][:1]
+    for other in parameter.when:
+        if other not in legal:
+            problems.append(f"{where}.when: unknown parameter '{other}'{near_match(other, legal)}")
+    return problems
+
+
+def _check_range(where: str, parameter: Parameter) -> list[str]:
+    low, high, step, log = parameter.low, parameter.high, parameter.step, parameter.log
+    if parameter.choices is not None:
+        if low is not None or high is not None or step is not None or log:
+            return [f"{where}: choices and a range exclude each other; keep one"]
+        if not parameter.choices:
+            return [f"{where}.choices: must not be empty"]
+        return []
+    if low is None or high is None:
+        return [f"{where}: needs low and high, or choices, got ({low=}, {high=})"]
+    problems = []
+    if low > high:
+        problems.append(f"{where}: low <= high must hold, got ({low=}, {high=})")
+    if step is not None and (step <= 0 or log):
+        problems.append(f"{where}: step must be positive and without log, got ({step=}, {log=})")
+    if log and low <= 0:
+        problems.append(f"{where}: log needs low > 0, got ({low=})")
+    return problems
+
+
+def _check_value(where: str, name: str, value: Any) -> list[str]:
+    """Whether `TrialConfig` takes a value for a parameter."""
+    try:
+        TrialConfig().with_values({name: value, "distill.epochs": 10_000})
+    except ValidationError as error:
+        details = error.errors()[0]
+        return [f"{where}: {lower_first(details['msg'])}, got {value!r}"]
+    return []

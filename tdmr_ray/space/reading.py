@@ -1,0 +1,99 @@
+"""Reading a space file: every problem in it is found at once, before a device is touched."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from tdmr_ray.errors import InputError, near_match
+from tdmr_ray.space.messages import readable
+from tdmr_ray.space.parameter_rules import check_parameters
+from tdmr_ray.space.rules import check_meaning, check_names
+from tdmr_ray.space.space import Space
+
+SECTIONS = Space.model_fields
+
+
+def read_space(path: Path, overrides: Mapping[str, Any] | None = None) -> Space:
+    """Read and check a space file.
+
+    Args:
+        path: YAML.
+        overrides: Dotted keys and values that replace what the file says; a searched parameter is pinned.
+
+    Raises:
+        InputError: With all problems in it.
+    """
+    tree = _load_yaml(path)
+    problems: list[str] = []
+    for key, value in (overrides or {}).items():
+        problems += _override(tree, key, value)
+    space, found = check_tree(tree)
+    problems += found
+    if problems or space is None:
+        raise InputError(str(path), problems)
+    return space
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """`KEY=VALUE` texts to a dictionary; values are YAML.
+
+    Raises:
+        InputError: If a text has no '='.
+    """
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise InputError("--set", [f"must be KEY=VALUE, got '{pair}'" for pair in wrong])
+    split = (pair.split("=", 1) for pair in pairs)
+    return {key.strip(): yaml.safe_load(value) for key, value in split}
+
+
+def check_tree(tree: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
+    """Check a parsed space file: the space if it is right, and what is wrong with it."""
+    problems = [f"{key}: unknown section{near_match(str(key), SECTIONS)}" for key in tree if key not in SECTIONS]
+    parts = {key: value for key, value in tree.items() if key in SECTIONS}
+    wrong = check_parameters(parts.get("search"), parts.get("fixed"))
+    problems += wrong
+    try:
+        space = Space.model_validate(parts)
+    except ValidationError as error:
+        said = ("search", "fixed") if wrong else ()
+        return None, problems + [text for text in readable(error, Space) if not text.startswith(said)]
+    if problems:
+        return None, problems + check_names(space)
+    problems = check_names(space)
+    return space, problems or check_meaning(space)
+
+
+def _load_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror}; give a space file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(str(path), f"is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise InputError(str(path), f"must hold sections such as 'name:' and 'pairs:', got {type(tree).__name__}")
+    return tree
+
+
+def _override(tree: dict[str, Any], key: str, value: Any) -> list[str]:
+    """Change the tree in place; a problem if the key means nothing."""
+    section, *rest = key.split(".")
+    if section in SECTIONS and section not in ("search", "fixed"):
+        if not rest:
+            tree[section] = value
+            return []
+        node = tree.setdefault(section, {})
+        if not isinstance(node, dict) or len(rest) > 1:
+            return [f"--set {key}: '{section}' has no such key"]
+        node[rest[0]] = value
+        return []
+    for name in ("search", "fixed"):
+        if not isinstance(tree.get(name), dict):
+            tree[name] = {}
+    tree["search"].pop(key, None)
+    tree["fixed"][key] = value
+    return []
