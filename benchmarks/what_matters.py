@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import typer
@@ -28,13 +28,11 @@ from benchmarks.resumable import Row, run_missing
 from tdmr_ray.data.task import load_task
 from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
 from tdmr_ray.training.batches import batches_per_epoch
-from tdmr_ray.training.config import TrialConfig, hash_json
+from tdmr_ray.training.config import DistillConfig, TrialConfig, hash_json
 from tdmr_ray.training.fit import fit
 
 NAME = "what_matters"
 STEPS = 500
-EPOCHS = 28
-"""That many steps with the base's batches of 64."""
 BASE: dict[str, Any] = {
     "foundation.name": "glyph_cnn",
     "target.name": "mobilenetv3_small_050",
@@ -42,12 +40,12 @@ BASE: dict[str, Any] = {
     "data.unlabeled": True,
     "signals.consensus": 0.5,
 }
-BASES = {
+BASES: dict[str, dict[str, Any]] = {
     "script": BASE | {"data.name": "script", "views.strength": 0.5},
     "digits": BASE | {"data.name": "digits"},
 }
 Settings = dict[str, dict[str, Any]]
-"""By label, what differs from the base."""
+"""By label, what differs from the base; `steps` is the benchmark's own."""
 
 MOVING = {"temperature.start": 6.0, "temperature.end": 2.0}
 FACTORS: dict[str, Settings] = {
@@ -82,7 +80,8 @@ FACTORS: dict[str, Settings] = {
     "neighbors": {f"{count}": {"signals.neighbors": count} for count in (3, 6, 12)},
     "batch size": {f"{size}": {"distill.batch_size": size} for size in (32, 128)},
     "batch size, as many images": {
-        f"{size}": {"distill.batch_size": size, "distill.epochs": EPOCHS} for size in (32, 128)
+        f"{size}": {"distill.batch_size": size, "steps": STEPS * DistillConfig().batch_size // size}
+        for size in (32, 128)
     },
     "mixed views": {f"{share:g}": {"views.mix": share} for share in (0.3, 0.7)},
     "learning rate": {f"{rate:g}": {"distill.lr": rate} for rate in (0.006, 0.02)},
@@ -127,12 +126,13 @@ def run_job(job: Job) -> Row:
     """Train and measure on one core."""
     torch.set_num_threads(1)
     values = {**BASES[job.task], **job.overrides, "seed": job.seed, "data.shots_seed": job.seed}
+    steps = values.pop("steps", STEPS)
     config = TrialConfig().with_values(values)
     task = load_task(config.data)
-    in_steps = round(STEPS / batches_per_epoch(len(task.train), config.distill.batch_size))
-    epochs = job.overrides.get("distill.epochs", in_steps)
+    epochs = round(steps / batches_per_epoch(len(task.train), config.distill.batch_size))
     outcome = fit(config.with_values({"distill.epochs": epochs}), task, lambda _: None)
-    return {"factor": job.factor, "label": job.label, "seed": job.seed, "val_top1": outcome.metrics["val/top1"]}
+    named = {"task": job.task, "factor": job.factor, "label": job.label, "seed": job.seed}
+    return {**named, "val_top1": outcome.metrics["val/top1"]}
 
 
 def gains_over_base(rows: list[Row]) -> tuple[Estimate, dict[tuple[str, str], Estimate]]:
@@ -181,7 +181,7 @@ def keep(base: Estimate, gains: Mapping[tuple[str, str], Estimate]) -> None:
 
 
 def main(
-    task: Annotated[str, typer.Option(help=f"one of {', '.join(BASES)}")] = "script",
+    task: Annotated[Literal["script", "digits"], typer.Option(help="whose images")] = "script",
     only: Annotated[list[str] | None, typer.Option(help="settings with this in their name; printed, not kept")] = None,
     first_seed: Annotated[int, typer.Option(min=0)] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="labelled subsets and initial weights")] = 4,
@@ -189,6 +189,10 @@ def main(
 ) -> None:
     """Run what is missing, then report; Ctrl-C loses only the runs under way."""
     jobs = plan(task, range(first_seed, first_seed + seeds), only or ())
+    if all(job.factor == "base" for job in jobs):
+        raise typer.BadParameter(
+            f"must be part of a setting's name, as in results/{NAME}.md, got {only}", param_hint="--only"
+        )
     measured = gains_over_base(run_missing(jobs, run_job, FOLDER / f"{NAME}.jsonl", workers))
     print(render(*measured))
     if (task, only, first_seed) == ("script", None, 0):

@@ -27,7 +27,7 @@ def list_by_timm(name: str, place: str) -> Listing:
         try:
             sets[part] = create_dataset(name, root=place, split=split, download=True)
         except (OSError, RuntimeError, ValueError, AssertionError, ImportError, KeyError) as error:
-            reasons.append(f"{split}: {first_line(error)}")
+            reasons.append(f"{split}: {_first_line(error)}")
     if TRAIN not in sets:
         raise InputError("data", f"data.name: '{name}' cannot be had in {place}; {some_of(reasons)}")
     parts = np.concatenate([np.full(len(each), part, np.int8) for part, each in sets.items()])
@@ -87,7 +87,7 @@ def _load_hub(name: str, place: str) -> dict[str, Any]:
     try:
         found = datasets.load_dataset(name, cache_dir=place)
     except (OSError, RuntimeError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise InputError("data", f"data.name: 'hfds/{name}' cannot be had: {first_line(error)}") from error
+        raise InputError("data", f"data.name: 'hfds/{name}' cannot be had: {_first_line(error)}") from error
     splits = {str(split): table for split, table in found.items() if split in PART_NAMES}
     if TRAIN not in {PART_NAMES[split] for split in splits}:
         raise InputError("data", f"data.name: 'hfds/{name}' must have a split 'train', got {some_of(list(found))}")
@@ -105,5 +105,5 @@ def _hub_key(name: str, splits: dict[str, Any], labels: NDArray[np.int64], parts
     return hashlib.sha256(f"{name}|{prepared}".encode() + labels.tobytes() + parts.tobytes()).hexdigest()
 
 
-def first_line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
