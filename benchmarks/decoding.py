@@ -29,7 +29,7 @@ from benchmarks.results_file import show_and_keep
 from tdmr_ray.data.decoded import decode_task, open_task, task_key
 from tdmr_ray.data.task import DataConfig
 from tdmr_ray.report.statistics import Estimate
-from tdmr_ray.runner.meanwhile import meanwhile
+from tdmr_ray.runner.periodic import periodic_task
 
 NAME = "decoding"
 SIZE_PX, LARGE_PX = 224, 128
@@ -56,7 +56,7 @@ def decode_large(root: Path, out: Path) -> tuple[float, int]:
     """Seconds, and the most bytes that this process had at a time; it may not have more than `LIMIT_BYTES`."""
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_BYTES, LIMIT_BYTES))
     seen, started = [own_memory()], perf_counter()
-    with meanwhile(lambda: seen.append(own_memory()), 0.2):
+    with periodic_task(lambda: seen.append(own_memory()), 0.2):
         decode_task(DataConfig(name=str(root), image_px=LARGE_PX), out)
     return perf_counter() - started, max(seen)
 

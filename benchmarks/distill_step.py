@@ -1,11 +1,11 @@
-"""What does a teacher cost a target's training? An epoch from stored signals against a plain supervised one.
+"""What does a teacher cost a target's training? An epoch from stored outputs against a plain supervised one.
 
 Run:    python benchmarks/distill_step.py
 Cost:   2 minutes on one core, beside which nothing else should run.
 Result: results/distill_step.json and .md.
 
-The same target, images, views, batches and number of threads; one epoch of each in turn. Signals are memory-mapped from
-disk, as in a search.
+The same target, images, views, batches and number of threads; one epoch of each in turn. Teacher outputs are
+memory-mapped from disk, as in a search.
 """
 
 import sys
@@ -24,9 +24,9 @@ from benchmarks.results_file import show_and_keep
 from tdmr_ray.data.task import load_task
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.distil import Distillation
-from tdmr_ray.training.program import Program, load_program, make_program, save_program
-from tdmr_ray.training.signals import Signals
+from tdmr_ray.training.distill import Distillation
+from tdmr_ray.training.teacher_artifact import TeacherArtifact, load_artifact, make_teacher, save_artifact
+from tdmr_ray.training.teacher_outputs import TeacherOutputs
 
 NAME = "distill_step"
 SIZES_PX = {32: (800, 9), 128: (200, 5)}
@@ -47,17 +47,17 @@ def config_for(image_px: int, num_images: int) -> TrialConfig:
     )
 
 
-def stored(config: TrialConfig, folder: Path) -> Program:
-    """A program that was written and opened again."""
+def stored(config: TrialConfig, folder: Path) -> TeacherArtifact:
+    """An artifact that was written and opened again."""
     folder.mkdir()
-    save_program(make_program(config, load_task(config.data)), folder)
-    return load_program(folder)
+    save_artifact(make_teacher(config, load_task(config.data)), folder)
+    return load_artifact(folder)
 
 
-def seconds_of(image_px: int, signals: Signals | None, config: TrialConfig, epochs: int) -> tuple[float, float]:
-    """The median epoch with signals and without, in turn, each after a first one."""
+def seconds_of(image_px: int, outputs: TeacherOutputs | None, config: TrialConfig, epochs: int) -> tuple[float, float]:
+    """The median epoch with outputs and without, in turn, each after a first one."""
     task = load_task(config.data)
-    both = Distillation(config, task, signals), Distillation(config.replace(method="scratch"), task, None)
+    both = Distillation(config, task, outputs), Distillation(config.replace(method="scratch"), task, None)
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(epochs + 1):
         for run, times in zip(both, seconds, strict=True):
@@ -70,13 +70,13 @@ def seconds_of(image_px: int, signals: Signals | None, config: TrialConfig, epoc
 def main(threads: Annotated[int, typer.Option(min=1)] = 1) -> None:
     """Measure at each size; print and keep."""
     torch.set_num_threads(threads)
-    lines = ["| images, px | supervised epoch, s | from signals, s | ratio |", "|--:|--:|--:|--:|"]
+    lines = ["| images, px | supervised epoch, s | from outputs, s | ratio |", "|--:|--:|--:|--:|"]
     figures: dict[str, float | Estimate] = {}
     for image_px, (num_images, epochs) in SIZES_PX.items():
         config = config_for(image_px, num_images)
         with tempfile.TemporaryDirectory() as folder:
-            program = stored(config, Path(folder) / "program")
-            taught, plain = seconds_of(image_px, program.signals, config, epochs)
+            artifact = stored(config, Path(folder) / "artifact")
+            taught, plain = seconds_of(image_px, artifact.outputs, config, epochs)
         suffix = "" if image_px == min(SIZES_PX) else f"_{image_px}px"
         figures[f"epoch_ratio_to_supervised{suffix}"] = taught / plain
         lines.append(f"| {image_px} | {plain:.2f} | {taught:.2f} | {taught / plain:.3f} |")

@@ -35,7 +35,7 @@ from tdmr_ray.training.controls import PLAIN_TEMPERATURE
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.evaluate import evaluate
 from tdmr_ray.training.fit import Outcome, fit
-from tdmr_ray.training.program import restore_teacher
+from tdmr_ray.training.teacher_artifact import restore_teacher
 
 RUNS = Path(__file__).parent / "results" / "does_it_help.jsonl"
 SHOTS = {"digits": (5, 10, 20, 50), "script": (5, 10, 20)}
@@ -62,8 +62,8 @@ PLAIN_KD: Overrides = {
 SOME_MIXED, MIXED = {"views.mix": 0.5}, {"views.mix": 0.7, "distill.labels_weight": 0.0}
 SURE, SLOWER, FASTER = {"pseudo_labels.threshold": 0.8}, {"distill.lr": 0.006}, {"distill.lr": 0.02}
 BIG = {"distill.batch_size": 128}
-HALF, NEAR = {"signals.consensus": 0.5}, {"signals.consensus": 1.0, "signals.neighbors": 6}
-OWN = {"distill.num_stages": 2, "distill.own_share": 0.5}
+HALF, NEAR = {"outputs.view_averaging": 0.5}, {"outputs.view_averaging": 1.0, "outputs.propagation_neighbors": 6}
+OWN = {"distill.num_stages": 2, "distill.self_distillation_weight": 0.5}
 SOFT = {"temperature.start": 6.0, "distill.alignment_weight": 1.0}
 TRIED: dict[tuple[str, bool], tuple[Overrides, ...]] = {
     ("scratch", False): ({}, SLOWER, BIG, BIG | FASTER),
@@ -123,11 +123,11 @@ class Job:
             }
         )
         if method == "linear_probe":
-            return config.with_values({"signals.num_views": 1})
+            return config.with_values({"outputs.num_views": 1})
         images = len(resident_task(config.data).train)
         epochs = round(max_steps(cell.method) / batches_per_epoch(images, config.distill.batch_size))
         stored = max(1, round(STORED_VIEWS / images))
-        return config.with_values({"distill.epochs": epochs, "signals.num_views": stored})
+        return config.with_values({"distill.epochs": epochs, "outputs.num_views": stored})
 
     def __str__(self) -> str:
         """What it is, for people."""
@@ -241,9 +241,9 @@ def run_job(job: Job) -> Row:
 
 def teacher_on_test(config: TrialConfig, task: Task, outcome: Outcome) -> float | None:
     """Accuracy of the teacher that took part; None if none did."""
-    if outcome.program is None:
+    if outcome.artifact is None:
         return None
-    teacher = restore_teacher(config, outcome.program, task.num_classes)
+    teacher = restore_teacher(config, outcome.artifact, task.num_classes)
     return evaluate(lambda images: teacher(images).logits, task.test, device=pick_device()).top1
 
 

@@ -28,21 +28,22 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.results_file import show_and_keep
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate
-from tdmr_ray.runner.asha import PairAsha, Rungs
 from tdmr_ray.runner.cluster import num_slots, ray_session
-from tdmr_ray.runner.events import Listener
-from tdmr_ray.runner.folders import Folders
-from tdmr_ray.runner.jobs import Job
-from tdmr_ray.runner.loop import run_jobs
-from tdmr_ray.runner.order import TeachersFirst
-from tdmr_ray.runner.programs import key_of_program
+from tdmr_ray.runner.loop import run_trials
 from tdmr_ray.runner.progress import SEARCH, Progress
+from tdmr_ray.runner.run_layout import RunLayout
+from tdmr_ray.runner.schedulers import PairAsha
 from tdmr_ray.runner.search import LedgerWriter
-from tdmr_ray.runner.studies import PairStudies
+from tdmr_ray.runner.teacher_provider import teacher_key_of
 from tdmr_ray.runner.tensorboard import TensorBoardLog
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import check_tree
 from tdmr_ray.store import Store
+from tdmr_ray.tuning.cache_aware_queue import CacheAwareQueue
+from tdmr_ray.tuning.listener import Listener
+from tdmr_ray.tuning.pruning import Rungs
+from tdmr_ray.tuning.studies import PairStudies
+from tdmr_ray.tuning.trial_spec import TrialSpec
 
 NAME = "driver_overhead"
 MARKS = (100, 1000, 5000, 10_000)
@@ -106,7 +107,7 @@ class Watch(Listener):
         self.cpu_s: list[float] = []
         self.bytes: list[int] = []
 
-    def ended(self, job: Job, record: TrialRecord) -> None:
+    def ended(self, job: TrialSpec, record: TrialRecord) -> None:
         """One more."""
         times = self.process.cpu_times()
         self.wall_s.append(perf_counter())
@@ -125,22 +126,22 @@ def measure(trials: int, pairs: str, address: str | None = None) -> tuple[list[f
     space, watch = empty_space(trials, pairs), Watch()
     register_pickle_by_value(sys.modules[__name__])  # Ray's workers cannot import the script of a spawned process
     with tempfile.TemporaryDirectory() as root, ray_session(address, verbose=False):
-        folders, store = Folders(Path(root)), Store(Path(root) / "store")
+        layout, store = RunLayout(Path(root)), Store(Path(root) / "store")
         studies = PairStudies(space)
         progress = Progress(Console(width=120), "val/top1")
         progress.begin(SEARCH, list(studies.studies), trials)
         rungs = Rungs(EPOCHS)
-        board = TensorBoardLog(folders.tensorboard, store, "val/top1")
+        board = TensorBoardLog(layout.tensorboard, store, "val/top1")
         slots = num_slots(space.resources)
-        run_jobs(
-            TeachersFirst(studies, key_of_program, store.has, slots=slots),
+        run_trials(
+            CacheAwareQueue(studies, teacher_key_of, store.has, slots=slots),
             resources=space.resources,
             slots=slots,
             store=store,
-            folders=folders,
+            layout=layout,
             objective="val/top1",
-            listeners=(LedgerWriter(folders, rungs.epochs), board, progress, watch),
-            halts=(),
+            listeners=(LedgerWriter(layout, rungs.epochs), board, progress, watch),
+            stop_conditions=(),
             scheduler=PairAsha(rungs, "val/top1"),
             trainable=EmptyTrial,
         )

@@ -29,14 +29,14 @@ from benchmarks.resumable import Row, read_runs, run_missing
 from tdmr_ray.data.task import load_task
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
-from tdmr_ray.runner.asha import Rungs
 from tdmr_ray.runner.events import blank_record
-from tdmr_ray.runner.jobs import Job
-from tdmr_ray.runner.studies import PairStudies
 from tdmr_ray.space import Space, Value
 from tdmr_ray.space.reading import check_tree
 from tdmr_ray.training.config import hash_json
 from tdmr_ray.training.fit import fit
+from tdmr_ray.tuning.pruning import Rungs
+from tdmr_ray.tuning.studies import PairStudies
+from tdmr_ray.tuning.trial_spec import TrialSpec
 
 NAME = "samplers"
 TRIALS, SEEDS = 48, range(30)
@@ -123,7 +123,7 @@ def replay(space: Space, curves: Curves) -> Course:
     studies, rungs = PairStudies(space), Rungs(space.budget.epochs)
     best = dict.fromkeys(studies.studies, 0.0)
     course = Course([], [])
-    while (job := studies.next_job()) is not None:
+    while (job := studies.next_spec()) is not None:
         outcome = outcome_of(job, curves[place_of((job.pair.foundation, job.pair.target), job.values)], rungs)
         studies.tell(job, outcome)
         if outcome.state == "complete":
@@ -133,7 +133,7 @@ def replay(space: Space, curves: Curves) -> Course:
     return course
 
 
-def outcome_of(job: Job, curve: list[float], rungs: Rungs) -> TrialRecord:
+def outcome_of(job: TrialSpec, curve: list[float], rungs: Rungs) -> TrialRecord:
     """A recorded trial, as far as early stopping lets it go."""
     length = next(
         (epoch for epoch, score in enumerate(curve, 1) if not rungs.goes_on(job.pair.name, job.id, epoch, score)),

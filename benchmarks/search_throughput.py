@@ -46,16 +46,17 @@ from tdmr_ray.models.embedded import EMBEDDED
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.runner.cluster import num_slots, ray_session
-from tdmr_ray.runner.events import AsTheyCome, Listener
-from tdmr_ray.runner.folders import Folders
-from tdmr_ray.runner.jobs import Job, Queue, build_job
-from tdmr_ray.runner.loop import run_jobs
-from tdmr_ray.runner.order import TeachersFirst
-from tdmr_ray.runner.programs import key_of_program, resident_task
+from tdmr_ray.runner.loop import run_trials
+from tdmr_ray.runner.run_layout import RunLayout
+from tdmr_ray.runner.schedulers import WarmActorFIFO
+from tdmr_ray.runner.teacher_provider import resident_task, teacher_key_of
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run
+from tdmr_ray.tuning.cache_aware_queue import CacheAwareQueue
+from tdmr_ray.tuning.listener import Listener
+from tdmr_ray.tuning.trial_spec import Queue, TrialSpec, build_spec
 
 NAME = "search_throughput"
 FOUNDATION, TARGET = "vit_tiny_patch16_224", "mobilenetv3_small_050"
@@ -69,7 +70,7 @@ Scores = dict[str, float]
 """The last accuracy on val of each trial, by its id."""
 
 
-def build_list(trials: int, shots: int, foundation: str) -> list[tuple[Job, int]]:
+def build_list(trials: int, shots: int, foundation: str) -> list[tuple[TrialSpec, int]]:
     """Trials as a search of the distillation would draw them, over two teachers; each with its last epoch."""
     jobs = []
     for number in range(trials):
@@ -82,18 +83,18 @@ def build_list(trials: int, shots: int, foundation: str) -> list[tuple[Job, int]
                 "prompt.size_px": PROMPTS_PX[number % len(PROMPTS_PX)],
                 "mapping.kind": "linear",
                 "reprogram.epochs": 2,
-                "signals.num_views": EPOCHS,
+                "outputs.num_views": EPOCHS,
                 "distill.epochs": EPOCHS,
                 "distill.num_stages": 1 + number % 3,
                 "distill.lr": 0.006 * 1.1**number,
                 "temperature.start": 1.0 + number % 8,
             }
         )
-        jobs.append((build_job(config, phase="search"), STOPS[number % len(STOPS)]))
+        jobs.append((build_spec(config, phase="search"), STOPS[number % len(STOPS)]))
     return jobs
 
 
-def sequential(jobs: list[tuple[Job, int]]) -> Scores:
+def sequential(jobs: list[tuple[TrialSpec, int]]) -> Scores:
     """One after the other in this process."""
     scores = {}
     for job, stop in jobs:
@@ -106,7 +107,7 @@ def sequential(jobs: list[tuple[Job, int]]) -> Scores:
 
 def live(config: TrialConfig) -> TrialConfig:
     """The same trial with a teacher that is asked for every batch."""
-    return config.replace(signals__kind="live")
+    return config.replace(outputs__kind="live")
 
 
 def train_one(loop: dict[str, Any]) -> None:
@@ -129,7 +130,7 @@ def tutorial_trial(config: dict[str, Any]) -> None:
     ).fit()
 
 
-def tutorial(jobs: list[tuple[Job, int]]) -> Scores:
+def tutorial(jobs: list[tuple[TrialSpec, int]]) -> Scores:
     """Tune over TorchTrainers, as many at a time as there are cores; the functions, which only wait, take none."""
     cores = os.cpu_count() or 1
     ray.init(num_cpus=2 * cores, include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False)
@@ -139,7 +140,7 @@ def tutorial(jobs: list[tuple[Job, int]]) -> Scores:
         ray.shutdown()
 
 
-def tuned(jobs: list[tuple[Job, int]], cores: int) -> Scores:
+def tuned(jobs: list[tuple[TrialSpec, int]], cores: int) -> Scores:
     """The search itself."""
     with tempfile.TemporaryDirectory() as storage:
         rows = [
@@ -157,7 +158,7 @@ def tuned(jobs: list[tuple[Job, int]], cores: int) -> Scores:
         return {result.config["row"]["id"]: result.metrics[OBJECTIVE] for result in results}
 
 
-class StopAfter(AsTheyCome):
+class StopAfter(WarmActorFIFO):
     """Ends each trial after its last epoch."""
 
     def __init__(self, stops: dict[str, int]) -> None:
@@ -177,7 +178,7 @@ class Watch(Listener):
         self.scores: Scores = {}
         self.teachers_s = self.targets_s = 0.0
 
-    def ended(self, job: Job, record: TrialRecord) -> None:
+    def ended(self, job: TrialSpec, record: TrialRecord) -> None:
         """One more."""
         assert not record.error, record.error
         made_s = 0.0 if record.teacher_reused else record.teacher_seconds
@@ -186,26 +187,26 @@ class Watch(Listener):
         self.targets_s += record.seconds - made_s
 
 
-def ours(jobs: list[tuple[Job, int]], store: Path) -> Scores:
+def ours(jobs: list[tuple[TrialSpec, int]], store: Path) -> Scores:
     """This system; says where the time of its slots went."""
     programs, watch, resources = Store(store), Watch(), Resources()
     slots, started = num_slots(resources), perf_counter()
-    source = TeachersFirst(
+    source = CacheAwareQueue(
         Queue([job for job, _ in jobs]),
-        key_of_program,
+        teacher_key_of,
         programs.has,
         slots=slots,
     )
     with tempfile.TemporaryDirectory() as root:
-        run_jobs(
+        run_trials(
             source,
             resources=resources,
             slots=slots,
             store=programs,
-            folders=Folders(Path(root)),
+            layout=RunLayout(Path(root)),
             objective=OBJECTIVE,
             listeners=(watch,),
-            halts=(),
+            stop_conditions=(),
             scheduler=StopAfter({job.id: stop for job, stop in jobs}),
         )
     rest_s = slots * (perf_counter() - started) - watch.teachers_s - watch.targets_s

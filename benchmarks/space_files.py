@@ -42,7 +42,7 @@ NUM_TRIALS, NUM_EPOCHS, CONTROL_STEPS = 2, 4, 8
 SMALL = {
     "budget.epochs": NUM_EPOCHS,
     "reprogram.epochs": 1,
-    "signals.num_views": 1,
+    "outputs.num_views": 1,
     "resources.cpu": 1,
     "data.image_px": 96,
 }

@@ -18,11 +18,11 @@ import typer
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.results_file import show_and_keep
-from tdmr_ray.places import Place
 from tdmr_ray.report.statistics import paired_difference
 from tdmr_ray.runner.cluster import ray_session
 from tdmr_ray.runner.distributed import train_together
 from tdmr_ray.space import Resources
+from tdmr_ray.storage import StoragePath
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 
@@ -39,7 +39,7 @@ def val_top1(seed: int, workers: int) -> float:
             config,
             Resources(workers=workers),
             store=Store(root / "store"),
-            place=Place(root / "out"),
+            place=StoragePath(root / "out"),
             stack=root / "stack",
             say=lambda metrics: None,
         )

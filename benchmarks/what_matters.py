@@ -38,7 +38,7 @@ BASE: dict[str, Any] = {
     "target.name": "mobilenetv3_small_050",
     "data.shots": 5,
     "data.unlabeled": True,
-    "signals.consensus": 0.5,
+    "outputs.view_averaging": 0.5,
 }
 BASES: dict[str, dict[str, Any]] = {
     "script": BASE | {"data.name": "script", "views.strength": 0.5},
@@ -76,8 +76,8 @@ FACTORS: dict[str, Settings] = {
     },
     "labels": {f"weight {weight:g}": {"distill.labels_weight": weight} for weight in (0.0, 1.0)},
     "images without labels": {"left out": {"data.unlabeled": False}},
-    "consensus": {f"{share:g}": {"signals.consensus": share} for share in (0.0, 1.0)},
-    "neighbors": {f"{count}": {"signals.neighbors": count} for count in (3, 6, 12)},
+    "consensus": {f"{share:g}": {"outputs.view_averaging": share} for share in (0.0, 1.0)},
+    "neighbors": {f"{count}": {"outputs.propagation_neighbors": count} for count in (3, 6, 12)},
     "batch size": {f"{size}": {"distill.batch_size": size} for size in (32, 128)},
     "batch size, as many images": {
         f"{size}": {"distill.batch_size": size, "steps": STEPS * DistillConfig().batch_size // size}
@@ -87,7 +87,7 @@ FACTORS: dict[str, Settings] = {
     "learning rate": {f"{rate:g}": {"distill.lr": rate} for rate in (0.006, 0.02)},
     "longest gradient": {"any": {"distill.clip_norm": 1e9}},
     "strength of views": {f"{factor:g}": {"views.strength": factor} for factor in (0.25, 1.0)},
-    "own answers as signals": {"half, 3 stages": {"distill.own_share": 0.5, "distill.num_stages": 3}},
+    "own answers as outputs": {"half, 3 stages": {"distill.self_distillation_weight": 0.5, "distill.num_stages": 3}},
     "own answers as labels of the teacher": {"1 round": {"pseudo_labels.rounds": 1}},
 }
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from tdmr_ray.cli import run_command
 from tdmr_ray.data.task import load_task
+from tdmr_ray.deploy.shipped_model import ShippedModel, load_shipped_model
 from tdmr_ray.errors import InputError
 from tdmr_ray.method.prompts import resize
-from tdmr_ray.shipped import Shipped, load_shipped
 from tdmr_ray.training.evaluate import evaluate
 
 TOLERANCE = 1e-3
@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 class _Classifier(nn.Module):
     """Images in 0..1 to probabilities, as the exported file does."""
 
-    def __init__(self, shipped: Shipped) -> None:
+    def __init__(self, shipped: ShippedModel) -> None:
         super().__init__()
         self.target = shipped.target
 
@@ -40,7 +40,7 @@ def export(
         import onnxruntime
     except ImportError as error:
         raise InputError("export", "needs onnx and onnxruntime; do: pip install 'tdmr_ray[export]'") from error
-    shipped = load_shipped(folder)
+    shipped = load_shipped_model(folder)
     path = out or folder / "target.onnx"
     write_onnx(shipped, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -54,7 +54,7 @@ def export(
     )
 
 
-def write_onnx(shipped: Shipped, path: Path) -> None:
+def write_onnx(shipped: ShippedModel, path: Path) -> None:
     """Export with a batch of any size."""
     network = _Classifier(shipped).eval().to(memory_format=torch.contiguous_format)
     example = torch.zeros(2, 3, shipped.image_px, shipped.image_px)
@@ -73,7 +73,7 @@ def write_onnx(shipped: Shipped, path: Path) -> None:
         )
 
 
-def check_export(shipped: Shipped, session: Any) -> float:
+def check_export(shipped: ShippedModel, session: Any) -> float:
     """The exported file's accuracy on val.
 
     Raises:

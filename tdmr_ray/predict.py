@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tdmr_ray.cli import run_command
-from tdmr_ray.shipped import load_shipped
+from tdmr_ray.deploy.shipped_model import load_shipped_model
 
 
 def predict(
@@ -14,7 +14,7 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
 ) -> None:
     """Print file, class and probability, a line for each image, separated by tabs."""
-    shipped = load_shipped(folder)
+    shipped = load_shipped_model(folder)
     for path in images:
         probabilities = shipped.probabilities(shipped.read_image(path))[0]
         best = int(probabilities.argmax())

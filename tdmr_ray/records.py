@@ -28,7 +28,7 @@ class Pair(BaseModel):
 
     @property
     def name(self) -> str:
-        """For folders and tables."""
+        """For layout and tables."""
         return "-".join(part.replace("/", "_").replace(":", "_") for part in (self.foundation, self.target) if part)
 
 
@@ -43,7 +43,7 @@ class TrialRecord(BaseModel):
         state: `running` until the trial has ended; after a stop, such a trial is to be gone on with.
         curve: The objective after each epoch.
         metrics: Of the last epoch; `test/` only in the confirmation.
-        teacher: Key of the teacher's program, '' if none took part.
+        teacher: Key of the teacher's artifact, '' if none took part.
         teacher_reused: Whether it was there already.
         teacher_seconds: That it took to make, whoever made it.
         seconds: From start to end, waiting apart.
@@ -160,8 +160,8 @@ def noted_below_scratch(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     noted = []
     for record in records:
         teacher, mean = record.metrics.get("val/teacher_top1"), means.get(record.pair.target)
-        told = any(note.startswith(BELOW_SCRATCH) for note in record.notes)
-        if record.role == TDMR and teacher is not None and mean is not None and teacher < mean and not told:
+        on_progress = any(note.startswith(BELOW_SCRATCH) for note in record.notes)
+        if record.role == TDMR and teacher is not None and mean is not None and teacher < mean and not on_progress:
             note = f"{BELOW_SCRATCH}: {teacher:.3f} against {mean:.3f} on val; it has little to teach"
             noted.append(record.model_copy(update={"notes": (*record.notes, note)}))
     return noted

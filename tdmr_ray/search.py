@@ -18,12 +18,12 @@ from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
 from tdmr_ray.data.datasets import load_dataset
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
-from tdmr_ray.out import fetch_earlier, open_storage, owned, prepare_out
+from tdmr_ray.output_dir import fetch_earlier, locked_output_dir, open_storage, prepare_output_dir
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.folder import ENVIRONMENT, SPACE, TARGETS, compare, read_search
 from tdmr_ray.report.terminal import say, show
 from tdmr_ray.report.write import write_reports
-from tdmr_ray.runner.folders import Folders
+from tdmr_ray.runner.run_layout import RunLayout
 from tdmr_ray.runner.weights import check_weights, share_weights_of_space
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import parse_overrides, read_space
@@ -51,7 +51,7 @@ def search(
     store: Annotated[Path | None, typer.Option(help="Folder of teachers [$XDG_CACHE_HOME/tdmr_ray].")] = None,
     storage: Annotated[
         str | None,
-        typer.Option(help="Place that all machines reach, such as s3://bucket/prefix: results and teachers."),
+        typer.Option(help="StoragePath that all machines reach, such as s3://bucket/prefix: results and teachers."),
     ] = None,
     store_gb: Annotated[float, typer.Option(min=0, help="Of --store, beyond which the longest unused go.")] = 20.0,
     verbose: Annotated[bool, typer.Option(help="Show what Ray says.")] = False,
@@ -72,17 +72,19 @@ def search(
     results = shared / root.name if shared else None
     if results:
         fetch_earlier(results, root, resume=resume)
-    prepare_out(root, resume=resume)
-    with owned(root):
+    prepare_output_dir(root, resume=resume)
+    with locked_output_dir(root):
         nearby = (store or default_store()).expanduser().resolve()
-        programs = Store(nearby, shared / "programs" if shared else None, int(store_gb * 1e9))
-        code = _run(plan, Folders(root.resolve(), results), programs, address, console, others=others, verbose=verbose)
+        teachers = Store(nearby, shared / "teachers" if shared else None, int(store_gb * 1e9))
+        code = _run(
+            plan, RunLayout(root.resolve(), results), teachers, address, console, others=others, verbose=verbose
+        )
     sys.exit(code)
 
 
 def default_store() -> Path:
     """Teachers outlive a search, so they lie in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "programs"
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "teachers"
 
 
 def records_of(folder: Path) -> Sequence[TrialRecord]:
@@ -122,7 +124,7 @@ def describe(space: Space, console: Console) -> None:
 
 def _run(
     space: Space,
-    folders: Folders,
+    layout: RunLayout,
     store: Store,
     address: str | None,
     console: Console,
@@ -133,19 +135,19 @@ def _run(
     """Start Ray, search, report; the exit code."""
     import torch
 
+    from tdmr_ray.durations import pretty_seconds
     from tdmr_ray.runner.cluster import check_fit, num_slots, ray_session
     from tdmr_ray.runner.costs import target_costs, within_limits
     from tdmr_ray.runner.environment import describe_environment
     from tdmr_ray.runner.estimate import estimate_seconds
+    from tdmr_ray.runner.gpu_sharing import with_gpu_share
     from tdmr_ray.runner.loop import interruptible
     from tdmr_ray.runner.mirror import mirrored
-    from tdmr_ray.runner.packing import with_gpu_share
-    from tdmr_ray.runner.progress import pretty_seconds
     from tdmr_ray.runner.search import Search
     from tdmr_ray.runner.trial import place_of_trials
 
     torch.set_num_threads(space.resources.cpu)
-    root = folders.root
+    root = layout.root
     (root / SPACE).write_text(space_text(space), encoding="utf-8")
     (root / ENVIRONMENT).write_text(json.dumps(describe_environment(), indent=1), encoding="utf-8")
     task = open_images(space, store, console)
@@ -158,12 +160,12 @@ def _run(
     copies = share_weights_of_space(space, store)
     if copies:
         say(console, f"{len(copies)} networks' weights are in {store.shared} for every machine")
-    with mirrored(folders, partial(say, console)), interruptible() as interrupt:
+    with mirrored(layout, partial(say, console)), interruptible() as interrupt:
         with ray_session(address, verbose=verbose):
             space = with_gpu_share(space, place_of_trials(store, space.resources, copies))
             if address is None:
                 check_fit(space.resources)
-            elif folders.shared is None:
+            elif layout.shared is None:
                 say(console, f"every machine must see {root} and {store.local}; if they do not, give --storage")
             slots = num_slots(space.resources, joined=address is not None)
             search_s, confirm_s = estimate_seconds(space, slots)
@@ -171,7 +173,7 @@ def _run(
             say(console, f"results: {root}")
             search = Search(
                 space,
-                folders,
+                layout,
                 store,
                 console,
                 interrupt,
@@ -182,19 +184,19 @@ def _run(
                 reserve_s=confirm_s,
             )
             search.run()
-        return report(folders, console, interrupted=interrupt.came)
+        return report(layout, console, interrupted=interrupt.came)
 
 
 def open_images(space: Space, store: Store, console: Console) -> Task:
     """The decoded images; decoded now, with a progress bar, unless an earlier search has left them in the store."""
     from tdmr_ray.runner.leases import LeaseTable
-    from tdmr_ray.runner.programs import SharedStore, resident_task
+    from tdmr_ray.runner.teacher_provider import SharedStore, resident_task
 
     columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=len(load_dataset(space.data.name).labels))
         shared = SharedStore(store, LeaseTable())
-        return resident_task(TrialConfig(data=space.data), shared, told=partial(progress.advance, bar))
+        return resident_task(TrialConfig(data=space.data), shared, on_progress=partial(progress.advance, bar))
 
 
 def announce(space: Space, slots: int, about: str) -> str:
@@ -210,9 +212,9 @@ def announce(space: Space, slots: int, about: str) -> str:
     )
 
 
-def report(folders: Folders, console: Console, *, interrupted: bool) -> int:
+def report(layout: RunLayout, console: Console, *, interrupted: bool) -> int:
     """Write and show the leaderboard of what is finished; the exit code."""
-    root = folders.root
+    root = layout.root
     search = read_search(root)
     comparisons = compare([search])
     paths = write_reports(comparisons, root)
@@ -221,10 +223,10 @@ def report(folders: Folders, console: Console, *, interrupted: bool) -> int:
     if (root / "best").exists():
         say(console, f"weights: {root / 'best'}")
     say(console, f"TensorBoard: tensorboard --logdir {root / 'tensorboard'}")
-    if folders.shared:
-        say(console, f"all of it also in {folders.shared}")
+    if layout.shared:
+        say(console, f"all of it also in {layout.shared}")
     if interrupted:
-        also = f" --storage {folders.shared.parent}" if folders.shared else ""
+        also = f" --storage {layout.shared.parent}" if layout.shared else ""
         say(console, f"interrupted; go on with --out {root}{also} --resume")
         return INTERRUPTED
     searched = [record for record in search.records if record.phase == "search"]

@@ -1,7 +1,7 @@
-"""A content-addressed store of folders, on this machine and, if there is one, in a place that all machines share.
+"""A content-addressed store of layout, on this machine and, if there is one, in a place that all machines share.
 
 A folder appears under its key all at once, and is checked against its manifest when it is opened. Knows nothing about
-what is in the folders.
+what is in the layout.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tdmr_ray.places import Place
+from tdmr_ray.storage import StoragePath
 
 MANIFEST = "manifest.json"
 DRAFT, HOLDS = ".draft-", ".holds"
@@ -24,16 +24,16 @@ DRAFT_LIVES_S = 24 * 3600.0
 
 
 class Store:
-    """Folders by key.
+    """RunLayout by key.
 
     Args:
-        local: Where folders lie on this machine.
+        local: Where layout lie on this machine.
         shared: The place from which other machines copy them; None if there is none.
-        max_bytes: Beyond it the folders here that were not used for longest are removed, but none that a living
+        max_bytes: Beyond it the layout here that were not used for longest are removed, but none that a living
             process holds; the shared place keeps all. None is no limit.
     """
 
-    def __init__(self, local: Path, shared: Place | None = None, max_bytes: int | None = None) -> None:
+    def __init__(self, local: Path, shared: StoragePath | None = None, max_bytes: int | None = None) -> None:
         self.local, self.shared, self.max_bytes = local, shared, max_bytes
         (local / HOLDS).mkdir(parents=True, exist_ok=True)
 
@@ -118,20 +118,20 @@ class Store:
         shutil.rmtree(away, ignore_errors=True)
 
     def _make_room(self, newest: str) -> None:
-        """Remove what dead processes left, then the least recently used folders until the rest is small enough."""
+        """Remove what dead processes left, then the least recently used layout until the rest is small enough."""
         for draft in self.local.glob(f"{DRAFT}*"):
             if time.time() - _changed(draft) > DRAFT_LIVES_S:
                 shutil.rmtree(draft, ignore_errors=True)
         if self.max_bytes is None:
             return
         kept = {newest, *self._held_keys()}
-        folders = {path.parent: _bytes(path.parent) for path in self.local.glob(f"*/{MANIFEST}")}
-        total = sum(folders.values())
-        for folder in sorted(folders, key=lambda folder: _changed(folder / MANIFEST)):
+        layout = {path.parent: _bytes(path.parent) for path in self.local.glob(f"*/{MANIFEST}")}
+        total = sum(layout.values())
+        for folder in sorted(layout, key=lambda folder: _changed(folder / MANIFEST)):
             if total <= self.max_bytes:
                 return
             if folder.name not in kept:
-                total -= folders[folder]
+                total -= layout[folder]
                 self._forget(folder)
 
     def _held_keys(self) -> Iterator[str]:

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from tdmr_ray.cli import run_command
 from tdmr_ray.errors import InputError, near_match
-from tdmr_ray.out import open_storage, prepare_out
-from tdmr_ray.places import Place
+from tdmr_ray.output_dir import open_storage, prepare_output_dir
 from tdmr_ray.records import Ledger, TrialRecord
 from tdmr_ray.search import default_store
 from tdmr_ray.space import Resources
 from tdmr_ray.space.reading import parse_overrides, read_space
+from tdmr_ray.storage import StoragePath
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.workers import Metrics
@@ -33,7 +33,7 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on in --out after its last epoch.")] = False,
     store: Annotated[Path | None, typer.Option(help="Folder of teachers [$XDG_CACHE_HOME/tdmr_ray].")] = None,
     storage: Annotated[
-        str | None, typer.Option(metavar="URI", help="Place all machines reach, such as s3://bucket/prefix.")
+        str | None, typer.Option(metavar="URI", help="StoragePath all machines reach, such as s3://bucket/prefix.")
     ] = None,
     address: Annotated[str | None, typer.Option(help="Of a running Ray.")] = None,
     verbose: Annotated[bool, typer.Option(help="Show what Ray says.")] = False,
@@ -45,15 +45,15 @@ def train(
     found = find_record(record) if record else None
     config = replace_values(found, overrides) if found else first_configuration(space or Path(), overrides)
     shared = open_storage(storage) if storage else None
-    prepare_out(out, resume=resume)
-    programs = Store((store or default_store()).expanduser().resolve(), shared / "programs" if shared else None)
+    prepare_output_dir(out, resume=resume)
+    teachers = Store((store or default_store()).expanduser().resolve(), shared / "teachers" if shared else None)
     console = Console()
     if workers == 0:
         metrics = replay(config, out, found, console)
     else:
         resources = Resources(cpu=cpu, gpu=gpu, workers=workers, min_workers=min_workers)
-        place = shared / out.name if shared else Place(out.resolve())
-        metrics = _with_ray_train(config, resources, programs, place, console, address=address, verbose=verbose)
+        place = shared / out.name if shared else StoragePath(out.resolve())
+        metrics = _with_ray_train(config, resources, teachers, place, console, address=address, verbose=verbose)
         if shared:
             place.fetch(out)
     for name, value in metrics.items():
@@ -124,7 +124,7 @@ def _with_ray_train(
     config: TrialConfig,
     resources: Resources,
     store: Store,
-    place: Place,
+    place: StoragePath,
     console: Console,
     *,
     address: str | None,

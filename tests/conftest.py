@@ -78,7 +78,7 @@ def tiny_config() -> TrialConfig:
             "foundation.name": "glyph_cnn",
             "target.name": TINY_TARGET,
             "reprogram.epochs": 1,
-            "signals.num_views": 2,
+            "outputs.num_views": 2,
             "distill.epochs": 2,
             "distill.batch_size": 128,
         }

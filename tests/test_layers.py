@@ -9,15 +9,17 @@ import tdmr_ray
 
 PACKAGE = Path(tdmr_ray.__file__).parent
 ORDER = [
-    {"errors", "pareto", "places"},
+    {"errors", "durations", "pareto", "storage"},
     {"method", "data"},
     {"models"},
     {"training"},
-    {"space"},
     {"records"},
     {"store", "prices"},
-    {"runner", "report", "shipped"},
-    {"cli", "out"},
+    {"space"},
+    {"tuning"},
+    {"runner"},
+    {"report", "deploy"},
+    {"cli", "output_dir"},
     {"search"},
     {"train", "leaderboard", "export", "predict"},
 ]
@@ -26,7 +28,7 @@ ALLOWED_OUTSIDE = {
     "errors": set(),
     "method": {"torch"},
     "report": {"pandas", "jinja2", "markupsafe", "numpy", "scipy", "sklearn", "plotly", "pydantic", "rich"},
-    "places": {"pyarrow"},
+    "storage": {"pyarrow"},
     "store": set(),
     "records": {"pydantic"},
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tdmr_ray.places import Place
+from tdmr_ray.storage import StoragePath
 from tdmr_ray.store import DRAFT, HOLDS, MANIFEST, Store
 
 
@@ -24,8 +24,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "local":
         return Store(tmp_path / "node")
     if request.param == "s3":
-        return Store(tmp_path / "node", Place(request.getfixturevalue("bucket")) / "programs")
-    return Store(tmp_path / "node", Place(tmp_path / "shared"))
+        return Store(tmp_path / "node", StoragePath(request.getfixturevalue("bucket")) / "teachers")
+    return Store(tmp_path / "node", StoragePath(tmp_path / "shared"))
 
 
 def test_what_is_added_is_found(store: Store) -> None:
@@ -36,7 +36,7 @@ def test_what_is_added_is_found(store: Store) -> None:
 
 
 def test_another_node_finds_it_through_the_shared_place(tmp_path: Path) -> None:
-    shared = Place(tmp_path / "shared")
+    shared = StoragePath(tmp_path / "shared")
     Store(tmp_path / "one", shared).add("key", write())
     found = Store(tmp_path / "two", shared).find("key")
     assert found == tmp_path / "two" / "key"
@@ -44,7 +44,7 @@ def test_another_node_finds_it_through_the_shared_place(tmp_path: Path) -> None:
 
 
 def test_without_its_manifest_a_shared_folder_does_not_count(tmp_path: Path) -> None:
-    shared = Place(tmp_path / "shared")
+    shared = StoragePath(tmp_path / "shared")
     Store(tmp_path / "one", shared).add("key", write())
     (tmp_path / "shared" / "key" / MANIFEST).unlink()
     assert Store(tmp_path / "two", shared).find("key") is None
@@ -55,17 +55,17 @@ def test_an_upload_that_is_killed_does_not_count_and_is_made_good(bucket: str, t
         [
             "import os, sys",
             "from pathlib import Path",
-            "from tdmr_ray.places import Place",
+            "from tdmr_ray.storage import StoragePath",
             "from tdmr_ray.store import Store",
-            "sent = Place.send",
-            "Place.send = lambda place, path: os._exit(9) if path.name == 'manifest.json' else sent(place, path)",
+            "sent = StoragePath.send",
+            "StoragePath.send = lambda place, path: os._exit(9) if path.name == 'manifest.json' else sent(place, path)",
             "fill = lambda folder: [(folder / name).write_bytes(bytes(9)) for name in ('a.txt', 'b.bin')]",
-            "Store(Path(sys.argv[1]), Place(sys.argv[2]) / 'programs').add('key', fill)",
+            "Store(Path(sys.argv[1]), StoragePath(sys.argv[2]) / 'teachers').add('key', fill)",
         ]
     )
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "one"), bucket], timeout=60)
     assert killed.returncode == 9
-    shared = Place(bucket) / "programs"
+    shared = StoragePath(bucket) / "teachers"
     assert (shared / "key" / "a.txt").exists()
     other = Store(tmp_path / "two", shared)
     assert other.find("key") is None
@@ -141,7 +141,7 @@ def test_what_is_held_does_not_make_room_and_what_a_dead_process_held_does(tmp_p
 
 
 def test_what_was_removed_here_comes_back_from_the_shared_place(tmp_path: Path) -> None:
-    store = Store(tmp_path / "node", Place(tmp_path / "shared"), max_bytes=1500)
+    store = Store(tmp_path / "node", StoragePath(tmp_path / "shared"), max_bytes=1500)
     store.add("first", write("first"))
     store.add("second", write("second"))
     assert not store.has("first")

@@ -78,11 +78,11 @@ def in_memory(
     """A data set of images that are decoded already, uint8 [N, 3, H, W]."""
 
     def decode(
-        rows: NDArray[np.int64], size_px: int, out: NDArray[np.uint8], told: Callable[[int], object]
+        rows: NDArray[np.int64], size_px: int, out: NDArray[np.uint8], on_progress: Callable[[int], object]
     ) -> dict[int, str]:
         chosen = images[torch.from_numpy(rows)]
         out[:] = (chosen if size_px == images.shape[-1] else scale_images(chosen, size_px)).numpy()
-        told(len(rows))
+        on_progress(len(rows))
         return {}
 
     return Dataset(labels, class_names, mirror, int(images.shape[-1]), decode, parts)
@@ -162,7 +162,7 @@ def _decode_listed(
     rows: NDArray[np.int64],
     size_px: int,
     out: NDArray[np.uint8],
-    told: Callable[[int], object],
+    on_progress: Callable[[int], object],
 ) -> dict[int, str]:
     """By as many threads as there are cores: decoding and scaling let go of Python's lock."""
 
@@ -177,7 +177,7 @@ def _decode_listed(
     bad = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for row, reason in pool.map(decode, range(len(rows))):
-            told(1)
+            on_progress(1)
             if reason:
                 bad[row] = reason
     return bad

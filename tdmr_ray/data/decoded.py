@@ -35,13 +35,13 @@ def _code_digest() -> bytes:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest()
 
 
-def decode_task(config: DataConfig, folder: Path, told: Callable[[int], object] = lambda count: None) -> None:
+def decode_task(config: DataConfig, folder: Path, on_progress: Callable[[int], object] = lambda count: None) -> None:
     """Decode a task's images straight into a file of an existing folder; they need not fit into memory.
 
     Args:
         config: Which.
         folder: Gets the files.
-        told: Told how many more images are decoded.
+        on_progress: Told how many more images are decoded.
 
     Raises:
         InputError: As `load_task`.
@@ -51,7 +51,7 @@ def decode_task(config: DataConfig, folder: Path, told: Callable[[int], object] 
         room: NDArray[np.uint8] = open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
         return room
 
-    _save_facts(load_task(config, allocate, told), folder)
+    _save_facts(load_task(config, allocate, on_progress), folder)
 
 
 def save_task(task: Task, folder: Path) -> None:

@@ -41,7 +41,7 @@ class DataConfig(BaseModel):
     @field_validator("name")
     @classmethod
     def _absolute(cls, name: str) -> str:
-        """Folders and files are known by where they are, whoever asks from where."""
+        """RunLayout and files are known by where they are, whoever asks from where."""
         for prefix in ("csv:", "wds/"):
             if name.startswith(prefix):
                 return prefix + str(Path(name.removeprefix(prefix)).expanduser().absolute())
@@ -111,14 +111,14 @@ def _in_memory(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def load_task(
-    config: DataConfig, allocate: Allocate = _in_memory, told: Callable[[int], object] = lambda count: None
+    config: DataConfig, allocate: Allocate = _in_memory, on_progress: Callable[[int], object] = lambda count: None
 ) -> Task:
     """Load, split and decode a data set; its parts lie one after another in one array.
 
     Args:
         config: Which.
         allocate: Makes the array.
-        told: Told how many more images are decoded.
+        on_progress: Told how many more images are decoded.
 
     Raises:
         InputError: If the name is unknown, a class has too few images, or an image cannot be read.
@@ -127,7 +127,7 @@ def load_task(
     while True:
         kept = np.setdiff1d(np.arange(len(dataset.labels)), left_out)
         parts = _split(config, dataset, kept)
-        images, bad = _decode(config, dataset, np.concatenate(parts), allocate, told)
+        images, bad = _decode(config, dataset, np.concatenate(parts), allocate, on_progress)
         if not bad:
             break
         if config.on_bad_image == "fail":
@@ -161,11 +161,15 @@ def _split(config: DataConfig, dataset: Dataset, kept: NDArray[np.int64]) -> lis
 
 
 def _decode(
-    config: DataConfig, dataset: Dataset, rows: NDArray[np.int64], allocate: Allocate, told: Callable[[int], object]
+    config: DataConfig,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    allocate: Allocate,
+    on_progress: Callable[[int], object],
 ) -> tuple[NDArray[np.uint8], dict[int, str]]:
     size_px = config.image_px or dataset.image_px
     images = allocate((len(rows), 3, size_px, size_px))
-    return images, dataset.decode(rows, size_px, images, told)
+    return images, dataset.decode(rows, size_px, images, on_progress)
 
 
 def _notes_on_bad(dataset: Dataset, left_out: NDArray[np.int64]) -> tuple[str, ...]:

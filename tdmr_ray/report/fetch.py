@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tdmr_ray.places import Place, is_remote
 from tdmr_ray.report.folder import ENVIRONMENT, RECORDS, SPACE, TARGETS
-from tdmr_ray.training.exhibits import EXHIBITS
+from tdmr_ray.storage import StoragePath, is_remote
+from tdmr_ray.training.visualizations import VISUALIZATIONS
 
-READ = {RECORDS, TARGETS, SPACE, ENVIRONMENT, EXHIBITS}
+READ = {RECORDS, TARGETS, SPACE, ENVIRONMENT, VISUALIZATIONS}
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def fetched(location: str) -> Iterator[Path]:
     if not is_remote(location):
         yield Path(location)
         return
-    place = Place(location)
+    place = StoragePath(location)
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / Path(place.path).name
         folder.mkdir()

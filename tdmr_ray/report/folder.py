@@ -1,4 +1,4 @@
-"""Searches as a report reads them: folders of results, grouped by the images that they were on."""
+"""Searches as a report reads them: layout of results, grouped by the images that they were on."""
 
 import json
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import Any
 
 from tdmr_ray.records import TDMR, Ledger, TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
-from tdmr_ray.training.exhibits import EXHIBITS
+from tdmr_ray.training.visualizations import VISUALIZATIONS
 
 RECORDS, TARGETS, SPACE, ENVIRONMENT = "records.jsonl", "targets.json", "space.yaml", "environment.json"
 FINALISTS = "finalists"
@@ -26,7 +26,7 @@ class Search:
         title: Of its space, or its folder's name.
         records: Every trial.
         costs: Of each target: `params`, `macs`, `latency_ms`, as far as measured.
-        exhibits: What finalists left to be shown, by the id of their record.
+        visualizations: What finalists left to be shown, by the id of their record.
         space: The space file's text.
         environment: Machine and versions, as JSON.
     """
@@ -34,7 +34,7 @@ class Search:
     title: str
     records: Sequence[TrialRecord]
     costs: Costs = field(default_factory=dict)
-    exhibits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    visualizations: dict[str, dict[str, Any]] = field(default_factory=dict)
     space: str = ""
     environment: str = ""
 
@@ -62,9 +62,9 @@ class Comparison:
         return [record for search in self.searches for record in search.records]
 
     @cached_property
-    def exhibits(self) -> dict[str, dict[str, Any]]:
+    def visualizations(self) -> dict[str, dict[str, Any]]:
         """Of all of them."""
-        return {name: shown for search in self.searches for name, shown in search.exhibits.items()}
+        return {name: shown for search in self.searches for name, shown in search.visualizations.items()}
 
     @cached_property
     def board(self) -> Leaderboard:
@@ -76,12 +76,16 @@ class Comparison:
 def read_search(folder: Path) -> Search:
     """A search from its folder of results; without records if there are none."""
     records = Ledger(folder / RECORDS).read()
-    shown = {record.id: folder / FINALISTS / record.artifacts / EXHIBITS for record in records if record.artifacts}
+    shown = {
+        record.id: folder / FINALISTS / record.artifacts / VISUALIZATIONS for record in records if record.artifacts
+    }
     return Search(
         title=_name_in(folder / SPACE) or folder.name,
         records=records,
         costs=json.loads(_text(folder / TARGETS) or "{}"),
-        exhibits={name: json.loads(path.read_text(encoding="utf-8")) for name, path in shown.items() if path.exists()},
+        visualizations={
+            name: json.loads(path.read_text(encoding="utf-8")) for name, path in shown.items() if path.exists()
+        },
         space=_text(folder / SPACE),
         environment=_text(folder / ENVIRONMENT),
     )

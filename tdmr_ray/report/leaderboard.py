@@ -12,7 +12,7 @@ from tdmr_ray.report.statistics import (
     Estimate,
     estimate,
     holm,
-    not_surely_beaten,
+    not_significantly_beaten,
     paired_difference,
     paired_p_value,
 )
@@ -52,7 +52,7 @@ class Row:
         search_seconds: Sum over the pair's trials.
         cost: `params`, `macs`, `latency_ms` of the target, as far as measured.
         front: The costs for which no other row has both a better accuracy on val and a smaller cost.
-        tied: Whether no other row is surely better on val; see `not_surely_beaten`.
+        tied: Whether no other row is surely better on val; see `not_significantly_beaten`.
         num_test_images: 0 if not confirmed.
     """
 
@@ -205,7 +205,7 @@ def with_ties(rows: list[Row], groups: list[list[TrialRecord]]) -> list[Row]:
     """
     places = [place for place, row in enumerate(rows) if row.confirmed]
     scores = [{record.seed: record.metrics["val/top1"] for record in groups[place]} for place in places]
-    tied = dict(zip(places, not_surely_beaten(scores), strict=True))
+    tied = dict(zip(places, not_significantly_beaten(scores), strict=True))
     return [replace(row, tied=tied.get(place, False)) for place, row in enumerate(rows)]
 
 

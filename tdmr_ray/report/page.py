@@ -79,7 +79,9 @@ def _section(comparison: Comparison) -> dict[str, Any]:
         "rows": board.rows,
         "plots": list(_plots(comparison, winners)),
         "galleries": [
-            _gallery(record, comparison.exhibits[record.id]) for record in winners if record.id in comparison.exhibits
+            _gallery(record, comparison.visualizations[record.id])
+            for record in winners
+            if record.id in comparison.visualizations
         ],
         "readings": every_reading(comparison),
         "failures": board.failures,
@@ -138,7 +140,7 @@ def _plots(comparison: Comparison, winners: Sequence[TrialRecord]) -> Iterable[P
         if figure is not None:
             yield Plot(title, note, _json(figure))
     for record in winners[:NUM_CONFUSIONS]:
-        yield from _matrices(record, comparison.exhibits.get(record.id, {}))
+        yield from _matrices(record, comparison.visualizations.get(record.id, {}))
 
 
 def _matrices(record: TrialRecord, shown: dict[str, Any]) -> Iterable[Plot]:

@@ -159,7 +159,7 @@ NOTES = (
     "± is the standard deviation between seeds; [ ] is a 95 % t interval of the difference paired by seed; "
     "* marks what stays beyond chance (5 %) after Holm's correction for all comparisons of this table. "
     "Tied with the best: no other row is surely better on val; with 95 % confidence the best row is one of these. "
-    "Shipped is the fastest of them that is at most a point behind. "
+    "ShippedModel is the fastest of them that is at most a point behind. "
     "Intervals speak of seeds, for these test images and these labelled images; others would differ by more. "
     "Trials: finished / stopped early / failed. "
     "Pareto: no other row is both better on val and smaller in this cost. "

@@ -77,7 +77,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(adjusted[place]) for place in np.argsort(order)]
 
 
-def not_surely_beaten(scores: Sequence[Mapping[int, float]]) -> list[bool]:
+def not_significantly_beaten(scores: Sequence[Mapping[int, float]]) -> list[bool]:
     """For each of several rivals, whether no other is surely better: with 95 % confidence the best is among these.
 
     A rival is out if the lower end of a one-sided t interval of another's lead over it, paired by seed and at level
@@ -90,12 +90,12 @@ def not_surely_beaten(scores: Sequence[Mapping[int, float]]) -> list[bool]:
     """
     level = 1 - (1 - CONFIDENCE) / max(1, len(scores) - 1)
     return [
-        not any(_surely_leads(other, own, level) for place, other in enumerate(scores) if place != index)
+        not any(_significantly_leads(other, own, level) for place, other in enumerate(scores) if place != index)
         for index, own in enumerate(scores)
     ]
 
 
-def _surely_leads(ours: Mapping[int, float], theirs: Mapping[int, float], level: float) -> bool:
+def _significantly_leads(ours: Mapping[int, float], theirs: Mapping[int, float], level: float) -> bool:
     lead = seed_differences(ours, theirs)
     if len(lead) < 2:
         return False

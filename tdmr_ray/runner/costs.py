@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.models.cost import measure_target
-from tdmr_ray.runner.programs import resident_task
+from tdmr_ray.runner.teacher_provider import resident_task
 from tdmr_ray.space import Space
 from tdmr_ray.training.config import TrialConfig
 

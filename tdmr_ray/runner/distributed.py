@@ -24,18 +24,18 @@ from ray.util.queue import Queue
 from tdmr_ray.data.decoded import task_key
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError, SearchStopped
-from tdmr_ray.places import Place
 from tdmr_ray.runner.events import MAX_RESTARTS
-from tdmr_ray.runner.folders import RAY_TRAIN
 from tdmr_ray.runner.leases import renewed
-from tdmr_ray.runner.meanwhile import meanwhile
-from tdmr_ray.runner.programs import ASK_EVERY_S, SharedStore, StoredFoundry, resident_task
+from tdmr_ray.runner.periodic import periodic_task
+from tdmr_ray.runner.run_layout import RAY_TRAIN
+from tdmr_ray.runner.teacher_provider import ASK_EVERY_S, SharedStore, StoredTeacherProvider, resident_task
 from tdmr_ray.runner.trial import Shop, Trial, place_of_trials
 from tdmr_ray.runner.weights import Copies
 from tdmr_ray.space import Resources
+from tdmr_ray.storage import StoragePath
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.program import Program, load_program, make_program, save_program
+from tdmr_ray.training.teacher_artifact import TeacherArtifact, load_artifact, make_teacher, save_artifact
 from tdmr_ray.training.workers import Metrics, Workers, joined_workers
 
 METRICS_FILE = "metrics.json"
@@ -43,29 +43,29 @@ POLL_S = 0.2
 """How often Ray Train asks its workers for news; by itself every 2 s, which an epoch of a small task does not take."""
 
 
-def trial_of_several(job: dict[str, Any]) -> None:
+def trial_of_several(spec: dict[str, Any]) -> None:
     """Tune's function for a trial whose target is trained by several workers.
 
     Args:
-        job: See `Trial`; and `workers`, `min_workers`, `threads` and `gpu` of each.
+        spec: See `Trial`; and `workers`, `min_workers`, `threads` and `gpu` of each.
     """
-    run_together(_run_trial, job, job["workers"], min_workers=job["min_workers"], callbacks=[TuneReportCallback()])
+    run_together(_run_trial, spec, spec["workers"], min_workers=spec["min_workers"], callbacks=[TuneReportCallback()])
 
 
-def teacher_of_several(job: dict[str, Any], config: TrialConfig, key: str) -> Path:
-    """Let several workers make a program; where it is then.
+def teacher_of_several(spec: dict[str, Any], config: TrialConfig, key: str) -> Path:
+    """Let several workers make a artifact; where it is then.
 
     Raises:
         InputError: If they left it on a machine whose store is not seen here.
     """
-    loop = {**job, "config": config.model_dump(mode="json"), "program": key}
-    run_together(_make_teacher, loop, job["reprogram_workers"])
-    return _found(Shop(job).shared, key)
+    loop = {**spec, "config": config.model_dump(mode="json"), "artifact": key}
+    run_together(_make_teacher, loop, spec["reprogram_workers"])
+    return _found(Shop(spec).shared, key)
 
 
 def run_together(
     work: Callable[[dict[str, Any]], None],
-    job: dict[str, Any],
+    spec: dict[str, Any],
     workers: int,
     *,
     min_workers: int | None = None,
@@ -74,25 +74,25 @@ def run_together(
     """A run of Ray Train. A worker that is lost takes the others with it; they begin again from the last checkpoint.
 
     Args:
-        work: What each worker does with the job.
-        job: Says `threads` and `gpu` of each, and the place of Ray Train's `notes`, which all of them reach.
+        work: What each worker does with the spec.
+        spec: Says `threads` and `gpu` of each, and the place of Ray Train's `notes`, which all of them reach.
         workers: How many.
         min_workers: With fewer machines than `workers` need, so many will do; None insists.
         callbacks: Told what workers report.
     """
     os.environ.setdefault(HEALTH_CHECK_INTERVAL_S_ENV_VAR, str(POLL_S))
-    resources = {"CPU": job["threads"], **({"GPU": job["gpu"]} if job["gpu"] else {})}
+    resources = {"CPU": spec["threads"], **({"GPU": spec["gpu"]} if spec["gpu"] else {})}
     TorchTrainer(
         work,
-        train_loop_config=job,
+        train_loop_config=spec,
         scaling_config=ScalingConfig(
             num_workers=(min_workers, workers) if min_workers and min_workers < workers else workers,  # type: ignore[arg-type]
-            use_gpu=job["gpu"] > 0,
+            use_gpu=spec["gpu"] > 0,
             resources_per_worker=resources,
         ),
         run_config=RunConfig(
-            name=job["id"],
-            storage_path=job["notes"],
+            name=spec["id"],
+            storage_path=spec["notes"],
             failure_config=FailureConfig(max_failures=MAX_RESTARTS),
             callbacks=callbacks or [],  # type: ignore[arg-type]
         ),
@@ -105,7 +105,7 @@ def train_together(
     *,
     store: Store,
     copies: Copies,
-    place: Place,
+    place: StoragePath,
     stack: Path,
     say: Callable[[Metrics], None],
 ) -> Metrics:
@@ -114,7 +114,7 @@ def train_together(
     Args:
         config: What is trained.
         resources: Of each worker, and how many.
-        store: Of programs and decoded images.
+        store: Of teachers and decoded images.
         copies: Of weights, in the store.
         place: Gets weights and `metrics.json`; all machines reach it.
         stack: File that says where a worker hung.
@@ -126,13 +126,13 @@ def train_together(
     Raises:
         SearchStopped: If the workers fail again and again.
     """
-    job = {
+    spec = {
         **place_of_trials(store, resources, copies),
         "id": f"train-{config.key()}",
         "config": config.model_dump(mode="json"),
         "data": task_key(config.data),
         "pair": "",
-        "program": "",
+        "artifact": "",
         "only_teacher": False,
         "finalist": True,
         "artifacts": str(place),
@@ -142,9 +142,9 @@ def train_together(
     }
     news = Queue(actor_options={"num_cpus": 0})
     try:
-        with meanwhile(partial(_say_news, news, say), POLL_S):
+        with periodic_task(partial(_say_news, news, say), POLL_S):
             run_together(
-                _run_trial, job, resources.workers, min_workers=resources.min_workers, callbacks=[_Forward(news)]
+                _run_trial, spec, resources.workers, min_workers=resources.min_workers, callbacks=[_Forward(news)]
             )
     except TrainingFailedError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -178,27 +178,27 @@ class _Forward(UserCallback):
         self.news.put(metrics[0]["metrics"])
 
 
-class GroupFoundry(StoredFoundry):
-    """A foundry of workers that run one trial together: what is missing they make together, too."""
+class GroupTeacherProvider(StoredTeacherProvider):
+    """A provider of workers that run one trial together: what is missing they make together, too."""
 
     def __init__(self, shared: SharedStore, workers: Workers) -> None:
         super().__init__(shared)
         self.workers = workers
 
-    def __call__(self, config: TrialConfig, task: Task) -> Program:
-        """The program of a trial; all workers ask for it at the same time."""
+    def __call__(self, config: TrialConfig, task: Task) -> TeacherArtifact:
+        """The artifact of a trial; all workers ask for it at the same time."""
         self._begin(config, task)
         while True:
             there, ours = self._look()
             if there:
-                program, self.reused = load_program(_found(self.shared, self.key)), True
+                artifact, self.reused = load_artifact(_found(self.shared, self.key)), True
                 break
             if ours:
-                program, self.reused = self._make_together(config, task), False
+                artifact, self.reused = self._make_together(config, task), False
                 break
             time.sleep(ASK_EVERY_S)
-        self.seconds = program.seconds
-        return program
+        self.seconds = artifact.seconds
+        return artifact
 
     def _look(self) -> tuple[bool, bool]:
         """Whether it is there, or this group may make it; as the first worker sees it."""
@@ -209,39 +209,39 @@ class GroupFoundry(StoredFoundry):
         said = self.workers.mean({"there": float(there), "ours": float(ours)})
         return said["there"] > 0, said["ours"] > 0
 
-    def _make_together(self, config: TrialConfig, task: Task) -> Program:
+    def _make_together(self, config: TrialConfig, task: Task) -> TeacherArtifact:
         first = self.workers.rank == 0
         with renewed(self.shared.leases, self.key, self.shared.holder) if first else nullcontext():
-            program = make_program(config, task, self.workers)
+            artifact = make_teacher(config, task, self.workers)
             if first:
-                self.shared.store.add(self.key, lambda draft: save_program(program, draft))
+                self.shared.store.add(self.key, lambda draft: save_artifact(artifact, draft))
             self.workers.mean({"saved": 1.0})
-        return program
+        return artifact
 
 
-def _run_trial(job: dict[str, Any]) -> None:
+def _run_trial(spec: dict[str, Any]) -> None:
     """What each worker does in a trial. The trial is done when all have come to their end, not when it says so."""
-    workers, shop = joined_workers(), Shop(job)
+    workers, shop = joined_workers(), Shop(spec)
     if workers.count > 1:
-        shop.foundry = GroupFoundry(shop.shared, workers)
-    trial = Trial(job, shop, workers)
+        shop.provider = GroupTeacherProvider(shop.shared, workers)
+    trial = Trial(spec, shop, workers)
     while True:
         result = trial.step()
-        if result["done"] and job["finalist"] and workers.rank == 0:
-            (Place(job["artifacts"]) / METRICS_FILE).write_bytes(json.dumps(result["metrics"]).encode())
+        if result["done"] and spec["finalist"] and workers.rank == 0:
+            (StoragePath(spec["artifacts"]) / METRICS_FILE).write_bytes(json.dumps(result["metrics"]).encode())
         ray.train.report({**result, "done": False})
         if result["done"]:
             return
 
 
-def _make_teacher(job: dict[str, Any]) -> None:
+def _make_teacher(spec: dict[str, Any]) -> None:
     """What each worker does for a teacher; whoever has asked for it holds the lease."""
-    torch.set_num_threads(job["threads"])
-    workers, shared = joined_workers(), Shop(job).shared
-    config = TrialConfig.model_validate(job["config"])
-    program = make_program(config, resident_task(config, shared, key=job["data"]), workers)
+    torch.set_num_threads(spec["threads"])
+    workers, shared = joined_workers(), Shop(spec).shared
+    config = TrialConfig.model_validate(spec["config"])
+    artifact = make_teacher(config, resident_task(config, shared, key=spec["data"]), workers)
     if workers.rank == 0:
-        shared.store.add(job["program"], lambda draft: save_program(program, draft))
+        shared.store.add(spec["artifact"], lambda draft: save_artifact(artifact, draft))
 
 
 def _found(shared: SharedStore, key: str) -> Path:

@@ -2,17 +2,17 @@
 
 from time import perf_counter
 
-from tdmr_ray.runner.programs import resident_task
+from tdmr_ray.runner.teacher_provider import resident_task
 from tdmr_ray.space import Space
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.distil import Distillation
+from tdmr_ray.training.distill import Distillation
 
 SHARE_OF_EPOCHS = 0.5
 """Of all epochs that a search runs with early stopping; measured on vit_mobile.yaml."""
 
 TEACHER_STEPS = 150
-"""A teacher with its signals costs about as much as so many steps of a target; measured on vit_mobile.yaml."""
+"""A teacher with its outputs costs about as much as so many steps of a target; measured on vit_mobile.yaml."""
 
 
 def estimate_seconds(space: Space, slots: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Between Tune and us: jobs go in, records come out."""
+"""Between Tune and us: specs go in, records come out."""
 
 import importlib.metadata
 from collections import deque
@@ -9,16 +9,16 @@ from typing import Any
 import ray.exceptions
 from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from tdmr_ray.data.decoded import task_key
 from tdmr_ray.records import State, TrialRecord
-from tdmr_ray.runner.folders import Folders
-from tdmr_ray.runner.hang import why_it_hung
-from tdmr_ray.runner.jobs import Job, Source
+from tdmr_ray.runner.run_layout import RunLayout
+from tdmr_ray.runner.watchdog import read_hang
 from tdmr_ray.space import Resources
-from tdmr_ray.training.program import foundation_digest, start_digest
+from tdmr_ray.training.teacher_artifact import foundation_digest, start_digest
+from tdmr_ray.tuning.listener import Listener
+from tdmr_ray.tuning.trial_spec import Source, TrialSpec
 
 MAX_RESTARTS = 2
 """Of a trial whose process dies; after that the fault is taken to be its own."""
@@ -27,203 +27,174 @@ GONE = "gone"
 VERSIONS = {name: importlib.metadata.version(name) for name in ("tdmr_ray", "torch", "timm", "ray", "optuna")}
 
 
-class Listener:
-    """Somebody who wants to know how trials go, and says of what; called on the driver."""
-
-    def started(self, job: Job) -> None:
-        """A process works on a job."""
-
-    def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
-        """An epoch of a job is over."""
-
-    def goes_on(self, job: Job, record: TrialRecord) -> None:
-        """A job was not stopped after its last epoch; its record so far."""
-
-    def lost(self, job: Job, reason: str) -> None:
-        """A job's process died; it will be started again."""
-
-    def ended(self, job: Job, record: TrialRecord) -> None:
-        """A job is over."""
-
-
-class Ending:
-    """Whether a phase is being ended before its jobs are done; apart from the rest, since Tune pickles who asks it."""
+class StopFlag:
+    """Whether a phase is being ended before its specs are done; apart from the rest, since Tune pickles who asks it."""
 
     def __init__(self) -> None:
         self.came = False
 
 
-class JobSearcher(Searcher):
-    """Hands a source's jobs to Tune, no more at a time than can run, so that none is drawn before it must be.
+class TrialSearcher(Searcher):
+    """Hands a source's specs to Tune, no more at a time than can run, so that none is drawn before it must be.
 
     Args:
-        source: Of jobs.
-        place: What an actor must know besides the job; see `TrialActor`.
-        folders: Of the search.
+        source: Of specs.
+        place: What an actor must know besides the spec; see `TrialActor`.
+        layout: Of the search.
         max_concurrent: Jobs at the same time.
 
     Attributes:
-        live: The jobs that run, by Tune's name for a trial.
+        live: The specs that run, by Tune's name for a trial.
         lost: Jobs whose process died, to be handed out again.
     """
 
-    def __init__(self, source: Source, place: dict[str, Any], folders: Folders, max_concurrent: int) -> None:
+    def __init__(self, source: Source, place: dict[str, Any], layout: RunLayout, max_concurrent: int) -> None:
         super().__init__()
-        self.source, self.place, self.folders, self.max_concurrent = source, place, folders, max_concurrent
-        self.live: dict[str, Job] = {}
-        self.lost: deque[Job] = deque()
+        self.source, self.place, self.layout, self.max_concurrent = source, place, layout, max_concurrent
+        self.live: dict[str, TrialSpec] = {}
+        self.lost: deque[TrialSpec] = deque()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """The next job as an actor's configuration; None to wait, FINISHED when there is none left."""
+        """The next spec as an actor's configuration; None to wait, FINISHED when there is none left."""
         if len(self.live) >= self.max_concurrent:
             return None
-        job = self.lost.popleft() if self.lost else self.source.next_job()
-        if job is None:
+        spec = self.lost.popleft() if self.lost else self.source.next_spec()
+        if spec is None:
             return str(Searcher.FINISHED) if self.source.exhausted and not self.live else None
-        self.live[trial_id] = job
+        self.live[trial_id] = spec
         return {
             **self.place,
-            "id": job.id,
-            "config": job.config.model_dump(mode="json"),
-            "data": task_key(job.config.data),
-            "pair": job.pair.name,
-            "program": job.program,
-            "only_teacher": job.only_teacher,
-            "finalist": job.phase == "confirm",
-            "artifacts": str(self.folders.finalist(job.id)),
-            "checkpoint": str(self.folders.checkpoint(job.id)),
-            "stack": str(self.folders.stack(job.id)),
-            "notes": str(self.folders.notes),
+            "id": spec.id,
+            "config": spec.config.model_dump(mode="json"),
+            "data": task_key(spec.config.data),
+            "pair": spec.pair.name,
+            "artifact": spec.artifact,
+            "only_teacher": spec.only_teacher,
+            "finalist": spec.phase == "confirm",
+            "artifacts": str(self.layout.finalist(spec.id)),
+            "checkpoint": str(self.layout.checkpoint(spec.id)),
+            "stack": str(self.layout.stack(spec.id)),
+            "notes": str(self.layout.notes),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing: `JobEvents` sees more."""
+        """Nothing: `TrialEvents` sees more."""
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the ledger is the truth, Tune's snapshot is not."""
 
 
-class AsTheyCome(FIFOScheduler):
-    """Every trial runs to its end, in an actor that is free or else in a new one.
-
-    Tune's own gives an actor that becomes free to the trial that already waits for a new one, which is then thrown
-    away: of trials that are shorter than the start of an actor, only one at a time would ever run.
-    """
-
-    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """None: Tune starts those that wait in their order, and no actor is taken away from them."""
-        return None
-
-
-class WornOut(Exception):
+class ActorRetired(Exception):
     """An actor has run as many trials as it may; the trial that it was to begin goes to another."""
 
 
-class JobEvents(tune.Callback):
+class TrialEvents(tune.Callback):
     """Turns what Tune tells into records, and tells the source and the listeners.
 
     Args:
-        searcher: Knows which trial is which job.
+        searcher: Knows which trial is which spec.
         resources: Of a trial, for its cost.
         listeners: Whom to tell.
         objective: Its value after each epoch is the curve.
     """
 
     def __init__(
-        self, searcher: JobSearcher, resources: Resources, listeners: tuple[Listener, ...], objective: str
+        self, searcher: TrialSearcher, resources: Resources, listeners: tuple[Listener, ...], objective: str
     ) -> None:
         self.searcher, self.resources, self.listeners, self.objective = searcher, resources, listeners, objective
         self.curves: dict[str, list[float]] = {}
         self.lost_on: dict[str, list[str]] = {}
-        """The machines on which a job lost its process, by its id."""
-        self.ending = Ending()
+        """The machines on which a spec lost its process, by its id."""
+        self.ending = StopFlag()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Tune's word for a process that begins with a trial."""
         self.curves[trial.trial_id] = []
-        job = self.searcher.live[trial.trial_id]
-        for listener in self._listeners(job):
-            listener.started(job)
+        spec = self.searcher.live[trial.trial_id]
+        for listener in self._listeners(spec):
+            listener.started(spec)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """After each epoch; a trial that goes on from a checkpoint also says how the epochs before it ended."""
-        job, curve = self.searcher.live[trial.trial_id], self.curves[trial.trial_id]
-        if result["error"] or job.only_teacher:
+        spec, curve = self.searcher.live[trial.trial_id], self.curves[trial.trial_id]
+        if result["error"] or spec.only_teacher:
             return
         for metrics in (*result["earlier"], result["metrics"]):
             curve.append(metrics[self.objective])
             for listener in self.listeners:
-                listener.epoch_ended(job, metrics)
+                listener.epoch_ended(spec, metrics)
         if not result.get("done"):
-            record = self._record(job, trial, result, "running")
+            record = self._record(spec, trial, result, "running")
             for listener in self.listeners:
-                listener.goes_on(job, record)
+                listener.goes_on(spec, record)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial is over: finished, stopped early, or failed in a way that the process survived."""
         result = trial.last_result or {}
-        job = self.searcher.live.pop(trial.trial_id)
+        spec = self.searcher.live.pop(trial.trial_id)
         if result.get("error"):
-            self._end(job, trial, "failed", result["error"])
-        elif result.get("epoch", 0) >= job.config.num_epochs:
-            self._end(job, trial, "complete")
+            self._end(spec, trial, "failed", result["error"])
+        elif result.get("epoch", 0) >= spec.config.num_epochs:
+            self._end(spec, trial, "complete")
         elif not self.ending.came:
-            self._end(job, trial, "pruned")
+            self._end(spec, trial, "pruned")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial took its process with it, perhaps before it began; another process goes on, but not for ever."""
         if trial.trial_id not in self.curves:
             self.on_trial_start(iteration, trials, trial)
-        job = self.searcher.live.pop(trial.trial_id)
-        hung = why_it_hung(self.searcher.folders.stack(job.id))
+        spec = self.searcher.live.pop(trial.trial_id)
+        hung = read_hang(self.searcher.layout.stack(spec.id))
         if hung:
-            self._end(job, trial, "failed", f"an epoch took longer than {self.resources.trial_timeout:g} s: {hung}")
+            self._end(spec, trial, "failed", f"an epoch took longer than {self.resources.trial_timeout:g} s: {hung}")
             return
         cause = cause_of_death(trial)
-        if isinstance(cause, WornOut):
-            self._again(job, trial)
+        if isinstance(cause, ActorRetired):
+            self._again(spec, trial)
             return
         reason, may_go_on = why_it_died(cause)
-        _, restarts = self._losses(job)
+        _, restarts = self._losses(spec)
         machine = GONE if machine_is_gone(cause) else (trial.last_result or {}).get("machine", "")
         if machine not in lost_machines() and not (may_go_on and restarts < MAX_RESTARTS):
             again = f" ({restarts + 1} times)" if restarts else ""
-            self._end(job, trial, "failed", f"the trial's process died{again}: {reason}")
+            self._end(spec, trial, "failed", f"the trial's process died{again}: {reason}")
             return
-        self.lost_on.setdefault(job.id, []).append(machine)
-        self._again(job, trial)
-        for listener in self._listeners(job):
-            listener.lost(job, reason)
+        self.lost_on.setdefault(spec.id, []).append(machine)
+        self._again(spec, trial)
+        for listener in self._listeners(spec):
+            listener.lost(spec, reason)
 
-    def _losses(self, job: Job) -> tuple[int, int]:
-        """How often a job lost its process with the machine, and how often without."""
-        lost_on = self.lost_on.get(job.id, [])
+    def _losses(self, spec: TrialSpec) -> tuple[int, int]:
+        """How often a spec lost its process with the machine, and how often without."""
+        lost_on = self.lost_on.get(spec.id, [])
         lost = lost_machines() if lost_on else set()
         moves = sum(machine in lost for machine in lost_on)
         return moves, len(lost_on) - moves
 
-    def _again(self, job: Job, trial: Trial) -> None:
-        """Another process begins with the job."""
+    def _again(self, spec: TrialSpec, trial: Trial) -> None:
+        """Another process begins with the spec."""
         self.curves.pop(trial.trial_id)
-        self.searcher.lost.append(job)
+        self.searcher.lost.append(spec)
 
-    def _end(self, job: Job, trial: Trial, state: State, error: str = "") -> None:
-        record = self._record(job, trial, trial.last_result or {}, state, error)
+    def _end(self, spec: TrialSpec, trial: Trial, state: State, error: str = "") -> None:
+        record = self._record(spec, trial, trial.last_result or {}, state, error)
         self.curves.pop(trial.trial_id, None)
-        self.searcher.source.tell(job, record)
-        for listener in self._listeners(job):
-            listener.ended(job, record)
+        self.searcher.source.tell(spec, record)
+        for listener in self._listeners(spec):
+            listener.ended(spec, record)
 
-    def _listeners(self, job: Job) -> tuple[Listener, ...]:
-        """Whom to tell of a job: nobody if it only makes a teacher, which is no trial."""
-        return () if job.only_teacher else self.listeners
+    def _listeners(self, spec: TrialSpec) -> tuple[Listener, ...]:
+        """Whom to tell of a spec: nobody if it only makes a teacher, which is no trial."""
+        return () if spec.only_teacher else self.listeners
 
-    def _record(self, job: Job, trial: Trial, result: dict[str, Any], state: State, error: str = "") -> TrialRecord:
+    def _record(
+        self, spec: TrialSpec, trial: Trial, result: dict[str, Any], state: State, error: str = ""
+    ) -> TrialRecord:
         hours = result.get("seconds", 0.0) / 3600
-        moves, restarts = self._losses(job)
-        return blank_record(job).model_copy(
+        moves, restarts = self._losses(spec)
+        return blank_record(spec).model_copy(
             update={
                 "state": state,
                 "metrics": result.get("metrics", {}),
@@ -240,8 +211,8 @@ class JobEvents(tune.Callback):
                 "device": result.get("device", "cpu"),
                 "precision": result.get("precision", "fp32"),
                 "data": result.get("data", ""),
-                "weights": foundation_digest(job.config.foundation) if job.config.needs_teacher else "",
-                "target_weights": start_digest(job.config.target.name, job.config.target.weights),
+                "weights": foundation_digest(spec.config.foundation) if spec.config.needs_teacher else "",
+                "target_weights": start_digest(spec.config.target.name, spec.config.target.weights),
                 "artifacts": result.get("artifacts", ""),
                 "restarts": restarts,
                 "moves": moves,
@@ -251,17 +222,17 @@ class JobEvents(tune.Callback):
         )
 
 
-def blank_record(job: Job) -> TrialRecord:
-    """What is known of a job before its first epoch."""
+def blank_record(spec: TrialSpec) -> TrialRecord:
+    """What is known of a spec before its first epoch."""
     return TrialRecord(
-        id=job.id,
-        phase=job.phase,
-        role=job.role,
-        pair=job.pair,
-        config=job.config.model_dump(mode="json"),
-        values=dict(job.values),
+        id=spec.id,
+        phase=spec.phase,
+        role=spec.role,
+        pair=spec.pair,
+        config=spec.config.model_dump(mode="json"),
+        values=dict(spec.values),
         state="running",
-        seed=job.config.seed,
+        seed=spec.config.seed,
         seconds=0.0,
         versions=VERSIONS,
     )

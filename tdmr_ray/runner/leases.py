@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
-from tdmr_ray.runner.meanwhile import meanwhile
+from tdmr_ray.runner.periodic import periodic_task
 
 EXPIRES_S = 15.0
 ACTOR, NAMESPACE = "leases", "tdmr_ray"
@@ -94,7 +94,7 @@ def cluster_leases() -> Leases:
 def renewed(leases: Leases, key: str, holder: str, every_s: float = EXPIRES_S / 3) -> Iterator[None]:
     """Renew a lease for as long as this lasts, then give it back."""
     try:
-        with meanwhile(partial(leases.take, key, holder), every_s):
+        with periodic_task(partial(leases.take, key, holder), every_s):
             yield
     finally:
         leases.give_back(key, holder)

@@ -1,4 +1,4 @@
-"""One Tune run over a source of jobs, in reused actors."""
+"""One Tune run over a source of specs, in reused actors."""
 
 import os
 import signal
@@ -14,14 +14,16 @@ from ray.tune.schedulers import TrialScheduler
 
 from tdmr_ray.errors import SearchStopped
 from tdmr_ray.runner.cluster import RayWatch
-from tdmr_ray.runner.events import AsTheyCome, Ending, JobEvents, JobSearcher, Listener
-from tdmr_ray.runner.folders import Folders
-from tdmr_ray.runner.jobs import Source
+from tdmr_ray.runner.events import StopFlag, TrialEvents, TrialSearcher
+from tdmr_ray.runner.run_layout import RunLayout
+from tdmr_ray.runner.schedulers import WarmActorFIFO
 from tdmr_ray.runner.trainable import TrialActor
 from tdmr_ray.runner.trial import place_of_trials
 from tdmr_ray.runner.weights import Copies
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
+from tdmr_ray.tuning.listener import Listener
+from tdmr_ray.tuning.trial_spec import Source
 
 STARTING = "TUNE_MAX_PENDING_TRIALS_PG"
 """How many actors Tune starts at the same time; by itself it would start one after the other."""
@@ -50,26 +52,26 @@ def interruptible() -> Iterator[Interrupt]:
             signal.signal(number, handler)
 
 
-class Halt(Protocol):
-    """Something that can end a phase before its jobs are done."""
+class StopCondition(Protocol):
+    """Something that can end a phase before its specs are done."""
 
     @property
     def came(self) -> bool:
         """Whether it is time to end; what runs can be gone on with later."""
 
 
-class _Halting(tune.Callback):
-    """Looks at the halts once a step, so that all who ask in between get one answer."""
+class _CheckStopConditions(tune.Callback):
+    """Looks at the stop_conditions once a step, so that all who ask in between get one answer."""
 
-    def __init__(self, halts: tuple[Halt, ...], ending: Ending) -> None:
-        self.halts, self.ending = halts, ending
+    def __init__(self, stop_conditions: tuple[StopCondition, ...], ending: StopFlag) -> None:
+        self.stop_conditions, self.ending = stop_conditions, ending
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self.ending.came = self.ending.came or any(halt.came for halt in self.halts)
+        self.ending.came = self.ending.came or any(condition.came for condition in self.stop_conditions)
 
 
-class _StopWhenEnding(tune.Stopper):
-    def __init__(self, ending: Ending) -> None:
+class _StopWhenFlagged(tune.Stopper):
+    def __init__(self, ending: StopFlag) -> None:
         self.ending = ending
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -112,62 +114,62 @@ def _resources_of(resources: Resources) -> dict[str, float] | tune.PlacementGrou
     return {"cpu": resources.cpu, "gpu": resources.gpu_share}
 
 
-def run_jobs(
+def run_trials(
     source: Source,
     *,
     resources: Resources,
     slots: int,
     store: Store,
-    folders: Folders,
+    layout: RunLayout,
     objective: str,
     listeners: tuple[Listener, ...],
-    halts: tuple[Halt, ...],
+    stop_conditions: tuple[StopCondition, ...],
     copies: Copies = (),
     scheduler: TrialScheduler | None = None,
     trainable: type[tune.Trainable] | None = None,
 ) -> None:
-    """Run a source's jobs until it is exhausted or a halt comes.
+    """Run a source's specs until it is exhausted or a condition comes.
 
     Args:
-        source: Of jobs; told how each ended.
+        source: Of specs; on_progress how each ended.
         resources: Of one trial.
         slots: Trials at the same time.
-        store: Of programs and decoded images.
-        folders: Of the search: what finalists leave, and what interrupted trials go on from.
+        store: Of teachers and decoded images.
+        layout: Of the search: what finalists leave, and what interrupted trials go on from.
         objective: Metric that makes the curve.
         listeners: Told about each start, epoch and end.
-        halts: Such as a Ctrl-C.
+        stop_conditions: Such as a Ctrl-C.
         copies: Of weights, in the store.
         scheduler: Decides after each epoch; None lets every trial end.
-        trainable: What runs a job; None is a warm actor, or several workers by Ray Train.
+        trainable: What runs a spec; None is a warm actor, or several workers by Ray Train.
 
     Raises:
         SearchStopped: If Ray has died.
         OSError: Of a listener, such as a full disk.
     """
-    if source.exhausted or any(halt.came for halt in halts):
+    if source.exhausted or any(condition.came for condition in stop_conditions):
         return
     os.environ[STARTING] = str(slots)
-    searcher = JobSearcher(source, place_of_trials(store, resources, copies), folders, slots)
+    searcher = TrialSearcher(source, place_of_trials(store, resources, copies), layout, slots)
     ray_watch = RayWatch()
-    events = JobEvents(searcher, resources, listeners, objective)
+    events = TrialEvents(searcher, resources, listeners, objective)
     with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch, _own_errors():
         tune.run(
             trainable or _trainable_for(resources),
             name="trials",
             search_alg=searcher,
-            scheduler=scheduler or AsTheyCome(),
+            scheduler=scheduler or WarmActorFIFO(),
             num_samples=-1,
             resources_per_trial=_resources_of(resources),
             reuse_actors=resources.workers == 1,
             storage_path=scratch,
-            stop=_StopWhenEnding(events.ending),
-            callbacks=[_Halting((*halts, ray_watch), events.ending), events],
+            stop=_StopWhenFlagged(events.ending),
+            callbacks=[_CheckStopConditions((*stop_conditions, ray_watch), events.ending), events],
             verbose=0,
             raise_on_failed_trial=False,
             trial_dirname_creator=lambda trial: str(trial.trial_id),
         )
     if resources.workers > 1 or resources.reprogram_workers > 1:
-        folders.notes.remove()
+        layout.notes.remove()
     if ray_watch.dead:
         raise SearchStopped("Ray has died: none of its machines is left; --resume goes on where the search was")

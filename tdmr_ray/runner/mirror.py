@@ -6,9 +6,9 @@ from pathlib import Path
 from time import monotonic
 
 from tdmr_ray.errors import SearchStopped
-from tdmr_ray.places import Place
-from tdmr_ray.runner.folders import CHECKPOINTS, FINALISTS, Folders
-from tdmr_ray.runner.meanwhile import meanwhile
+from tdmr_ray.runner.periodic import periodic_task
+from tdmr_ray.runner.run_layout import CHECKPOINTS, FINALISTS, RunLayout
+from tdmr_ray.storage import StoragePath
 
 EVERY_S = 10.0
 REST = 10
@@ -26,7 +26,7 @@ class Mirror:
         say: Gets a line when the place cannot be written for the first time; it is tried again.
     """
 
-    def __init__(self, root: Path, place: Place, say: Callable[[str], object]) -> None:
+    def __init__(self, root: Path, place: StoragePath, say: Callable[[str], object]) -> None:
         self.root, self.place, self.say = root, place, say
         self._copied: dict[Path, tuple[int, int]] = {}
         self._rests_until, self._told = 0.0, False
@@ -63,26 +63,25 @@ class Mirror:
 
 
 @contextmanager
-def mirrored(folders: Folders, say: Callable[[str], object]) -> Iterator[None]:
+def mirrored(layout: RunLayout, say: Callable[[str], object]) -> Iterator[None]:
     """Keep the copy of a search's results, if there is to be one; at the end it is whole.
 
     Raises:
         SearchStopped: If the last copy cannot be made.
     """
-    if folders.shared is None:
+    if layout.shared is None:
         yield
         return
-    mirror = Mirror(folders.root, folders.shared, say)
+    mirror = Mirror(layout.root, layout.shared, say)
     try:
-        with meanwhile(mirror.copy_in_passing, EVERY_S):
+        with periodic_task(mirror.copy_in_passing, EVERY_S):
             yield
     finally:
         try:
             mirror.copy()
         except OSError as failure:
             raise SearchStopped(
-                f"{folders.shared} cannot be written: {_line(failure)}; everything is in {folders.root}, "
-                "--resume goes on"
+                f"{layout.shared} cannot be written: {_line(failure)}; everything is in {layout.root}, --resume goes on"
             ) from failure
 
 

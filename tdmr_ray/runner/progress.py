@@ -3,15 +3,15 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from tdmr_ray.durations import pretty_seconds
 from tdmr_ray.records import TrialRecord
-from tdmr_ray.runner.events import Listener
-from tdmr_ray.runner.jobs import Job
+from tdmr_ray.tuning.listener import Listener
+from tdmr_ray.tuning.trial_spec import TrialSpec
 
 SEARCH, CONFIRMATION = "search", "confirmation"
 LINE_EVERY_S = 15.0
@@ -30,7 +30,7 @@ class PairState:
 
 
 class Progress(Listener):
-    """A listener that shows how the jobs of a phase go.
+    """A listener that shows how the specs of a phase go.
 
     Args:
         console: Where to.
@@ -55,8 +55,8 @@ class Progress(Listener):
         Args:
             title: Of the phase.
             names: Of the rows.
-            total: Number of jobs.
-            work: How long each job is, by its id, in any unit; without it all count the same.
+            total: Number of specs.
+            work: How long each spec is, by its id, in any unit; without it all count the same.
         """
         self.stop()
         self.title, self.total, self.finished = title, total, 0
@@ -74,36 +74,36 @@ class Progress(Listener):
             self.live.stop()
             self.live = None
 
-    def started(self, job: Job) -> None:
-        """Counts a running job."""
-        self._row(job).running += 1
+    def started(self, spec: TrialSpec) -> None:
+        """Counts a running spec."""
+        self._row(spec).running += 1
 
-    def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
+    def epoch_ended(self, spec: TrialSpec, metrics: dict[str, float]) -> None:
         """Keeps the best figure up to date."""
-        row = self._row(job)
-        self.parts[job.id] = metrics["epoch"] / job.config.num_epochs
+        row = self._row(spec)
+        self.parts[spec.id] = metrics["epoch"] / spec.config.num_epochs
         self.first = self.first or (time.monotonic(), self._done())
-        if job.role == "tdmr":
+        if spec.role == "tdmr":
             row.best = max(row.best or 0.0, metrics[self.objective])
         self._line(force=False)
 
-    def lost(self, job: Job, reason: str) -> None:
+    def lost(self, spec: TrialSpec, reason: str) -> None:
         """Says so."""
-        self._row(job).running -= 1
-        said = f"[yellow]lost[/yellow] {job.pair.name} {job.id}: {reason}; it goes on in another process"
+        self._row(spec).running -= 1
+        said = f"[yellow]lost[/yellow] {spec.pair.name} {spec.id}: {reason}; it goes on in another process"
         self.console.print(said, soft_wrap=True)
 
-    def ended(self, job: Job, record: TrialRecord) -> None:
-        """Counts a finished job; failures are said at once."""
-        row = self._row(job)
+    def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
+        """Counts a finished spec; failures are said at once."""
+        row = self._row(spec)
         row.running -= 1
         row.done += 1
         row.pruned += record.state == "pruned"
         row.failed += record.state == "failed"
         self.finished += 1
-        self.parts[job.id] = 1.0
+        self.parts[spec.id] = 1.0
         if record.error:
-            self.console.print(f"[red]failed[/red] {job.pair.name} {job.id}: {record.error}", soft_wrap=True)
+            self.console.print(f"[red]failed[/red] {spec.pair.name} {spec.id}: {record.error}", soft_wrap=True)
         self._line(force=self.finished == self.total)
 
     def render(self) -> Group:
@@ -116,8 +116,8 @@ class Progress(Listener):
             table.add_row(name, str(row.done), str(row.running), str(row.pruned), str(row.failed), best)
         return Group(table, self._summary())
 
-    def _row(self, job: Job) -> PairState:
-        return self.pairs.setdefault(job.pair.name, PairState())
+    def _row(self, spec: TrialSpec) -> PairState:
+        return self.pairs.setdefault(spec.pair.name, PairState())
 
     def _done(self) -> float:
         return sum(part * self.work.get(name, 1.0) for name, part in self.parts.items())
@@ -149,8 +149,3 @@ class Progress(Listener):
             for name, row in self.pairs.items()
         )
         self.console.print(f"{self.title}: {self._summary()} | {best}", soft_wrap=True, highlight=False)
-
-
-def pretty_seconds(seconds: float) -> str:
-    """'0:04:12'."""
-    return str(timedelta(seconds=round(seconds)))

@@ -9,51 +9,54 @@ from rich.console import Console
 
 from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, noted_below_scratch
-from tdmr_ray.runner.asha import PairAsha, Rungs
-from tdmr_ray.runner.budget import Meter
+from tdmr_ray.runner.confirmation import confirmation_specs, num_steps
 from tdmr_ray.runner.costs import Costs
-from tdmr_ray.runner.events import Listener, blank_record
-from tdmr_ray.runner.folders import Folders
-from tdmr_ray.runner.jobs import Job, Queue, Source, confirmation_jobs, num_steps
-from tdmr_ray.runner.loop import Interrupt, run_jobs
-from tdmr_ray.runner.order import TeachersFirst
-from tdmr_ray.runner.programs import key_of_program, resident_task
+from tdmr_ray.runner.events import blank_record
+from tdmr_ray.runner.loop import Interrupt, run_trials
 from tdmr_ray.runner.progress import CONFIRMATION, SEARCH, Progress
-from tdmr_ray.runner.studies import PairStudies, export_studies
+from tdmr_ray.runner.run_layout import RunLayout
+from tdmr_ray.runner.schedulers import PairAsha
+from tdmr_ray.runner.teacher_provider import resident_task, teacher_key_of
 from tdmr_ray.runner.tensorboard import TensorBoardLog
 from tdmr_ray.runner.weights import Copies
 from tdmr_ray.space import Space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.tuning.budget import Meter
+from tdmr_ray.tuning.cache_aware_queue import CacheAwareQueue
+from tdmr_ray.tuning.listener import Listener
+from tdmr_ray.tuning.pruning import Rungs
+from tdmr_ray.tuning.studies import PairStudies, export_studies
+from tdmr_ray.tuning.trial_spec import Queue, Source, TrialSpec
 
 
 class LedgerWriter(Listener):
     """A listener that keeps the ledger: a line when a trial starts, at each rung that it passes, and when it ends.
 
     Args:
-        folders: Of the search; an ended trial's checkpoint is removed.
+        layout: Of the search; an ended trial's checkpoint is removed.
         rungs: Epochs after which a running trial's record is written.
     """
 
-    def __init__(self, folders: Folders, rungs: tuple[int, ...] = ()) -> None:
-        self.ledger, self.folders, self.rungs = Ledger(folders.ledger), folders, rungs
+    def __init__(self, layout: RunLayout, rungs: tuple[int, ...] = ()) -> None:
+        self.ledger, self.layout, self.rungs = Ledger(layout.ledger), layout, rungs
         self.known = {record.id for record in self.ledger.read()}
 
-    def started(self, job: Job) -> None:
+    def started(self, spec: TrialSpec) -> None:
         """One line for a new trial, so that nothing that was drawn is lost."""
-        if job.id not in self.known:
-            self.known.add(job.id)
-            self.ledger.append(blank_record(job))
+        if spec.id not in self.known:
+            self.known.add(spec.id)
+            self.ledger.append(blank_record(spec))
 
-    def goes_on(self, job: Job, record: TrialRecord) -> None:
+    def goes_on(self, spec: TrialSpec, record: TrialRecord) -> None:
         """One line at a rung."""
         if len(record.curve) in self.rungs:
             self.ledger.append(record)
 
-    def ended(self, job: Job, record: TrialRecord) -> None:
+    def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
         """The last line."""
         self.ledger.append(record)
-        self.folders.checkpoint(job.id).remove()
+        self.layout.checkpoint(spec.id).remove()
 
 
 class Search:
@@ -61,8 +64,8 @@ class Search:
 
     Args:
         space: What is searched.
-        folders: Where results go.
-        store: Of programs and decoded images.
+        layout: Where results go.
+        store: Of teachers and decoded images.
         console: For progress.
         interrupt: Ends everything in order when it comes.
         slots: Trials at the same time.
@@ -75,7 +78,7 @@ class Search:
     def __init__(
         self,
         space: Space,
-        folders: Folders,
+        layout: RunLayout,
         store: Store,
         console: Console,
         interrupt: Interrupt,
@@ -86,12 +89,12 @@ class Search:
         others: Sequence[TrialRecord] = (),
         reserve_s: float = 0.0,
     ) -> None:
-        self.space, self.folders, self.store, self.interrupt = space, folders, store, interrupt
+        self.space, self.layout, self.store, self.interrupt = space, layout, store, interrupt
         self.objective, self.others, self.costs, self.slots = space.objective.maximize, others, costs, slots
-        self.copies, self.ledger = copies, Ledger(folders.ledger)
+        self.copies, self.ledger = copies, Ledger(layout.ledger)
         self.meter = Meter(space.budget, reserve_s=reserve_s)
         self.progress = Progress(console, self.objective, self.meter.summary)
-        self.board = TensorBoardLog(folders.tensorboard, store, self.objective)
+        self.board = TensorBoardLog(layout.tensorboard, store, self.objective)
         self.outside: set[str] = set()
 
     def run(self) -> None:
@@ -104,8 +107,8 @@ class Search:
         finally:
             self.progress.stop()
             self.board.close()
-        self.folders.fetch_finalists()
-        collect_best(self.ledger.read(), self.folders)
+        self.layout.fetch_finalists()
+        collect_best(self.ledger.read(), self.layout)
 
     def _search(self) -> None:
         records = self.ledger.read()
@@ -115,11 +118,11 @@ class Search:
         self.progress.begin(SEARCH, list(studies.studies), studies.num_left)
         self.outside = {record.id for record in studies.outside}
         rungs = Rungs(self.space.budget.epochs, self._inside(records), self._pair_costs())
-        self._run_jobs(studies, rungs, self.meter, afterwards=self._planned)
+        self._run_trials(studies, rungs, self.meter, afterwards=self._planned)
         if self.meter.came and not studies.exhausted:
             self._say(f"{self.meter.reason}; with a larger one, --resume goes on where the search ended")
-        self.folders.study.unlink(missing_ok=True)
-        export_studies(studies.studies, f"sqlite:///{self.folders.study}")
+        self.layout.study.unlink(missing_ok=True)
+        export_studies(studies.studies, f"sqlite:///{self.layout.study}")
 
     def _inside(self, records: list[TrialRecord]) -> list[TrialRecord]:
         return [record for record in records if record.id not in self.outside]
@@ -136,19 +139,19 @@ class Search:
         }
 
     def _confirm(self) -> None:
-        jobs = self._planned()
-        if not jobs:
+        specs = self._planned()
+        if not specs:
             return
-        work = {job.id: float(num_steps(job.config)) for job in jobs}
-        self.progress.begin(CONFIRMATION, list(dict.fromkeys(job.pair.name for job in jobs)), len(jobs), work)
-        self._run_jobs(Queue(jobs), Rungs(0))
+        work = {spec.id: float(num_steps(spec.config)) for spec in specs}
+        self.progress.begin(CONFIRMATION, list(dict.fromkeys(spec.pair.name for spec in specs)), len(specs), work)
+        self._run_trials(Queue(specs), Rungs(0))
 
-    def _planned(self) -> list[Job]:
+    def _planned(self) -> list[TrialSpec]:
         """What is to be confirmed, as it looks now."""
         records = self.ledger.read()
         finished = {record.id for record in complete_of_any_role(records)}
-        planned = confirmation_jobs(self.space, finalists(self.space, self._inside(records)))
-        return [job for job in planned if job.id not in finished]
+        planned = confirmation_specs(self.space, finalists(self.space, self._inside(records)))
+        return [spec for spec in planned if spec.id not in finished]
 
     def _note_weak_teachers(self) -> None:
         for record in noted_below_scratch(self.ledger.read()):
@@ -166,19 +169,19 @@ class Search:
         self.progress.stop()
         self.progress.console.print(text, highlight=False, soft_wrap=True)
 
-    def _run_jobs(
+    def _run_trials(
         self,
         source: Source,
         rungs: Rungs,
         meter: Meter | None = None,
         *,
-        afterwards: Callable[[], list[Job]] = list,
+        afterwards: Callable[[], list[TrialSpec]] = list,
     ) -> None:
         also = (meter,) if meter else ()
-        run_jobs(
-            TeachersFirst(
+        run_trials(
+            CacheAwareQueue(
                 source,
-                key_of_program,
+                teacher_key_of,
                 self.store.has,
                 slots=self.slots,
                 afterwards=afterwards,
@@ -187,10 +190,10 @@ class Search:
             slots=self.slots,
             store=self.store,
             copies=self.copies,
-            folders=self.folders,
+            layout=self.layout,
             objective=self.objective,
-            listeners=(LedgerWriter(self.folders, rungs.epochs), self.board, self.progress, *also),
-            halts=(self.interrupt, *also),
+            listeners=(LedgerWriter(self.layout, rungs.epochs), self.board, self.progress, *also),
+            stop_conditions=(self.interrupt, *also),
             scheduler=PairAsha(rungs, self.objective),
         )
 
@@ -211,15 +214,15 @@ def finalists(space: Space, records: Iterable[TrialRecord]) -> list[TrialRecord]
     return best
 
 
-def collect_best(records: list[TrialRecord], folders: Folders) -> None:
+def collect_best(records: list[TrialRecord], layout: RunLayout) -> None:
     """Copy the confirmed target with the best val accuracy of each pair to `best/<pair>/`."""
     confirmed = [record for record in complete(records, phase="confirm") if record.artifacts]
     for name in dict.fromkeys(record.pair.name for record in confirmed):
         own = [record for record in confirmed if record.pair.name == name]
         winner = max(own, key=lambda record: record.metrics["val/top1"])
-        weights = folders.artifacts / winner.artifacts / WEIGHTS_FILE
+        weights = layout.artifacts / winner.artifacts / WEIGHTS_FILE
         if weights.exists():
-            write_best(winner, weights, folders.best / name)
+            write_best(winner, weights, layout.best / name)
 
 
 def write_best(record: TrialRecord, weights: Path, folder: Path) -> None:

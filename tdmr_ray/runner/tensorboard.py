@@ -15,12 +15,12 @@ from torch.utils.tensorboard.summary import hparams
 
 from tdmr_ray.models.foundation import facts_of
 from tdmr_ray.records import TrialRecord
-from tdmr_ray.runner.events import Listener
-from tdmr_ray.runner.jobs import Job
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.program import Program, load_program
 from tdmr_ray.training.reprogram import configured_prompt
+from tdmr_ray.training.teacher_artifact import TeacherArtifact, load_artifact
+from tdmr_ray.tuning.listener import Listener
+from tdmr_ray.tuning.trial_spec import TrialSpec
 
 PICTURE_PX = 640
 """The longer side of a picture, about: small ones are enlarged by a whole factor."""
@@ -39,27 +39,27 @@ class TensorBoardLog(Listener):
         self.folder, self.store, self.objective = folder, store, objective
         self.writers: dict[str, SummaryWriter] = {}
 
-    def started(self, job: Job) -> None:
+    def started(self, spec: TrialSpec) -> None:
         """Opens the trial's folder anew; one that goes on from a checkpoint tells its first epochs again."""
-        folder = self.folder / trial_folder(job, job.config)
+        folder = self.folder / trial_folder(spec, spec.config)
         shutil.rmtree(folder, ignore_errors=True)
-        self.writers[job.id] = SummaryWriter(str(folder))
+        self.writers[spec.id] = SummaryWriter(str(folder))
 
-    def epoch_ended(self, job: Job, metrics: dict[str, float]) -> None:
+    def epoch_ended(self, spec: TrialSpec, metrics: dict[str, float]) -> None:
         """Writes an epoch's scalars."""
         for name, value in metrics.items():
-            self.writers[job.id].add_scalar(name, value, int(metrics["epoch"]))
+            self.writers[spec.id].add_scalar(name, value, int(metrics["epoch"]))
 
-    def lost(self, job: Job, reason: str) -> None:
+    def lost(self, spec: TrialSpec, reason: str) -> None:
         """Closes the folder until the trial is started again."""
-        self.writers.pop(job.id).close()
+        self.writers.pop(spec.id).close()
 
-    def ended(self, job: Job, record: TrialRecord) -> None:
+    def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
         """Writes what is known at the end, and closes the folder."""
-        writer = self.writers.pop(job.id)
+        writer = self.writers.pop(spec.id)
         folder = self.store.find(record.teacher) if record.teacher else None
         if folder is not None:
-            _write_teacher(writer, job.config, load_program(folder))
+            _write_teacher(writer, spec.config, load_artifact(folder))
         if record.confusion is not None:
             share = torch.tensor(record.confusion).float()
             write_picture(writer, "confusion (row: true class)", share / share.sum(dim=1, keepdim=True).clamp(min=1))
@@ -67,7 +67,7 @@ class TensorBoardLog(Listener):
             writer.add_text("error", record.error)
         if record.notes:
             writer.add_text("notes", "\n\n".join(record.notes))
-        _write_hparams(writer, job, record, self.objective)
+        _write_hparams(writer, spec, record, self.objective)
         writer.close()
 
     def noted(self, record: TrialRecord) -> None:
@@ -82,23 +82,23 @@ class TensorBoardLog(Listener):
             writer.close()
 
 
-def trial_folder(trial: Job | TrialRecord, config: TrialConfig) -> str:
+def trial_folder(trial: TrialSpec | TrialRecord, config: TrialConfig) -> str:
     """Where a trial's event files lie, seen from the folder of all."""
     return f"{trial.pair.name}/{trial.phase}-{trial.role}-{config.key()[:8]}-seed{config.seed}"
 
 
-def _write_teacher(writer: SummaryWriter, config: TrialConfig, program: Program) -> None:
-    for epoch, row in enumerate(program.history):
+def _write_teacher(writer: SummaryWriter, config: TrialConfig, artifact: TeacherArtifact) -> None:
+    for epoch, row in enumerate(artifact.history):
         for name, value in row.items():
             writer.add_scalar(name, value, epoch)
-    if "prompt.delta" in program.weights:
+    if "prompt.delta" in artifact.weights:
         prompt = configured_prompt(config, image_px=facts_of(**config.foundation.model_dump()).image_px)
         prefix = "prompt."
-        own = {name.removeprefix(prefix): value for name, value in program.weights.items() if name.startswith(prefix)}
+        own = {name.removeprefix(prefix): value for name, value in artifact.weights.items() if name.startswith(prefix)}
         prompt.load_state_dict(own)
         writer.add_image("prompt", _enlarge(prompt.picture()))
-    if "mapping.matrix" in program.weights:
-        write_picture(writer, "label mapping (row: source class)", program.weights["mapping.matrix"])
+    if "mapping.matrix" in artifact.weights:
+        write_picture(writer, "label mapping (row: source class)", artifact.weights["mapping.matrix"])
 
 
 def write_picture(writer: SummaryWriter, name: str, matrix: Tensor) -> None:
@@ -112,10 +112,10 @@ def _enlarge(picture: Tensor) -> Tensor:
     return interpolate(picture.unsqueeze(0), scale_factor=factor, mode="nearest")[0]
 
 
-def _write_hparams(writer: SummaryWriter, job: Job, record: TrialRecord, objective: str) -> None:
-    values = {name: "none" if value is None else value for name, value in job.config.flat().items()}
+def _write_hparams(writer: SummaryWriter, spec: TrialSpec, record: TrialRecord, objective: str) -> None:
+    values = {name: "none" if value is None else value for name, value in spec.config.flat().items()}
     figures = {name: value for name, value in record.metrics.items() if name == objective or name.startswith("test/")}
-    for summary in hparams({**values, "role": job.role, "state": record.state}, figures or {objective: float("nan")}):
+    for summary in hparams({**values, "role": spec.role, "state": record.state}, figures or {objective: float("nan")}):
         assert writer.file_writer is not None, "the writer is open"
         writer.file_writer.add_summary(summary)
     for name, value in figures.items():

@@ -8,7 +8,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from tdmr_ray.runner.events import WornOut
+from tdmr_ray.runner.events import ActorRetired
 from tdmr_ray.runner.trial import Shop, Trial
 from tdmr_ray.training.config import TrialConfig
 
@@ -17,7 +17,7 @@ MAX_TRIALS_PER_ACTOR = 100
 
 
 class TrialActor(tune.Trainable):
-    """One trial after another, an epoch a step; its configuration is the job of a `Trial`."""
+    """One trial after another, an epoch a step; its configuration is the spec of a `Trial`."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Called by Tune in a fresh process."""
@@ -30,11 +30,11 @@ class TrialActor(tune.Trainable):
         """Called by Tune before each further trial.
 
         Raises:
-            WornOut: If it is one too many. To return False, which is Tune's word for it, would lose the trial.
+            ActorRetired: If it is one too many. To return False, which is Tune's word for it, would lose the trial.
         """
         self.num_trials += 1
         if self.num_trials > MAX_TRIALS_PER_ACTOR:
-            raise WornOut(f"{MAX_TRIALS_PER_ACTOR} trials are enough for one process")
+            raise ActorRetired(f"{MAX_TRIALS_PER_ACTOR} trials are enough for one process")
         self.trial = Trial(new_config, self.shop)
         return True
 
@@ -47,10 +47,10 @@ class TrialActor(tune.Trainable):
         self.trial.leave()
 
 
-def _elsewhere(job: dict[str, Any]) -> Callable[[TrialConfig, str], Path] | None:
+def _elsewhere(spec: dict[str, Any]) -> Callable[[TrialConfig, str], Path] | None:
     """How several workers make teachers; None if this process does it, which then need not import Ray Train."""
-    if job["reprogram_workers"] == 1:
+    if spec["reprogram_workers"] == 1:
         return None
     from tdmr_ray.runner.distributed import teacher_of_several
 
-    return partial(teacher_of_several, job)
+    return partial(teacher_of_several, spec)

@@ -13,24 +13,24 @@ import torch
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
-from tdmr_ray.places import Place
 from tdmr_ray.records import OF_DATA
-from tdmr_ray.runner.hang import ended_after
 from tdmr_ray.runner.leases import cluster_leases
-from tdmr_ray.runner.programs import SharedStore, StoredFoundry, resident_task
+from tdmr_ray.runner.teacher_provider import SharedStore, StoredTeacherProvider, resident_task
+from tdmr_ray.runner.watchdog import watchdog
 from tdmr_ray.runner.weights import Copies, take_copies
 from tdmr_ray.space import Resources
+from tdmr_ray.storage import StoragePath
 from tdmr_ray.store import Store
 from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device, used_precision
-from tdmr_ray.training.exhibits import EXHIBITS, collect_exhibits
 from tdmr_ray.training.fit import Outcome, Run
+from tdmr_ray.training.visualizations import VISUALIZATIONS, collect_visualizations
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 
 def place_of_trials(store: Store, resources: Resources, copies: Copies = ()) -> dict[str, Any]:
-    """What a process must know besides its job; see `Trial`."""
+    """What a process must know besides its spec; see `Trial`."""
     return {
         "store": str(store.local),
         "store_bytes": store.max_bytes,
@@ -49,15 +49,15 @@ class Shop:
     """What a process keeps from one trial to the next.
 
     Args:
-        job: The first; see `Trial`.
-        make: Makes a program's folder in the store; None makes it in this process.
+        spec: The first; see `Trial`.
+        make: Makes a artifact's folder in the store; None makes it in this process.
     """
 
-    def __init__(self, job: dict[str, Any], make: Callable[[TrialConfig, str], Path] | None = None) -> None:
-        shared = Place(job["shared_store"]) if job["shared_store"] else None
-        self.shared = SharedStore(Store(Path(job["store"]), shared, job["store_bytes"]), cluster_leases())
-        self.foundry = StoredFoundry(self.shared, make)
-        take_copies(job["copies"], self.shared)
+    def __init__(self, spec: dict[str, Any], make: Callable[[TrialConfig, str], Path] | None = None) -> None:
+        shared = StoragePath(spec["shared_store"]) if spec["shared_store"] else None
+        self.shared = SharedStore(Store(Path(spec["store"]), shared, spec["store_bytes"]), cluster_leases())
+        self.provider = StoredTeacherProvider(self.shared, make)
+        take_copies(spec["copies"], self.shared)
 
 
 class Trial:
@@ -67,7 +67,7 @@ class Trial:
     epochs before as `earlier`, and trains nothing.
 
     Args:
-        job: `id`, `config` (a `TrialConfig` as JSON), `pair` (name), `program` (the key of its teacher, if it is
+        spec: `id`, `config` (a `TrialConfig` as JSON), `pair` (name), `artifact` (the key of its teacher, if it is
             known), `only_teacher` (whether to make no more than that), `finalist` (whether to read test and keep the
             weights), `store`, `store_bytes` and `shared_store` (folder, limit, and place or ''), `copies` (of weights,
             in the store), `artifacts` and `checkpoint` (places), `stack` (file), `timeout_s`, `threads` and `gpu` (of
@@ -77,14 +77,14 @@ class Trial:
         workers: Who else runs this trial; the first of them writes.
     """
 
-    def __init__(self, job: dict[str, Any], shop: Shop, workers: Workers = ALONE) -> None:
-        self.job, self.shared, self.foundry, self.workers = job, shop.shared, shop.foundry, workers
+    def __init__(self, spec: dict[str, Any], shop: Shop, workers: Workers = ALONE) -> None:
+        self.spec, self.shared, self.provider, self.workers = spec, shop.shared, shop.provider, workers
         self.run: Run | None = None
-        self.foundry.expect(job["program"])
+        self.provider.expect(spec["artifact"])
         self.seconds = 0.0
         self.history: list[Metrics] = []
         self.notes: list[str] = []
-        torch.set_num_threads(job["threads"])
+        torch.set_num_threads(spec["threads"])
 
     def step(self) -> dict[str, Any]:
         """One epoch. A trial that throws ends with its reason, and the process stays for the next one.
@@ -94,7 +94,7 @@ class Trial:
         """
         started, waited_s = perf_counter(), self.shared.waited_s
         try:
-            with ended_after(self.job["timeout_s"], Path(self.job["stack"])):
+            with watchdog(self.spec["timeout_s"], Path(self.spec["stack"])):
                 result = self._epoch()
         except (MemoryError, torch.OutOfMemoryError):
             raise
@@ -109,18 +109,18 @@ class Trial:
     def leave(self) -> None:
         """Let go of everything."""
         self.run = None
-        self.foundry.expect()
+        self.provider.expect()
 
     def _epoch(self) -> dict[str, Any]:
-        config = TrialConfig.model_validate(self.job["config"])
-        if self.job["only_teacher"]:
-            self.foundry(config, self._images(config))
+        config = TrialConfig.model_validate(self.spec["config"])
+        if self.spec["only_teacher"]:
+            self.provider(config, self._images(config))
             return {"metrics": {}, "epoch": 1, "error": "", "done": True, "earlier": []}
         restored = False
         if self.run is None:
             task = self._images(config)
-            self.notes += [f"{OF_DATA}{note}" for note in task.notes if self.job["finalist"]]
-            self.run = Run(config, task, self.foundry, self.workers)
+            self.notes += [f"{OF_DATA}{note}" for note in task.notes if self.spec["finalist"]]
+            self.run = Run(config, task, self.provider, self.workers)
             restored = self._restore()
         earlier = self.history[:-1] if restored else []
         if not restored:
@@ -128,27 +128,27 @@ class Trial:
             self._save()
         metrics = self.history[-1]
         result = {"metrics": metrics, "epoch": int(metrics["epoch"]), "error": "", "done": self.run.done}
-        if self.run.done and self.job["finalist"] and self.workers.rank == 0:
+        if self.run.done and self.spec["finalist"] and self.workers.rank == 0:
             outcome = self.run.finish(read_test=True)
             result |= {"metrics": outcome.metrics, "confusion": outcome.test.confusion if outcome.test else None}
             result["artifacts"] = self._keep(outcome)
         return {**result, "earlier": earlier}
 
     def _images(self, config: TrialConfig) -> Task:
-        return resident_task(config, self.shared, key=self.job["data"])
+        return resident_task(config, self.shared, key=self.spec["data"])
 
     def _restore(self) -> bool:
         """Go on from a checkpoint; False if there is none that can be used."""
         assert self.run is not None, "made just before"
         try:
-            state = load_checkpoint(Place(self.job["checkpoint"]), key=self.job["id"])
+            state = load_checkpoint(StoragePath(self.spec["checkpoint"]), key=self.spec["id"])
         except DamagedCheckpoint as damage:
             self.notes.append(f"began anew: {damage}")
             state = None
         if state is None:
             return False
         self.run.restore(state["run"])
-        self.history, self.seconds, self.foundry.reused = state["history"], state["seconds"], state["reused"]
+        self.history, self.seconds, self.provider.reused = state["history"], state["seconds"], state["reused"]
         return True
 
     def _save(self) -> None:
@@ -160,10 +160,10 @@ class Trial:
             "run": self.run.state(),
             "history": self.history,
             "seconds": self.seconds,
-            "reused": self.foundry.reused,
+            "reused": self.provider.reused,
         }
         try:
-            save_checkpoint(state, Place(self.job["checkpoint"]), key=self.job["id"])
+            save_checkpoint(state, StoragePath(self.spec["checkpoint"]), key=self.spec["id"])
         except OSError as error:
             note = f"no checkpoint could be written: {error.strerror or error}"
             self.notes += [note] if note not in self.notes else []
@@ -172,13 +172,13 @@ class Trial:
         """Write a finalist's weights and what a report shows of it; where they lie, or ''."""
         if outcome.target is None:
             return ""
-        place = Place(self.job["artifacts"])
+        place = StoragePath(self.spec["artifacts"])
         with TemporaryDirectory() as scratch:
             save_target(outcome.target, Path(scratch))
-            if outcome.program is not None:
+            if outcome.artifact is not None:
                 assert self.run is not None, "it has just finished"
-                shown = collect_exhibits(self.run.config, self.run.task, outcome.program, outcome.target)
-                (Path(scratch) / EXHIBITS).write_text(json.dumps(shown, ensure_ascii=False), encoding="utf-8")
+                shown = collect_visualizations(self.run.config, self.run.task, outcome.artifact, outcome.target)
+                (Path(scratch) / VISUALIZATIONS).write_text(json.dumps(shown, ensure_ascii=False), encoding="utf-8")
             for path in Path(scratch).iterdir():
                 (place / path.name).send(path)
         return Path(place.path).name
@@ -186,16 +186,16 @@ class Trial:
     def _facts(self) -> dict[str, Any]:
         device = pick_device()
         return {
-            "id": self.job["id"],
-            "pair": self.job["pair"],
+            "id": self.spec["id"],
+            "pair": self.spec["pair"],
             "notes": [*self.notes, *(self.run.notes if self.run else ())],
             "seconds": self.seconds,
-            "teacher": self.foundry.key,
-            "teacher_reused": self.foundry.reused,
-            "teacher_seconds": self.foundry.seconds,
+            "teacher": self.provider.key,
+            "teacher_reused": self.provider.reused,
+            "teacher_seconds": self.provider.seconds,
             "threads": torch.get_num_threads(),
             "device": device.type,
-            "precision": used_precision(self.job["config"]["precision"], device),
+            "precision": used_precision(self.spec["config"]["precision"], device),
             "data": self.run.task.fingerprint if self.run else "",
         }
 

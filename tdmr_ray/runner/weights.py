@@ -9,11 +9,11 @@ from tdmr_ray.models import load_target
 from tdmr_ray.models.embedded import EMBEDDED
 from tdmr_ray.models.names import PRETRAINED, RANDOM
 from tdmr_ray.models.weights import create_network, save_copy, use_copies
-from tdmr_ray.runner.programs import SharedStore
+from tdmr_ray.runner.teacher_provider import SharedStore
 from tdmr_ray.space import Space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import FoundationConfig, TargetConfig, TrialConfig
-from tdmr_ray.training.program import digest_of, foundation_digest, start_digest
+from tdmr_ray.training.teacher_artifact import digest_of, foundation_digest, start_digest
 
 Copies = Sequence[tuple[str, str, str]]
 """Of a network: its name, its weights as `create_network` calls them, and their key in the store."""

@@ -5,27 +5,12 @@ from typing import Annotated, Literal, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
+from tdmr_ray.durations import parse_duration
 from tdmr_ray.training.config import FoundationConfig, TargetConfig
 
 SamplerName = Literal["tpe", "gp", "nsga2", "random"]
 AllocationName = Literal["equal", "adaptive"]
 CostName = Literal["latency_ms", "params", "macs"]
-
-_UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-
-
-def parse_duration(value: object) -> object:
-    """'1h30m' to seconds; what is no text is left to pydantic.
-
-    Raises:
-        ValueError: If a text is no duration.
-    """
-    if not isinstance(value, str):
-        return value
-    if not re.fullmatch(r"(\d+(\.\d+)?[dhms])+", value):
-        raise ValueError("must be a duration such as '90s', '20m' or '1h30m'")
-    return sum(float(number) * _UNITS_S[unit] for number, unit in re.findall(r"([\d.]+)([dhms])", value))
-
 
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 
@@ -107,7 +92,7 @@ class Budget(Section):
     usd: float | None = Field(default=None, gt=0)
     """Of the search's trials, by the prices in `prices.yaml`."""
     allocation: AllocationName | None = None
-    """How pairs share the trials, see `runner.allocation`; None: `Space.allocation` decides."""
+    """How pairs share the trials, see `tuning.allocation`; None: `Space.allocation` decides."""
 
 
 class Confirm(Section):

@@ -20,7 +20,7 @@ from tdmr_ray.space.sections import (
 )
 from tdmr_ray.training.config import TargetConfig, TrialConfig
 
-PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "signals.", "precision")
+PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "outputs.", "precision")
 """Parameters that a teacher depends on; the others only steer its target."""
 INPUT_PX, WEIGHTS = "target.input_px", "target.weights"
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from tdmr_ray.places import Place
+from tdmr_ray.storage import StoragePath
 
 
 class DamagedCheckpoint(Exception):
     """A checkpoint that cannot be read, or belongs to another trial; the trial has to begin anew."""
 
 
-def save_checkpoint(state: Mapping[str, Any], place: Place, *, key: str) -> None:
+def save_checkpoint(state: Mapping[str, Any], place: StoragePath, *, key: str) -> None:
     """Write a state of tensors, numbers, texts, lists and dictionaries; until it is whole, the one before stays.
 
     Args:
@@ -31,7 +31,7 @@ def save_checkpoint(state: Mapping[str, Any], place: Place, *, key: str) -> None
     place.write_bytes(content.getbuffer())
 
 
-def load_checkpoint(place: Place, *, key: str) -> dict[str, Any] | None:
+def load_checkpoint(place: StoragePath, *, key: str) -> dict[str, Any] | None:
     """The state that was saved last, on the CPU whatever device it comes from, or None if there is none.
 
     Raises:

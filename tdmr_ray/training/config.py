@@ -31,7 +31,7 @@ class FoundationConfig(Part):
 
     @property
     def label(self) -> str:
-        """For tables and folders: the name, and what is unusual about it."""
+        """For tables and layout: the name, and what is unusual about it."""
         stem = Path(self.weights).stem
         return sized(self.name if stem in ("", self.name) else f"{self.name}@{stem}", self.image_px)
 
@@ -96,19 +96,19 @@ class PseudoLabelsConfig(Part):
     """Least probability of an answer that counts; read by teachers and by the control `self_training`."""
 
 
-class SignalsConfig(Part):
+class OutputsConfig(Part):
     """What a teacher leaves for targets."""
 
     kind: Literal["stored", "live"] = "stored"
     """`stored`: the teacher answers once, for all trials; `live`: for every batch, and nothing is kept."""
     num_views: int = Field(default=8, ge=1)
     """Views of each training image; epoch after epoch goes round them."""
-    consensus: float = Field(default=0.0, ge=0, le=1)
-    """Share of what the teacher says of the whole image in what it says of a view."""
-    neighbors: int = Field(default=0, ge=0)
-    """Most similar training images that have a say in what is said of a whole image; read with `consensus`."""
-    spread: float = Field(default=0.8, ge=0, lt=1)
-    """Share of the neighbours, and of theirs; 0 is the image alone."""
+    view_averaging: float = Field(default=0.0, ge=0, le=1)
+    """Weight of the mean over several views of an image in the outputs for one view of it."""
+    propagation_neighbors: int = Field(default=0, ge=0)
+    """Nearest training images that take part in label propagation; needs `view_averaging`."""
+    propagation_alpha: float = Field(default=0.8, ge=0, lt=1)
+    """Weight of the neighbours in each propagation step; 0 leaves every image alone."""
 
 
 class TemperatureConfig(Part):
@@ -121,7 +121,7 @@ class TemperatureConfig(Part):
 
 
 class DistillConfig(Part):
-    """How a target learns from a teacher's signals."""
+    """How a target learns from a teacher's outputs."""
 
     epochs: int = Field(default=30, ge=1)
     num_stages: int = Field(default=1, ge=1, le=8)
@@ -131,7 +131,7 @@ class DistillConfig(Part):
     alignment: Literal["cka", "project"] = "cka"
     alignment_weight: float = Field(default=5.0, ge=0)
     logits_weight: float = Field(default=1.0, ge=0)
-    own_share: float = Field(default=0.0, ge=0, le=1)
+    self_distillation_weight: float = Field(default=0.0, ge=0, le=1)
     """From the second stage on, share of what the target says of an image in what the teacher says of it."""
     labels_weight: float = Field(default=0.1, ge=0)
     lr: float = Field(default=0.012, gt=0)
@@ -158,7 +158,7 @@ class TrialConfig(Part):
     reprogram: ReprogramConfig = ReprogramConfig()
     pseudo_labels: PseudoLabelsConfig = PseudoLabelsConfig()
     views: ViewConfig = ViewConfig()
-    signals: SignalsConfig = SignalsConfig()
+    outputs: OutputsConfig = OutputsConfig()
     temperature: TemperatureConfig = TemperatureConfig()
     distill: DistillConfig = DistillConfig()
     precision: Precision = "auto"

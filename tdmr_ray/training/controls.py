@@ -98,7 +98,7 @@ def _plain_teacher(config: TrialConfig) -> TrialConfig:
             "prompt": PromptConfig(),
             "mapping": MappingConfig(kind="linear"),
             "pseudo_labels": PseudoLabelsConfig(),
-            "signals": config.signals.model_copy(update={"consensus": 0.0}),
+            "outputs": config.outputs.model_copy(update={"view_averaging": 0.0}),
             "temperature": TemperatureConfig(),
         }
     )

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tdmr_ray.data.task import Images
-from tdmr_ray.training.portions import AT_ONCE, Portions
+from tdmr_ray.training.micro_batches import AT_ONCE, MicroBatches
 
 
 @dataclass(frozen=True)
@@ -51,4 +51,4 @@ def evaluate(
     def say(part: Tensor) -> Tensor:
         return predict(part.to(device).float().div(255.0)).float().cpu()
 
-    return Evaluation(torch.cat(Portions().ask(images.images, say, batch_size)), images.labels)
+    return Evaluation(torch.cat(MicroBatches().ask(images.images, say, batch_size)), images.labels)

@@ -8,10 +8,16 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.models import Target
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
-from tdmr_ray.training.distil import Distillation
+from tdmr_ray.training.distill import Distillation
 from tdmr_ray.training.evaluate import Evaluation, evaluate
-from tdmr_ray.training.program import Foundry, Program, make_program, open_signals, restore_teacher
 from tdmr_ray.training.self_training import SelfTraining
+from tdmr_ray.training.teacher_artifact import (
+    TeacherArtifact,
+    TeacherProvider,
+    make_teacher,
+    open_outputs,
+    restore_teacher,
+)
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 
@@ -23,13 +29,13 @@ class Outcome:
         target: With the best weights on val; None for a linear probe.
         metrics: Of the last epoch, and `test/` figures if they were asked for.
         test: What the network said about the test images; None unless asked for.
-        program: The teacher's, if there was one.
+        artifact: The teacher's, if there was one.
     """
 
     target: Target | None
     metrics: Metrics
     test: Evaluation | None
-    program: Program | None
+    artifact: TeacherArtifact | None
 
 
 class Run:
@@ -38,21 +44,21 @@ class Run:
     Args:
         config: The trial.
         task: Its images.
-        foundry: Where programs come from.
+        provider: Where teachers come from.
         workers: Who else trains this target.
     """
 
     def __init__(
-        self, config: TrialConfig, task: Task, foundry: Foundry = make_program, workers: Workers = ALONE
+        self, config: TrialConfig, task: Task, provider: TeacherProvider = make_teacher, workers: Workers = ALONE
     ) -> None:
         self.config, self.task = config, task
-        self.program = foundry(config, task) if config.needs_teacher else None
+        self.artifact = provider(config, task) if config.needs_teacher else None
         self.distillation: Distillation | SelfTraining | None = None
         if config.method == "self_training":
             self.distillation = SelfTraining(config, task, workers)
         elif config.method != "linear_probe":
-            signals = open_signals(config, task, self.program) if self.program else None
-            self.distillation = Distillation(config, task, signals, workers)
+            outputs = open_outputs(config, task, self.artifact) if self.artifact else None
+            self.distillation = Distillation(config, task, outputs, workers)
         self.metrics: Metrics = {}
 
     @property
@@ -63,7 +69,7 @@ class Run:
     @property
     def notes(self) -> list[str]:
         """What a reader of the record should know of how teacher and target were trained."""
-        of_teacher = self.program.notes if self.program else []
+        of_teacher = self.artifact.notes if self.artifact else []
         return [*of_teacher, *(self.distillation.notes if self.distillation else [])]
 
     def run_epoch(self) -> Metrics:
@@ -72,7 +78,7 @@ class Run:
         Raises:
             NonFiniteLoss: If a loss diverges.
         """
-        teacher = {"val/teacher_top1": self.program.val_top1} if self.program else {}
+        teacher = {"val/teacher_top1": self.artifact.val_top1} if self.artifact else {}
         if self.distillation is None:
             own: Metrics = {"epoch": 1, "val/top1": teacher["val/teacher_top1"]}
         else:
@@ -94,16 +100,16 @@ class Run:
         """The best weights, and figures on test if this is a finalist."""
         target = self.distillation.best_target() if self.distillation else None
         if not read_test:
-            return Outcome(target, self.metrics, None, self.program)
+            return Outcome(target, self.metrics, None, self.artifact)
         test = self._read_test(target)
         metrics = {**self.metrics, "test/top1": test.top1, "test/loss": test.loss}
-        return Outcome(target, metrics, test, self.program)
+        return Outcome(target, metrics, test, self.artifact)
 
     def _read_test(self, target: Target | None) -> Evaluation:
         if self.distillation is not None and target is not None:
             return self.distillation.evaluate_on("test", target)
-        assert self.program is not None, "a linear probe has a program"
-        teacher = restore_teacher(self.config, self.program, self.task.num_classes)
+        assert self.artifact is not None, "a linear probe has a artifact"
+        teacher = restore_teacher(self.config, self.artifact, self.task.num_classes)
         return evaluate(lambda images: teacher(images).logits, self.task.test, device=pick_device())
 
 
@@ -112,7 +118,7 @@ def fit(
     task: Task,
     report: Callable[[Metrics], object],
     *,
-    foundry: Foundry = make_program,
+    provider: TeacherProvider = make_teacher,
     workers: Workers = ALONE,
     read_test: bool = False,
 ) -> Outcome:
@@ -122,7 +128,7 @@ def fit(
         NonFiniteLoss: If a loss diverges.
         InputError: If a network or data set cannot be had.
     """
-    run = Run(config, task, foundry, workers)
+    run = Run(config, task, provider, workers)
     while not run.done:
         report(run.run_epoch())
     return run.finish(read_test=read_test)

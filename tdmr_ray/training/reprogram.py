@@ -19,7 +19,7 @@ from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches
 from tdmr_ray.training.config import Precision, ReprogramConfig, TrialConfig
 from tdmr_ray.training.device import autocast, check_finite
 from tdmr_ray.training.evaluate import Evaluation, evaluate
-from tdmr_ray.training.portions import Portions, in_parts
+from tdmr_ray.training.micro_batches import MicroBatches, in_micro_batches
 from tdmr_ray.training.self_training import pseudo_labeled
 from tdmr_ray.training.workers import ALONE, Workers
 
@@ -105,8 +105,8 @@ def fit_teacher(
     teacher = build_teacher(config, foundation.to(device), task.num_classes).to(device)
     teacher.prompt.start_from(task.labeled.images.to(device).float().div(255.0))
     _refit(teacher, task.labeled, device, prompted=not _fitted_once(teacher))
-    keeper, portions = _BestOnVal(teacher, task, device), Portions(may_divide=workers.count == 1)
-    _learn(config, teacher, task.labeled, task.mirror, keeper, portions, workers)
+    keeper, micro_batches = _BestOnVal(teacher, task, device), MicroBatches(may_divide=workers.count == 1)
+    _learn(config, teacher, task.labeled, task.mirror, keeper, micro_batches, workers)
     for _ in range(config.pseudo_labels.rounds if task.num_labeled < len(task.train) else 0):
         keeper.load_best()
         threshold = config.pseudo_labels.threshold
@@ -114,9 +114,11 @@ def fit_teacher(
         if isinstance(teacher.mapping, LabelMapping):
             _refit(teacher, filled.labeled, device, prompted=not _fitted_once(teacher))
             keeper.see({})
-        _learn(config, teacher, filled.labeled, task.mirror, keeper, portions, workers)
+        _learn(config, teacher, filled.labeled, task.mirror, keeper, micro_batches, workers)
     keeper.load_best()
-    return FittedTeacher(teacher, keeper.history, keeper.top1, portions.notes("teacher", config.reprogram.batch_size))
+    return FittedTeacher(
+        teacher, keeper.history, keeper.top1, micro_batches.notes("teacher", config.reprogram.batch_size)
+    )
 
 
 def _learn(
@@ -125,7 +127,7 @@ def _learn(
     labeled: Images,
     mirror: bool,
     keeper: "_BestOnVal",
-    portions: Portions,
+    micro_batches: MicroBatches,
     workers: Workers,
 ) -> None:
     """One cycle of training, if anything is trained; a mapping made from counts is made again at every epoch.
@@ -153,7 +155,7 @@ def _learn(
             part = batch.part(workers.rank, workers.count)
             shown = views.batch(part.rows, part.views).images, labeled.labels[part.rows].to(device)
             learn = partial(_gradients, trained, optimizer, *shown, len(batch.rows) / workers.count)
-            summed = portions.work_off(len(part.rows), learn)
+            summed = micro_batches.run_with_retry(len(part.rows), learn)
             optimizer.step()
             total, seen, step = total + summed, seen + len(batch.rows), step + 1
         (loss_mean,) = workers.mean({"reprogram/loss": total * workers.count / seen}).values()
@@ -172,7 +174,7 @@ def _gradients(
 ) -> float:
     """Leave the gradient of a batch's summed loss over a divisor in the parameters; that sum."""
     optimizer.zero_grad()
-    _, logits = in_parts(trained, images, num_parts)
+    _, logits = in_micro_batches(trained, images, num_parts)
     summed = cross_entropy(logits, labels, reduction="sum")
     (summed / divisor).backward()
     return float(summed.detach())
@@ -214,7 +216,7 @@ def _source_of(
     def say(part: Tensor) -> tuple[Tensor, Tensor]:
         return teacher.source(part.to(device).float().div(255.0), prompted=prompted)
 
-    answers = Portions().ask(images.images, say)
+    answers = MicroBatches().ask(images.images, say)
     features, source_logits = (torch.cat(parts) for parts in zip(*answers, strict=True))
     return features, source_logits
 

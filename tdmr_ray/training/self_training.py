@@ -14,7 +14,7 @@ from tdmr_ray.data.task import Images, Task
 from tdmr_ray.models import Target
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
-from tdmr_ray.training.distil import Distillation, ask_target
+from tdmr_ray.training.distill import Distillation, ask_target
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 

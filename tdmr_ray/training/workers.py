@@ -8,7 +8,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tdmr_ray.training.device import pick_device
-from tdmr_ray.training.portions import Portions
+from tdmr_ray.training.micro_batches import MicroBatches
 
 Metrics = dict[str, float]
 
@@ -58,7 +58,7 @@ class Workers:
         """
         share = -(-num_rows // self.count)
         own = torch.arange(self.rank * share, (self.rank + 1) * share) % num_rows
-        parts = Portions().ask(own, say)
+        parts = MicroBatches().ask(own, say)
         return tuple(self.gather(torch.cat(tensors))[:num_rows] for tensors in zip(*parts, strict=True))
 
 

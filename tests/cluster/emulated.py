@@ -39,7 +39,7 @@ SPACE = {
     "confirm": {"top": 0},
     "resources": {"cpu": 1, "gpu": 1},
     "search": {"distill.lr": {"low": 0.006, "high": 0.03, "log": True}},
-    "fixed": {"signals.num_views": 2, "reprogram.epochs": 1, "prompt.size_px": 0},
+    "fixed": {"outputs.num_views": 2, "reprogram.epochs": 1, "prompt.size_px": 0},
 }
 
 

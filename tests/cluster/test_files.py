@@ -98,18 +98,18 @@ ALLOWED = {
 
 
 def test_the_ray_job_has_only_fields_that_kuberay_and_kubernetes_know() -> None:
-    job = yaml.safe_load((ROOT / "cluster" / "kuberay.yaml").read_text())
-    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
-    cluster = job["spec"]["rayClusterSpec"]
+    spec = yaml.safe_load((ROOT / "cluster" / "kuberay.yaml").read_text())
+    assert (spec["apiVersion"], spec["kind"]) == ("ray.io/v1", "RayJob")
+    cluster = spec["spec"]["rayClusterSpec"]
     (workers,) = cluster["workerGroupSpecs"]
-    parts = {"RayJob": job["spec"], "RayCluster": cluster, "head": cluster["headGroupSpec"], "worker": workers}
+    parts = {"RayJob": spec["spec"], "RayCluster": cluster, "head": cluster["headGroupSpec"], "worker": workers}
     for name, part in parts.items():
         assert set(part) <= ALLOWED[name], name
     for group in (cluster["headGroupSpec"], workers):
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, **group["template"]}
         kubernetes_validate.validate(pod, "1.35", strict=True)
-    assert f"--set resources.concurrent={workers['maxReplicas']}" in job["spec"]["entrypoint"]
+    assert f"--set resources.concurrent={workers['maxReplicas']}" in spec["spec"]["entrypoint"]
     assert cluster["authOptions"] == {"mode": "token"}
 
 

@@ -127,11 +127,11 @@ def hub_set(folder: Path, label: Any) -> Path:
 def test_a_set_in_the_hubs_format(label: Any, tmp_path: Path) -> None:
     listing = list_images(f"hfds/{hub_set(tmp_path / 'set', label)}", str(tmp_path / "cache"))
     assert listing.class_names == (("dog", "cat") if label else ("cat", "dog"))
-    told = [listing.class_names[number] for number in listing.labels]
+    on_progress = [listing.class_names[number] for number in listing.labels]
     count = len(HUB_IMAGES)
     assert listing.parts.tolist() == [part for part in (TRAIN, VAL, TEST) for _ in range(2 * count)]
-    assert told == (["cat"] * count + ["dog"] * count) * 2 + ["dog"] * count + ["cat"] * count
-    for row in range(len(told)):
+    assert on_progress == (["cat"] * count + ["dog"] * count) * 2 + ["dog"] * count + ["cat"] * count
+    for row in range(len(on_progress)):
         _, left, right = GOOD[HUB_IMAGES[row % count]]
         pixels = listing.read(row, 20)
         assert np.abs(pixels[:, 10, 3].astype(int) - left).max() <= 2
@@ -190,8 +190,8 @@ def test_bad_images_end_it_with_the_list_of_them_or_are_left_out(folder: Path) -
     write_bad(folder)
     with pytest.raises(InputError) as error:
         load_task(DataConfig(name=str(folder), image_px=16))
-    told = [problem.split(":")[0] for problem in error.value.problems[:-1]]
-    assert told == ["left/empty.jpg", "left/floating.tif", "left/text.png", "left/truncated.jpg"]
+    on_progress = [problem.split(":")[0] for problem in error.value.problems[:-1]]
+    assert on_progress == ["left/empty.jpg", "left/floating.tif", "left/text.png", "left/truncated.jpg"]
     assert "set data.on_bad_image: skip" in error.value.problems[-1]
     task = load_task(DataConfig(name=str(folder), image_px=16, on_bad_image="skip"))
     assert task.fingerprint == clean
@@ -213,13 +213,13 @@ def test_images_that_are_in_train_and_test_are_noted(tmp_path: Path) -> None:
 
 def test_images_are_decoded_into_a_file_that_is_opened_again(folder: Path, tmp_path: Path) -> None:
     config = DataConfig(name=str(folder), image_px=24, shots=3)
-    told: list[int] = []
+    on_progress: list[int] = []
     (tmp_path / "kept").mkdir()
-    decode_task(config, tmp_path / "kept", told.append)
+    decode_task(config, tmp_path / "kept", on_progress.append)
     opened, loaded = open_task(tmp_path / "kept"), load_task(config)
     assert opened.fingerprint == loaded.fingerprint
     assert torch.equal(opened.val.images, loaded.val.images)
-    assert sum(told) == len(loaded.train) + len(loaded.val) + len(loaded.test)
+    assert sum(on_progress) == len(loaded.train) + len(loaded.val) + len(loaded.test)
 
 
 def test_the_key_follows_the_files(folder: Path) -> None:

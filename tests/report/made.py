@@ -1,4 +1,4 @@
-"""A search that was never run: all kinds of trials, curves, controls and exhibits, names as hostile as asked."""
+"""A search that was never run: all kinds of trials, curves, controls and visualizations, names as hostile as asked."""
 
 import base64
 import io
@@ -32,17 +32,19 @@ def made_search(num_trials: int = 24, *, names: tuple[str, ...] = PLAIN, title: 
         Pair(foundation=foundation, target=target) for foundation in ("glyph_cnn", "glyph_vit") for target in COSTS
     ]
     records = [_searched(rng, number, pairs[number % 4]) for number in range(num_trials)]
-    exhibits = {}
+    visualizations = {}
     for place, pair in enumerate(pairs):
         for seed in range(seeds):
             records.append(_confirmed(rng, f"confirm-{place}-{seed}", "tdmr", pair, seed, 0.93 + 0.005 * place))
-            exhibits[records[-1].id] = _exhibits(rng, names)
+            visualizations[records[-1].id] = _exhibits(rng, names)
             probe = Pair(foundation=pair.foundation, target="")
             records.append(_confirmed(rng, f"probe-{place}-{seed}", "linear_probe", probe, seed, 0.95))
             scratch = Pair(foundation="", target=pair.target)
             records.append(_confirmed(rng, f"scratch-{place}-{seed}", "scratch", scratch, seed, 0.91))
     failed = records[0].model_copy(update={"id": "failed", "state": "failed", "curve": [], "error": names[0]})
-    return Search(title, [*records, failed], COSTS, exhibits, space=f"name: {title}\n# {names[1]}", environment="{}")
+    return Search(
+        title, [*records, failed], COSTS, visualizations, space=f"name: {title}\n# {names[1]}", environment="{}"
+    )
 
 
 def _searched(rng: np.random.Generator, number: int, pair: Pair) -> TrialRecord:

@@ -10,7 +10,6 @@ import pytest
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.leaderboard import leaderboard
-from tdmr_ray.places import Place
 from tdmr_ray.records import Ledger, Pair, Phase, State, TrialRecord
 from tdmr_ray.report.fetch import fetched
 from tdmr_ray.report.folder import Search, compare, read_search
@@ -28,6 +27,7 @@ from tdmr_ray.report.render import (
 )
 from tdmr_ray.report.statistics import estimate
 from tdmr_ray.report.write import write_reports
+from tdmr_ray.storage import StoragePath
 
 COSTS = {"t": {"params": 578474, "macs": 896000, "latency_ms": 2.125}}
 
@@ -260,19 +260,19 @@ def test_results_that_lie_elsewhere_are_copied_here_but_for_weights(bucket: str,
     place = tmp_path / "far"
     (place / "finalists" / "c0").mkdir(parents=True)
     (place / "finalists" / "c0" / "target.safetensors").write_bytes(bytes(100))
-    (place / "finalists" / "c0" / "exhibits.json").write_text('{"class_names": []}')
+    (place / "finalists" / "c0" / "visualizations.json").write_text('{"class_names": []}')
     (place / "space.yaml").write_text("name: far away\n")
     kept = [each.model_copy(update={"artifacts": each.id if each.id == "c0" else ""}) for each in whole_search()]
     for each in kept:
         Ledger(place / "records.jsonl").append(each)
     for path in place.rglob("*.*"):
-        (Place(bucket) / "team" / "first" / str(path.relative_to(place))).send(path)
+        (StoragePath(bucket) / "team" / "first" / str(path.relative_to(place))).send(path)
     for location in (f"file://{place}", f"{bucket}/team/first"):
         with fetched(location) as folder:
             search = read_search(folder)
             assert not list(folder.rglob("*.safetensors"))
         assert (search.title, list(search.records)) == ("far away", kept)
-        assert search.exhibits == {"c0": {"class_names": []}}
+        assert search.visualizations == {"c0": {"class_names": []}}
     with fetched(str(place)) as folder:
         assert folder == place
 

@@ -7,7 +7,7 @@ from scipy import stats
 from tdmr_ray.report.statistics import (
     estimate,
     holm,
-    not_surely_beaten,
+    not_significantly_beaten,
     paired_difference,
     paired_p_value,
     seed_differences,
@@ -60,7 +60,7 @@ def test_the_true_best_is_among_those_that_are_not_surely_beaten(num_seeds: int,
     rng, reports = np.random.default_rng(num_seeds), 1000
     means = 0.94 - leads * np.arange(6)
     drawn = accuracies(rng, means[:, None], (reports, 6, num_seeds))
-    kept = [not_surely_beaten([dict(enumerate(rival)) for rival in report]) for report in drawn]
+    kept = [not_significantly_beaten([dict(enumerate(rival)) for rival in report]) for report in drawn]
     assert np.mean([report[0] for report in kept]) >= 0.95
     if (num_seeds, leads) == (10, 0.02):
         assert np.mean([report[5] for report in kept]) < 0.05
@@ -85,7 +85,7 @@ def test_p_values_are_scipys_and_holms() -> None:
 
 
 def test_one_rival_alone_is_the_best_and_one_seed_beats_nobody() -> None:
-    assert not_surely_beaten([{0: 0.5, 1: 0.6}]) == [True]
-    assert not_surely_beaten([{0: 0.9}, {0: 0.1}]) == [True, True]
+    assert not_significantly_beaten([{0: 0.5, 1: 0.6}]) == [True]
+    assert not_significantly_beaten([{0: 0.9}, {0: 0.1}]) == [True, True]
     clear = [{seed: 0.9 + 0.001 * seed for seed in range(3)}, dict.fromkeys(range(3), 0.5)]
-    assert not_surely_beaten(clear) == [True, False]
+    assert not_significantly_beaten(clear) == [True, False]

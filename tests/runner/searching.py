@@ -22,7 +22,7 @@ SPACE: dict[str, Any] = {
         "temperature.schedule": {"choices": ["constant", "cosine"]},
         "distill.num_stages": {"low": 1, "high": 3},
     },
-    "fixed": {"signals.num_views": 2, "reprogram.epochs": 1},
+    "fixed": {"outputs.num_views": 2, "reprogram.epochs": 1},
 }
 
 

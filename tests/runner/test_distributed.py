@@ -15,12 +15,12 @@ from searching import command, run, write_space
 from tdmr_ray.records import Ledger
 from tdmr_ray.runner.cluster import ray_session
 from tdmr_ray.runner.distributed import teacher_of_several
-from tdmr_ray.runner.programs import resident_task
+from tdmr_ray.runner.teacher_provider import resident_task
 from tdmr_ray.runner.trial import place_of_trials
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.program import load_program, make_program, program_key
+from tdmr_ray.training.teacher_artifact import load_artifact, make_teacher, teacher_key
 
 pytestmark = [pytest.mark.slow, pytest.mark.stress]
 
@@ -30,7 +30,7 @@ CONFIG = {
     "target.name": "lcnet_035",
     "prompt.size_px": 2,
     "reprogram.epochs": 2,
-    "signals.num_views": 2,
+    "outputs.num_views": 2,
 }
 
 
@@ -43,15 +43,15 @@ def own_ray() -> Iterator[None]:
 def test_several_workers_make_the_teacher_that_one_would_make(own_ray: None, tmp_path: Path) -> None:
     config = TrialConfig().with_values(CONFIG)
     task = resident_task(config)
-    key = program_key(config, task.fingerprint)
-    job = {
+    key = teacher_key(config, task.fingerprint)
+    spec = {
         **place_of_trials(Store(tmp_path / "store"), Resources(reprogram_workers=2)),
         "id": "teacher",
         "data": "",
         "notes": str(tmp_path / "notes"),
     }
-    together, alone = load_program(teacher_of_several(job, config, key)), make_program(config, task)
-    losses = [[row["reprogram/loss"] for row in program.history[1:]] for program in (together, alone)]
+    together, alone = load_artifact(teacher_of_several(spec, config, key)), make_teacher(config, task)
+    losses = [[row["reprogram/loss"] for row in artifact.history[1:]] for artifact in (together, alone)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert together.val_top1 == pytest.approx(alone.val_top1, abs=0.01)
 

@@ -12,10 +12,10 @@ from test_studies import build, record_of
 
 from tdmr_ray.records import Ledger, complete
 from tdmr_ray.runner.events import why_it_died
-from tdmr_ray.runner.folders import Folders
-from tdmr_ray.runner.hang import why_it_hung
+from tdmr_ray.runner.run_layout import RunLayout
 from tdmr_ray.runner.search import LedgerWriter
-from tdmr_ray.runner.studies import PairStudies
+from tdmr_ray.runner.watchdog import read_hang
+from tdmr_ray.tuning.studies import PairStudies
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,15 @@ def test_a_trial_whose_process_died_goes_on_unless_its_memory_was_too_small(
 
 
 def test_a_trial_that_is_lost_and_started_again_keeps_what_its_last_rung_wrote(tmp_path: Path) -> None:
-    job = PairStudies(build()).next_job()
-    assert job is not None
-    writer = LedgerWriter(Folders(tmp_path), rungs=(1,))
-    at_rung = record_of(job, "running")
+    spec = PairStudies(build()).next_spec()
+    assert spec is not None
+    writer = LedgerWriter(RunLayout(tmp_path), rungs=(1,))
+    at_rung = record_of(spec, "running")
     at_rung.curve[:] = [0.5]
-    writer.started(job)
-    writer.goes_on(job, at_rung)
-    writer.lost(job, "it was killed")
-    writer.started(job)
+    writer.started(spec)
+    writer.goes_on(spec, at_rung)
+    writer.lost(spec, "it was killed")
+    writer.started(spec)
     assert Ledger(tmp_path / "records.jsonl").read() == [at_rung]
 
 
@@ -52,13 +52,13 @@ def test_a_step_that_takes_too_long_ends_its_process_and_leaves_where_it_was(tmp
     lines = [
         "import time",
         "from pathlib import Path",
-        "from tdmr_ray.runner.hang import ended_after",
+        "from tdmr_ray.runner.watchdog import watchdog",
         "def stuck(): time.sleep(60)",
-        f"with ended_after(0.2, Path({str(stack)!r})): stuck()",
+        f"with watchdog(0.2, Path({str(stack)!r})): stuck()",
     ]
     assert subprocess.run([sys.executable, "-c", "\n".join(lines)], timeout=50).returncode == 1
-    assert why_it_hung(stack).endswith("line 4 in stuck")
-    assert why_it_hung(stack) == ""
+    assert read_hang(stack).endswith("line 4 in stuck")
+    assert read_hang(stack) == ""
 
 
 @pytest.mark.slow

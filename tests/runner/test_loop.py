@@ -15,14 +15,15 @@ from ray import tune
 
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.runner.cluster import ray_session
-from tdmr_ray.runner.events import Listener, WornOut
-from tdmr_ray.runner.folders import Folders
-from tdmr_ray.runner.jobs import Job, Queue, build_job
-from tdmr_ray.runner.loop import run_jobs
+from tdmr_ray.runner.events import ActorRetired
+from tdmr_ray.runner.loop import run_trials
+from tdmr_ray.runner.run_layout import RunLayout
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import FoundationConfig, TrialConfig
-from tdmr_ray.training.program import foundation_digest
+from tdmr_ray.training.teacher_artifact import foundation_digest
+from tdmr_ray.tuning.listener import Listener
+from tdmr_ray.tuning.trial_spec import Queue, TrialSpec, build_spec
 
 pytestmark = pytest.mark.slow
 STARTS_S, LASTS_S, MOST_TRIALS = 1.0, 0.25, 4
@@ -39,18 +40,22 @@ class QuickTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Tune's word for a further trial."""
-        self.job, self.count = new_config, self.count + 1
+        self.spec, self.count = new_config, self.count + 1
         if self.count > MOST_TRIALS:
-            raise WornOut("enough")
+            raise ActorRetired("enough")
         return True
 
     def step(self) -> dict[str, Any]:
         """The only epoch; some trials fill the memory."""
         time.sleep(LASTS_S)
-        if self.job["config"]["seed"] == 99:
+        if self.spec["config"]["seed"] == 99:
             raise MemoryError("too large")
-        told = {name: self.job[name] for name in ("id", "pair")} | {"error": "", "earlier": [], "seconds": LASTS_S}
-        return {**told, "metrics": {"val/top1": 0.5}, "epoch": 1, "done": True, "device": str(os.getpid())}
+        on_progress = {name: self.spec[name] for name in ("id", "pair")} | {
+            "error": "",
+            "earlier": [],
+            "seconds": LASTS_S,
+        }
+        return {**on_progress, "metrics": {"val/top1": 0.5}, "epoch": 1, "done": True, "device": str(os.getpid())}
 
 
 class Watch(Listener):
@@ -60,11 +65,11 @@ class Watch(Listener):
         self.records: list[TrialRecord] = []
         self.losses: list[str] = []
 
-    def lost(self, job: Job, reason: str) -> None:
+    def lost(self, spec: TrialSpec, reason: str) -> None:
         """A process died."""
         self.losses.append(reason)
 
-    def ended(self, job: Job, record: TrialRecord) -> None:
+    def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
         """One more."""
         self.records.append(record)
 
@@ -78,17 +83,17 @@ def two_cores() -> Iterator[None]:
 
 def run_quickly(folder: Path, *seeds: int) -> Watch:
     config = TrialConfig().with_values({"distill.epochs": 1, "foundation.name": "glyph_cnn"})
-    jobs = [build_job(config.model_copy(update={"seed": seed}), phase="search") for seed in seeds]
+    specs = [build_spec(config.model_copy(update={"seed": seed}), phase="search") for seed in seeds]
     watch = Watch()
-    run_jobs(
-        Queue(jobs),
+    run_trials(
+        Queue(specs),
         resources=Resources(),
         slots=2,
         store=Store(folder / "store"),
-        folders=Folders(folder),
+        layout=RunLayout(folder),
         objective="val/top1",
         listeners=(watch,),
-        halts=(),
+        stop_conditions=(),
         trainable=QuickTrial,
     )
     return watch

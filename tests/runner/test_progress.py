@@ -7,7 +7,7 @@ from rich.console import Console
 from test_studies import build, record_of
 
 from tdmr_ray.runner.progress import Progress, pretty_seconds
-from tdmr_ray.runner.studies import PairStudies
+from tdmr_ray.tuning.studies import PairStudies
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -16,12 +16,12 @@ def test_counts_best_and_failures_are_shown(terminal: bool) -> None:
     progress, studies = Progress(console, "val/top1"), PairStudies(build())
     progress.begin("search", list(studies.studies), 3)
     for state in ("complete", "pruned", "failed"):
-        job = studies.next_job()
-        assert job is not None
-        progress.started(job)
-        progress.epoch_ended(job, {"val/top1": 0.875, "epoch": 3})
-        record = record_of(job, state)  # type: ignore[arg-type]
-        progress.ended(job, record.model_copy(update={"error": "out of luck"} if state == "failed" else {}))
+        spec = studies.next_spec()
+        assert spec is not None
+        progress.started(spec)
+        progress.epoch_ended(spec, {"val/top1": 0.875, "epoch": 3})
+        record = record_of(spec, state)  # type: ignore[arg-type]
+        progress.ended(spec, record.model_copy(update={"error": "out of luck"} if state == "failed" else {}))
     progress.stop()
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert "3 of 3 done" in said
@@ -38,14 +38,14 @@ def test_what_is_left_is_told_by_the_rate_since_the_first_epoch(monkeypatch: pyt
     progress, studies = Progress(console, "val/top1"), PairStudies(build())
     progress.begin("search", list(studies.studies), 2)
     assert "waiting for a process" in progress._summary()
-    job = studies.next_job()
-    assert job is not None
-    progress.started(job)
+    spec = studies.next_spec()
+    assert spec is not None
+    progress.started(spec)
     for epoch, seconds in ((1, 60.0), (2, 64.0)):  # a minute goes by before the first
         clock[0] = seconds
-        progress.epoch_ended(job, {"val/top1": 0.5, "epoch": epoch})
+        progress.epoch_ended(spec, {"val/top1": 0.5, "epoch": epoch})
         assert ("left" in progress._summary()) == (epoch == 2)
-    epochs_left = 2 * job.config.num_epochs - 2
+    epochs_left = 2 * spec.config.num_epochs - 2
     assert f"about {pretty_seconds(4 * epochs_left)} left" in progress._summary()
 
 

@@ -16,8 +16,8 @@ import psutil
 import pytest
 from searching import command, records_without_times, run, write_space
 
-from tdmr_ray.places import Place
 from tdmr_ray.records import Ledger
+from tdmr_ray.storage import StoragePath
 from tdmr_ray.training.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ def progress(folder: Path) -> dict[str, int]:
     found = {}
     for path in (folder / "checkpoints").glob("*.pt"):
         with contextlib.suppress(FileNotFoundError):
-            state = load_checkpoint(Place(path), key=path.stem)
+            state = load_checkpoint(StoragePath(path), key=path.stem)
             found[path.stem] = len(state["history"]) if state else 0
     return found
 

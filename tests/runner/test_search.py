@@ -1,4 +1,4 @@
-"""The main job end to end, as its user runs it: a small search, everything it leaves, and how it ends when it must."""
+"""The main spec end to end, as its user runs it: a small search, everything it leaves, and how it ends when it must."""
 
 import json
 import re
@@ -23,10 +23,10 @@ from searching import SPACE, records_without_times, run, write_space
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tdmr_ray.data.task import load_task
+from tdmr_ray.deploy.shipped_model import load_shipped_model
 from tdmr_ray.records import Ledger, TrialRecord, complete
 from tdmr_ray.report.folder import read_search
 from tdmr_ray.runner.tensorboard import trial_folder
-from tdmr_ray.shipped import load_shipped
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import fit
 from tdmr_ray.training.workers import Metrics
@@ -216,9 +216,9 @@ def test_optuna_dashboard_serves_the_studies(out: Path, records: list[TrialRecor
         names = {name for (name,) in database.execute("select study_name from studies")}
     assert names == {"glyph_cnn-lcnet_035", "glyph_cnn-mobilenetv3_small_050"}
     port = free_port()
-    program = Path(sys.executable).with_name("optuna-dashboard")
+    artifact = Path(sys.executable).with_name("optuna-dashboard")
     server = subprocess.Popen(
-        [program, "--quiet", "--host", "127.0.0.1", "--port", str(port), f"sqlite:///{out / 'study.sqlite3'}"],
+        [artifact, "--quiet", "--host", "127.0.0.1", "--port", str(port), f"sqlite:///{out / 'study.sqlite3'}"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -286,7 +286,7 @@ def test_tensorboard_and_the_report_agree_on_test_which_was_read_once_after_the_
 
 
 def test_the_page_shows_what_finalists_left(out: Path, records: list[TrialRecord]) -> None:
-    shown = read_search(out).exhibits
+    shown = read_search(out).visualizations
     finalists = [record.id for record in complete(records, phase="confirm")]
     assert set(finalists) <= shown.keys()
     assert shown[finalists[0]]["class_names"] == [str(digit) for digit in range(10)]
@@ -303,7 +303,7 @@ def test_the_leaderboard_can_be_made_again(out: Path, tmp_path: Path) -> None:
 
 def test_the_winner_is_shipped_and_predicts_as_measured(out: Path, tmp_path: Path) -> None:
     folder = out / "best" / "glyph_cnn-lcnet_035"
-    shipped = load_shipped(folder)
+    shipped = load_shipped_model(folder)
     assert shipped.image_px == SMALLER_PX
     task = load_task(shipped.config.data)
     right = shipped.probabilities(task.val.images.float() / 255).argmax(dim=1) == task.val.labels

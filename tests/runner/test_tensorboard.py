@@ -27,5 +27,5 @@ def test_a_note_joins_the_trials_own_folder(tmp_path: Path) -> None:
     assert folder.parent.name == "f-t"
     events = EventAccumulator(str(folder))
     events.Reload()
-    (told,) = events.Tensors("notes/text_summary")
-    assert b"teacher below scratch: 0.800" in told.tensor_proto.string_val[0]
+    (on_progress,) = events.Tensors("notes/text_summary")
+    assert b"teacher below scratch: 0.800" in on_progress.tensor_proto.string_val[0]

@@ -8,7 +8,7 @@ from conftest import without_times
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.runner import trial
-from tdmr_ray.runner.events import WornOut
+from tdmr_ray.runner.events import ActorRetired
 from tdmr_ray.runner.trainable import MAX_TRIALS_PER_ACTOR, TrialActor
 from tdmr_ray.training.config import TrialConfig
 
@@ -22,7 +22,7 @@ def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
         "timeout_s": 600.0,
         "config": config.model_dump(mode="json"),
         "pair": "lcnet_035",
-        "program": "",
+        "artifact": "",
         "data": "",
         "only_teacher": False,
         "finalist": False,
@@ -85,7 +85,7 @@ def test_an_actor_without_memory_is_not_trusted_any_more(actor: TrialActor, monk
 def test_an_actor_is_replaced_after_many_trials(actor: TrialActor, tmp_path: Path) -> None:
     for _ in range(MAX_TRIALS_PER_ACTOR - 1):
         assert actor.reset_config(place(tmp_path))
-    with pytest.raises(WornOut, match="are enough"):
+    with pytest.raises(ActorRetired, match="are enough"):
         actor.reset_config(place(tmp_path))
 
 
@@ -115,19 +115,19 @@ def what_counts(result: dict[str, Any]) -> dict[str, Any]:
     return {**result, "metrics": without_times(result["metrics"]), "seconds": 0.0, "earlier": []}
 
 
-def new_actor(job: dict[str, Any]) -> TrialActor:
+def new_actor(spec: dict[str, Any]) -> TrialActor:
     actor = TrialActor.__new__(TrialActor)
-    actor.setup(job)
+    actor.setup(spec)
     return actor
 
 
 def test_another_process_says_the_last_epoch_again_and_goes_on(tmp_path: Path) -> None:
-    job = place(tmp_path, **{"distill.epochs": 4})
-    expected = [what_counts(result) for result in step_to_the_end(new_actor(job))]
-    Path(job["checkpoint"]).unlink()
-    first = new_actor(job)
+    spec = place(tmp_path, **{"distill.epochs": 4})
+    expected = [what_counts(result) for result in step_to_the_end(new_actor(spec))]
+    Path(spec["checkpoint"]).unlink()
+    first = new_actor(spec)
     said = [first.step() for _ in range(2)]
-    second = step_to_the_end(new_actor(job))
+    second = step_to_the_end(new_actor(spec))
     assert [what_counts(result) for result in second] == expected[1:]
     assert second[0]["earlier"] == [said[0]["metrics"]]
     assert second[0]["metrics"] == said[1]["metrics"]
@@ -135,25 +135,25 @@ def test_another_process_says_the_last_epoch_again_and_goes_on(tmp_path: Path) -
 
 
 def test_with_a_damaged_checkpoint_a_trial_begins_anew_and_says_so(tmp_path: Path) -> None:
-    job = place(tmp_path, **{"distill.epochs": 2})
-    new_actor(job).step()
-    Path(job["checkpoint"]).write_bytes(b"nonsense")
-    results = step_to_the_end(new_actor(job))
+    spec = place(tmp_path, **{"distill.epochs": 2})
+    new_actor(spec).step()
+    Path(spec["checkpoint"]).write_bytes(b"nonsense")
+    results = step_to_the_end(new_actor(spec))
     assert [result["epoch"] for result in results] == [1, 2]
     assert results[-1]["notes"][0].startswith("began anew: trial.pt cannot be read")
 
 
 def test_on_a_full_disk_a_trial_goes_on_without_checkpoints_and_says_so(tmp_path: Path) -> None:
-    job = place(tmp_path, **{"distill.epochs": 2})
-    draft = Path(job["checkpoint"]).with_suffix(".draft")
+    spec = place(tmp_path, **{"distill.epochs": 2})
+    draft = Path(spec["checkpoint"]).with_suffix(".draft")
     draft.parent.mkdir()
     draft.symlink_to("/dev/full")
-    results = step_to_the_end(new_actor(job))
+    results = step_to_the_end(new_actor(spec))
     assert results[-1]["error"] == ""
     assert results[-1]["notes"] == ["no checkpoint could be written: No space left on device"]
 
 
 def test_a_step_in_time_leaves_nothing(tmp_path: Path) -> None:
-    job = place(tmp_path, **{"distill.epochs": 1})
-    step_to_the_end(new_actor(job))
-    assert not Path(job["stack"]).exists()
+    spec = place(tmp_path, **{"distill.epochs": 1})
+    step_to_the_end(new_actor(spec))
+    assert not Path(spec["stack"]).exists()

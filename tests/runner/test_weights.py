@@ -12,15 +12,15 @@ from safetensors.torch import save_file
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import load_foundation, load_target
 from tdmr_ray.models.weights import use_copies
-from tdmr_ray.places import Place
 from tdmr_ray.runner.leases import LeaseTable
-from tdmr_ray.runner.programs import SharedStore
+from tdmr_ray.runner.teacher_provider import SharedStore
 from tdmr_ray.runner.weights import check_weights, share_weights_of_space, take_copies
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import check_tree
+from tdmr_ray.storage import StoragePath
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import FoundationConfig
-from tdmr_ray.training.program import digest_of, foundation_digest, start_digest
+from tdmr_ray.training.teacher_artifact import digest_of, foundation_digest, start_digest
 
 BIG, SMALL = "resnet10t", "lcnet_035"
 
@@ -55,7 +55,7 @@ def space_of(big: Path, small: Path, **changes: Any) -> Space:
 
 def test_another_machine_has_the_same_weights_though_the_files_are_not_there(tmp_path: Path) -> None:
     big, small = weights_file(BIG, tmp_path, 7), weights_file(SMALL, tmp_path, 5)
-    space, shared = space_of(big, small), Place(tmp_path / "shared")
+    space, shared = space_of(big, small), StoragePath(tmp_path / "shared")
     digests = (
         digest_of(load_foundation(BIG, weights=str(big))),
         foundation_digest(FoundationConfig(name=BIG, weights=str(big))),

@@ -7,13 +7,13 @@ import torch
 from conftest import without_times
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.places import Place
+from tdmr_ray.storage import StoragePath
 from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run
 
 METHODS = {
-    "tdmr": {"distill.num_stages": 2, "distill.own_share": 0.5},
+    "tdmr": {"distill.num_stages": 2, "distill.self_distillation_weight": 0.5},
     "learned temperature": {"temperature.schedule": "learned"},
     "scratch": {"method": "scratch", "foundation.name": ""},
     "self_training": {"method": "self_training", "foundation.name": "", "distill.epochs": 2},
@@ -35,8 +35,8 @@ def test_a_trial_goes_on_from_any_epoch_as_if_it_had_never_stopped(
         first = Run(config, tiny_task)
         for _ in range(epoch):
             first.run_epoch()
-        save_checkpoint({"run": first.state()}, Place(path), key="a")
-        state = load_checkpoint(Place(path), key="a")
+        save_checkpoint({"run": first.state()}, StoragePath(path), key="a")
+        state = load_checkpoint(StoragePath(path), key="a")
         assert state is not None
         second = Run(config, tiny_task)
         second.restore(state["run"])
@@ -48,28 +48,28 @@ def test_a_trial_goes_on_from_any_epoch_as_if_it_had_never_stopped(
 
 
 def test_there_may_be_none(tmp_path: Path) -> None:
-    assert load_checkpoint(Place(tmp_path / "none.pt"), key="a") is None
+    assert load_checkpoint(StoragePath(tmp_path / "none.pt"), key="a") is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", None], ids=["empty", "no file of torch", "cut off"])
 def test_a_damaged_checkpoint_is_told_from_a_good_one(damage: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "trial.pt"
-    save_checkpoint({"weights": torch.ones(1000)}, Place(path), key="a")
+    save_checkpoint({"weights": torch.ones(1000)}, StoragePath(path), key="a")
     path.write_bytes(path.read_bytes()[:900] if damage is None else damage)
     with pytest.raises(DamagedCheckpoint, match="cannot be read"):
-        load_checkpoint(Place(path), key="a")
+        load_checkpoint(StoragePath(path), key="a")
 
 
 def test_a_checkpoint_of_another_trial_does_not_count(tmp_path: Path) -> None:
-    save_checkpoint({}, Place(tmp_path / "trial.pt"), key="a")
+    save_checkpoint({}, StoragePath(tmp_path / "trial.pt"), key="a")
     with pytest.raises(DamagedCheckpoint, match="another configuration"):
-        load_checkpoint(Place(tmp_path / "trial.pt"), key="b")
+        load_checkpoint(StoragePath(tmp_path / "trial.pt"), key="b")
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
     path = tmp_path / "trial.pt"
-    save_checkpoint({"epoch": 1}, Place(path), key="a")
+    save_checkpoint({"epoch": 1}, StoragePath(path), key="a")
     (tmp_path / "trial.draft").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
-        save_checkpoint({"weights": torch.ones(100_000)}, Place(path), key="a")
-    assert load_checkpoint(Place(path), key="a") == {"epoch": 1}
+        save_checkpoint({"weights": torch.ones(100_000)}, StoragePath(path), key="a")
+    assert load_checkpoint(StoragePath(path), key="a") == {"epoch": 1}

@@ -64,7 +64,7 @@ def test_contract_of_every_control(name: str) -> None:
     assert control.prompt.size_px == 0
     assert control.distill.num_stages == 1
     assert control.temperature.schedule == "constant"
-    assert control.signals.consensus == 0
+    assert control.outputs.view_averaging == 0
     assert control.pseudo_labels.rounds == 0
 
 

@@ -6,7 +6,7 @@ from torch import distributed, nn
 from torch.torch_version import TorchVersion
 
 from tdmr_ray.models import load_foundation
-from tdmr_ray.training import program
+from tdmr_ray.training import teacher_artifact
 from tdmr_ray.training.config import FoundationConfig, Precision, TrialConfig
 from tdmr_ray.training.device import autocast, pick_device, used_precision
 from tdmr_ray.training.reprogram import build_teacher
@@ -35,9 +35,9 @@ def test_the_device_is_a_gpu_where_there_is_one_that_can_do_it(
 
 
 def test_a_foundation_that_stays_in_memory_is_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a teacher whose program comes from the store finds it there; 'meta' plays the GPU."""
-    monkeypatch.setattr(program, "pick_device", lambda: torch.device("meta"))
-    foundation = program.resident_foundation.__wrapped__(FoundationConfig(name="glyph_cnn"))
+    """So that a teacher whose artifact comes from the store finds it there; 'meta' plays the GPU."""
+    monkeypatch.setattr(teacher_artifact, "pick_device", lambda: torch.device("meta"))
+    foundation = teacher_artifact.resident_foundation.__wrapped__(FoundationConfig(name="glyph_cnn"))
     assert {parameter.device.type for parameter in foundation.parameters()} == {"meta"}
 
 

@@ -12,7 +12,7 @@ from torch import distributed
 from tdmr_ray.data.task import load_task
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run
-from tdmr_ray.training.program import make_program
+from tdmr_ray.training.teacher_artifact import make_teacher
 from tdmr_ray.training.workers import joined_workers
 
 NUM_STEPS = 20
@@ -27,8 +27,8 @@ def config_of_steps() -> TrialConfig:
             "prompt.size_px": 2,
             "reprogram.batch_size": 501,
             "reprogram.epochs": NUM_STEPS,
-            "signals.num_views": 2,
-            "signals.consensus": 0.5,
+            "outputs.num_views": 2,
+            "outputs.view_averaging": 0.5,
             "target.name": "lcnet_035",
             "distill.epochs": 2,
         }
@@ -36,22 +36,22 @@ def config_of_steps() -> TrialConfig:
 
 
 def main(rank: int, count: int, folder: Path) -> None:
-    """Make a program, begin to distil from it, and save both."""
+    """Make a artifact, begin to distil from it, and save both."""
     torch.set_num_threads(1)
     if count > 1:
         distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=count)
     workers, config = joined_workers(), config_of_steps()
     assert (workers.rank, workers.count) == (rank, count)
     task = load_task(config.data)
-    program = make_program(config, task, workers)
-    run = Run(config, task, lambda config, task: program, workers)
+    artifact = make_teacher(config, task, workers)
+    run = Run(config, task, lambda config, task: artifact, workers)
     epochs = [run.run_epoch() for _ in range(2)]
-    assert program.signals is not None
+    assert artifact.outputs is not None
     torch.save(
         {
-            "losses": [row["reprogram/loss"] for row in program.history[1:]],
-            "val": [row["reprogram/val_top1"] for row in program.history],
-            "logits": torch.from_numpy(program.signals.logits).float(),
+            "losses": [row["reprogram/loss"] for row in artifact.history[1:]],
+            "val": [row["reprogram/val_top1"] for row in artifact.history],
+            "logits": torch.from_numpy(artifact.outputs.logits).float(),
             "epochs": [{name: value for name, value in row.items() if "images_per_s" not in name} for row in epochs],
             "weights": run.state()["distillation"]["best_weights"],
         },

@@ -1,6 +1,6 @@
 """The user's own images before any is decoded: where they lie, their classes, their parts.
 
-FOLDER             train/ val/ test/, each with a folder for each class; or the classes' folders at once
+FOLDER             train/ val/ test/, each with a folder for each class; or the classes' layout at once
 csv:FILE           a line for each image: path,label[,split]; paths are seen from the file's folder
 torch/NAME         torchvision's sets that timm knows, such as torch/cifar100
 hfds/OWNER/NAME    Hugging Face datasets with columns image and label; hfds/FOLDER is one that lies here

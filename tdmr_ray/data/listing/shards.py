@@ -16,7 +16,7 @@ from tdmr_ray.errors import InputError
 def list_shards(pattern: str) -> Listing:
     """Tar files with an image and a label of the same name: NAME.jpg and NAME.cls (a number) or NAME.txt (a name).
 
-    Parts are told by train, val or test in the name of a tar file. Images are read from where they lie in it.
+    Parts are on_progress by train, val or test in the name of a tar file. Images are read from where they lie in it.
 
     Raises:
         InputError: If there is no such file, or an image has no label.

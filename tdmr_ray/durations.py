@@ -1,0 +1,24 @@
+"""Durations as people write and read them."""
+
+import re
+from datetime import timedelta
+
+_UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def parse_duration(value: object) -> object:
+    """'1h30m' to seconds; what is no text is left to pydantic.
+
+    Raises:
+        ValueError: If a text is no duration.
+    """
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"(\d+(\.\d+)?[dhms])+", value):
+        raise ValueError("must be a duration such as '90s', '20m' or '1h30m'")
+    return sum(float(number) * _UNITS_S[unit] for number, unit in re.findall(r"([\d.]+)([dhms])", value))
+
+
+def pretty_seconds(seconds: float) -> str:
+    """'0:04:12'."""
+    return str(timedelta(seconds=round(seconds)))

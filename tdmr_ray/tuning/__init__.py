@@ -1,0 +1,1 @@
+"""Optuna studies, pruning, allocation and budgets. Knows Optuna, not Ray."""

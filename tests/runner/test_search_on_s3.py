@@ -1,0 +1,108 @@
+"""A search whose results and teachers lie on S3 (moto's server, on loopback) outlives its driver's machine."""
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+from searching import command, run, write_space
+from test_resume import CHANGES, kill, start, what_counts
+
+from tdmr_ray.errors import SearchStopped
+from tdmr_ray.output_dir import fetch_earlier, open_storage
+from tdmr_ray.runner.mirror import Mirror, mirrored
+from tdmr_ray.runner.run_layout import RunLayout
+from tdmr_ray.storage import StoragePath
+
+
+def test_what_changes_is_copied_and_what_trials_send_themselves_is_not(tmp_path: Path) -> None:
+    root, place = tmp_path / "here", StoragePath(tmp_path / "there")
+    for name in ("records.jsonl", "tensorboard/t1/events", "checkpoints/t1.pt", "finalists/c1/target", ".owner"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("1")
+    mirror = Mirror(root, place, print)
+    mirror.copy()
+    assert place.fetch(tmp_path / "first") == 2
+    shutil.rmtree(tmp_path / "there/tensorboard")
+    (root / "records.jsonl").write_text("12")
+    mirror.copy()
+    assert place.fetch(tmp_path / "second") == 1
+    assert (tmp_path / "second/records.jsonl").read_text() == "12"
+
+
+def test_when_the_place_is_gone_at_the_end_one_message_says_where_everything_is(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "a file").touch()
+    with (
+        pytest.raises(SearchStopped, match=r"cannot be written: .* everything is in"),
+        mirrored(RunLayout(tmp_path / "here", StoragePath(tmp_path / "a file") / "inside"), print),
+    ):
+        (tmp_path / "here" / "records.jsonl").write_text("1")
+
+
+def test_another_machine_begins_with_what_is_there_and_this_one_with_what_it_knows_itself(tmp_path: Path) -> None:
+    place, root = StoragePath(tmp_path / "there"), tmp_path / "here"
+    (place / "records.jsonl").write_bytes(b"12\n")
+    (place / "checkpoints" / "t1.pt").write_bytes(b"large")
+    fetch_earlier(place, root, resume=True)
+    assert (root / "records.jsonl").read_text() == "12\n"
+    assert not (root / "checkpoints").exists()
+    (root / "records.jsonl").write_text("12\n34\n")
+    fetch_earlier(place, root, resume=True)
+    assert (root / "records.jsonl").read_text() == "12\n34\n"
+
+
+@pytest.mark.parametrize("storage", ["nosuch://bucket", "s3://no-such-bucket/prefix", "/proc/nothing"])
+def test_a_storage_that_cannot_be_written_is_one_message(storage: str, s3: None, tmp_path: Path) -> None:
+    space = write_space(tmp_path)
+    arguments = ["--space", space, "--out", tmp_path / "out", "--storage", storage]
+    with pytest.raises(ValueError, match="cannot be written"):
+        open_storage(storage)
+    if storage.startswith("s3"):
+        run("search", *arguments, code=2)
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.stress
+def test_a_driver_that_is_lost_is_replaced_by_another_with_nothing_but_the_storage(bucket: str, tmp_path: Path) -> None:
+    space = write_space(tmp_path, **CHANGES)
+    run("search", "--space", space, "--out", tmp_path / "whole", "--store", tmp_path / "store_whole")
+    storage = f"{bucket}/team"
+
+    def on(machine: str) -> list[object]:
+        folder = tmp_path / machine
+        return ["--space", space, "--out", folder / "first", "--store", folder / "store", "--storage", storage]
+
+    process = start(on("one"))
+    deadline = time.monotonic() + 150
+    ledger = StoragePath(storage) / "first" / "records.jsonl"
+    while b'"complete"' not in (ledger.read_bytes() or b"") or not list_checkpoints(bucket):
+        assert process.poll() is None and time.monotonic() < deadline, "no trial came to its end"
+        time.sleep(0.1)
+    kill(process)
+    shutil.rmtree(tmp_path / "one")
+    assert "exists already" in run_refused(*on("two"))
+    said = run("search", *on("two"), "--resume")
+    assert "all of it also in" in said
+    folder = tmp_path / "two" / "first"
+    assert what_counts(folder / "records.jsonl") == what_counts(tmp_path / "whole/records.jsonl")
+    assert (folder / "best").exists()
+    assert ledger.read_bytes() == (folder / "records.jsonl").read_bytes()
+    assert not list_checkpoints(bucket)
+    run("leaderboard", f"{storage}/first", "--out", tmp_path / "board")
+    published = [json.loads((place / "leaderboard.json").read_text()) for place in (folder, tmp_path / "board")]
+    assert published[0]["tables"][0]["rows"] == published[1]["tables"][0]["rows"]
+
+
+def list_checkpoints(bucket: str) -> list[str]:
+    found = boto3.client("s3").list_objects_v2(Bucket=bucket.removeprefix("s3://"), Prefix="team/first/checkpoints/")
+    return [each["Key"] for each in found.get("Contents", []) if not each["Key"].endswith("/")]
+
+
+def run_refused(*arguments: object) -> str:
+    done = subprocess.run(command("search", *arguments), capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2
+    return done.stderr

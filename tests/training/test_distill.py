@@ -1,0 +1,294 @@
+"""Distillation: restores exactly, replays bit for bit, and moves through its stages."""
+
+import copy
+
+import pytest
+import torch
+from conftest import without_times
+
+from tdmr_ray.data.task import Task
+from tdmr_ray.errors import NonFiniteLoss
+from tdmr_ray.method.losses import ALIGNMENTS, LOSSES
+from tdmr_ray.method.schedule import SCHEDULES
+from tdmr_ray.method.teacher import ProxySpace
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.distill import Distillation
+from tdmr_ray.training.fit import Run, fit
+from tdmr_ray.training.teacher_artifact import (
+    TeacherArtifact,
+    load_artifact,
+    make_teacher,
+    open_outputs,
+    restore_teacher,
+    save_artifact,
+    teacher_key,
+)
+from tdmr_ray.training.teacher_outputs import average_over_views, training_views
+from tdmr_ray.training.workers import Metrics
+
+
+@pytest.fixture
+def artifact(tiny_config: TrialConfig, tiny_task: Task) -> TeacherArtifact:
+    return make_teacher(tiny_config, tiny_task)
+
+
+def run(config: TrialConfig, task: Task, artifact: TeacherArtifact) -> list[Metrics]:
+    rows: list[Metrics] = []
+    fit(config, task, rows.append, provider=lambda *_: artifact)
+    return [without_times(row) for row in rows]
+
+
+def test_two_runs_are_equal_bit_for_bit(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+    assert run(tiny_config, tiny_task, artifact) == run(tiny_config, tiny_task, artifact)
+
+
+def test_on_a_cpu_auto_is_fp32_bit_for_bit(
+    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
+    assert tiny_config.precision == "auto"
+    assert run(tiny_config, tiny_task, artifact) == run(tiny_config.replace(precision="fp32"), tiny_task, artifact)
+
+
+@pytest.mark.parametrize("change", [{}, {"distill.loss": "dist", "distill.alignment": "project"}], ids=str)
+def test_in_bf16_losses_weights_and_figures_stay_fp32_and_are_nearly_the_same(
+    change: dict[str, object], tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
+    """In a first epoch of one step, so that only the forward pass differs."""
+    config = tiny_config.with_values({**change, "distill.batch_size": 504})
+    exact, rounded = (
+        Distillation(config.replace(precision=precision), tiny_task, artifact.outputs) for precision in ("fp32", "bf16")
+    )
+    said = exact.run_epoch(), rounded.run_epoch()
+    assert all(value.dtype == torch.float32 for value in rounded.learner.parameters())
+    assert rounded.evaluate_on("val", rounded.learner.target).logits.dtype == torch.float32
+    for name in ("train/alignment", "train/logits", "train/labels"):
+        assert said[1][name] == pytest.approx(said[0][name], rel=0.1)
+        assert said[1][name] != said[0][name]
+
+
+def test_seed_changes_the_run(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+    other = tiny_config.replace(seed=1)
+    assert run(tiny_config, tiny_task, artifact) != run(other, tiny_task, artifact)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+@pytest.mark.parametrize("self_distillation_weight", [0.0, 0.5])
+def test_a_restored_distillation_goes_on_as_if_it_had_never_stopped(
+    stop_after: int,
+    self_distillation_weight: float,
+    tiny_config: TrialConfig,
+    tiny_task: Task,
+    artifact: TeacherArtifact,
+) -> None:
+    config = tiny_config.replace(
+        distill__epochs=4, distill__num_stages=2, distill__self_distillation_weight=self_distillation_weight
+    )
+    whole = Distillation(config, tiny_task, artifact.outputs)
+    expected = [without_times(whole.run_epoch()) for _ in range(4)]
+    first = Distillation(config, tiny_task, artifact.outputs)
+    for _ in range(stop_after):
+        first.run_epoch()
+    second = Distillation(config, tiny_task, artifact.outputs)
+    second.restore(first.state())
+    assert [without_times(second.run_epoch()) for _ in range(4 - stop_after)] == expected[stop_after:]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("standardize", [False, True])
+def test_every_loss_trains(
+    loss: str, alignment: str, standardize: bool, tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
+    values = {
+        "distill.loss": loss,
+        "distill.alignment": alignment,
+        "distill.standardize": standardize,
+        "distill.epochs": 1,
+    }
+    (row,) = run(tiny_config.with_values(values), tiny_task, artifact)
+    assert {"train/labels", "train/alignment", "train/logits", "temperature", "lr", "val/top1"} <= row.keys()
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("num_stages", [1, 3])
+def test_every_schedule_runs_through_all_stages(
+    schedule: str, num_stages: int, tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
+    config = tiny_config.with_values(
+        {
+            "temperature.schedule": schedule,
+            "temperature.start": 8.0,
+            "distill.num_stages": num_stages,
+            "distill.epochs": 3,
+        }
+    )
+    rows = run(config, tiny_task, artifact)
+    assert [row["stage"] for row in rows] == ([1, 1, 1] if num_stages == 1 else [1, 2, 3])
+    temperatures = [row["temperature"] for row in rows]
+    assert temperatures == sorted(temperatures, reverse=True)
+    assert (temperatures[0] == temperatures[-1]) == (schedule == "constant" or (schedule, num_stages) == ("step", 1))
+
+
+def test_a_later_stage_starts_from_the_best_weights(
+    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
+    config = tiny_config.replace(distill__epochs=4, distill__num_stages=2)
+    distillation = Distillation(config, tiny_task, artifact.outputs)
+    for _ in range(2):
+        distillation.run_epoch()
+    marked = {name: value.clone() for name, value in distillation.best_weights.items()}
+    for parameter in distillation.learner.parameters():
+        torch.nn.init.zeros_(parameter)
+    distillation._start_from_best()
+    state = distillation.learner.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in marked.items())
+    assert distillation.optimizer.state_dict()["state"] == {}
+
+
+def test_long_gradients_are_shortened(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+    for clip_norm in (1e9, 1e-3):
+        distillation = Distillation(tiny_config.replace(distill__clip_norm=clip_norm), tiny_task, artifact.outputs)
+        distillation.run_epoch()
+        gradients = [parameter.grad.flatten() for parameter in distillation.learner.parameters()]  # type: ignore[union-attr]
+        norm = torch.cat(gradients).norm().item()
+        assert norm > 0.01 if clip_norm > 1 else norm == pytest.approx(clip_norm, rel=1e-3)
+
+
+def test_own_answers_join_from_the_second_stage_on(
+    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
+    config = tiny_config.replace(distill__epochs=4, distill__num_stages=2, distill__self_distillation_weight=1.0)
+    distillation = Distillation(config, tiny_task, artifact.outputs)
+    distillation.run_epoch()
+    distillation.run_epoch()
+    assert distillation.past_logits is None
+    best = copy.deepcopy(distillation.best_target()).eval()
+    distillation.run_epoch()
+    said = average_over_views(lambda images: ProxySpace(*best(images)), distillation.views, torch.device("cpu"))
+    assert distillation.past_logits is not None
+    torch.testing.assert_close(distillation.past_logits, said.logits)
+
+
+def test_scratch_sees_labelled_images_only_and_needs_no_foundation(tiny_config: TrialConfig, tiny_task: Task) -> None:
+    config = tiny_config.replace(method="scratch", foundation__name="")
+    rows: list[Metrics] = []
+    outcome = fit(config, tiny_task, rows.append)
+    assert outcome.artifact is None
+    assert Run(config, tiny_task).distillation.num_images == 30  # type: ignore[union-attr]
+    assert "train/logits" not in rows[0]
+
+
+def test_linear_probe_reports_the_teacher(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+    config = tiny_config.replace(method="linear_probe", target__name="")
+    rows: list[Metrics] = []
+    outcome = fit(config, tiny_task, rows.append, provider=lambda *_: artifact, read_test=True)
+    assert len(rows) == 1
+    assert rows[0]["val/top1"] == artifact.val_top1
+    assert outcome.target is None
+    assert "test/top1" in outcome.metrics
+
+
+def test_test_is_read_only_when_asked(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+    rows: list[Metrics] = []
+    outcome = fit(tiny_config, tiny_task, rows.append, provider=lambda *_: artifact)
+    assert outcome.test is None
+    assert not any(name.startswith("test/") for row in [*rows, outcome.metrics] for name in row)
+
+
+def test_signals_are_the_teachers_answers_for_the_same_views(
+    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
+    teacher = restore_teacher(tiny_config, artifact, tiny_task.num_classes)
+    views, rows = training_views(tiny_config, tiny_task), torch.tensor([3, 35, 7])
+    for number in range(2):
+        view = views.batch(rows, number)
+        live, stored = teacher(view.images), open_outputs(tiny_config, tiny_task, artifact).batch(view)
+        torch.testing.assert_close(stored.logits, live.logits, atol=0.02, rtol=0.01)
+        torch.testing.assert_close(stored.embedding, live.embedding, atol=0.02, rtol=0.01)
+
+
+@pytest.mark.parametrize("consensus", [0.0, 0.5])
+def test_a_live_teacher_gives_the_losses_that_stored_signals_give(
+    tiny_config: TrialConfig, tiny_task: Task, consensus: float
+) -> None:
+    stored = tiny_config.with_values(
+        {"views.mix": 0.5, "outputs.view_averaging": consensus, "outputs.propagation_neighbors": 3}
+    )
+    live = stored.replace(outputs__kind="live")
+    made = make_teacher(live, tiny_task)
+    assert made.outputs is None
+    both = [run(config, tiny_task, make_teacher(config, tiny_task)) for config in (stored, live)]
+    for of_stored, of_live in zip(*both, strict=True):
+        assert without_times(of_live) == pytest.approx(without_times(of_stored), rel=1e-3, abs=1e-4)
+
+
+def test_mixed_views_have_signals_like_any_other(tiny_config: TrialConfig, tiny_task: Task) -> None:
+    config = tiny_config.replace(views__mix=0.7)
+    mixed = make_teacher(config, tiny_task)
+    teacher = restore_teacher(config, mixed, tiny_task.num_classes)
+    view = training_views(config, tiny_task).batch(torch.arange(42), 1)
+    live, stored = teacher(view.images), open_outputs(config, tiny_task, mixed).batch(view)
+    torch.testing.assert_close(stored.logits, live.logits, atol=0.02, rtol=0.01)
+    assert all(torch.isfinite(torch.tensor(row["train/loss"])) for row in run(config, tiny_task, mixed))
+
+
+def test_a_learned_temperature_moves_within_its_bounds_and_restores(
+    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
+    config = tiny_config.with_values(
+        {"temperature.schedule": "learned", "temperature.start": 1.0, "temperature.end": 9.0, "distill.epochs": 3}
+    )
+    whole = Distillation(config, tiny_task, artifact.outputs)
+    expected = [without_times(whole.run_epoch()) for _ in range(3)]
+    temperatures = [row["temperature"] for row in expected]
+    assert len(set(temperatures)) == 3
+    assert all(1.0 < value < 9.0 for value in temperatures)
+    first, second = (Distillation(config, tiny_task, artifact.outputs) for _ in range(2))
+    first.run_epoch()
+    second.restore(first.state())
+    assert [without_times(second.run_epoch()) for _ in range(2)] == expected[1:]
+
+
+def test_a_program_survives_the_disk(
+    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact, tmp_path: object
+) -> None:
+    from pathlib import Path
+
+    folder = Path(str(tmp_path))
+    save_artifact(artifact, folder)
+    assert run(tiny_config, tiny_task, load_artifact(folder)) == run(tiny_config, tiny_task, artifact)
+
+
+CHANGES = [
+    {"prompt.size_px": 2},
+    {"mapping.kind": "bayesian"},
+    {"views.rotation_deg": 3},
+    {"outputs.num_views": 3},
+    {"outputs.view_averaging": 0.5},
+    {"outputs.propagation_neighbors": 3},
+    {"pseudo_labels.rounds": 1},
+    {"prompt.kind": "masked"},
+    {"seed": 1},
+    {"reprogram.epochs": 2},
+    {"precision": "fp32"},
+    {"precision": "bf16"},
+    {"foundation.name": "glyph_hybrid"},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_whatever_a_program_depends_on_changes_its_key(change: dict[str, object], tiny_config: TrialConfig) -> None:
+    assert teacher_key(tiny_config, "data") != teacher_key(tiny_config.with_values(change), "data")
+
+
+@pytest.mark.parametrize(
+    "change", [{"distill.lr": 0.1}, {"temperature.start": 3}, {"target.name": "resnet18"}], ids=str
+)
+def test_what_only_steers_the_target_does_not(change: dict[str, object], tiny_config: TrialConfig) -> None:
+    assert teacher_key(tiny_config, "data") == teacher_key(tiny_config.with_values(change), "data")
+    assert teacher_key(tiny_config, "data") != teacher_key(tiny_config, "other data")
+
+
+def test_a_diverging_loss_stops_the_trial(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+    with pytest.raises(NonFiniteLoss, match="epoch"):
+        run(tiny_config.replace(distill__lr=1e30, distill__epochs=4), tiny_task, artifact)
