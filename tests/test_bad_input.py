@@ -94,7 +94,12 @@ CASES = [
     ("search/temperature.start", {"low": 1.0, "high": 2.0, "step": -1}, "step must be positive"),
     ("search/mapping.kind", {"choices": ["linear", "best"]}, "search.mapping.kind: input should be"),
     ("search/mapping.kind", {"choices": []}, "choices: must not be empty"),
-    ("search/mapping.kind", {"choices": ["linear"], "low": 1}, "exclude each other"),
+    ("search/mapping.kind", {"choices": ["linear"], "low": 1}, "exclude each other, got choices and low; keep one"),
+    ("search/temperature.start", {"low": "one", "high": 2.0}, "start.low: must be a finite number, got 'one'"),
+    ("search/mapping.kind", {"choices": ["linear", "linear"]}, "search.mapping.kind.choices: must all differ"),
+    ("search/mapping.kind", {"choices": ["linear"], "whem": {}}, "whem: unknown key; did you mean 'when'?"),
+    ("search/prompt.size_px", {"low": 0, "high": 4, "step": 0.5}, "search.prompt.size_px: input should be a valid int"),
+    ("search/temperature.start", {"low": 1.0, "high": float("inf")}, "search.temperature.start.high: must be a finite"),
     (
         "search/temperature.end",
         {**RANGE, "when": {"temperature.shedule": ["linear"]}},

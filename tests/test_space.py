@@ -6,8 +6,9 @@ import optuna
 import pytest
 import yaml
 from pictures import make_folder
+from pydantic import ValidationError
 
-from tdmr_ray.space import Budget, Parameter, Space, ordered_by_condition
+from tdmr_ray.space import Budget, Choices, Range, Space, ordered_by_condition
 from tdmr_ray.space.reading import check_tree, read_space
 
 FILES = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
@@ -76,7 +77,7 @@ def test_drawn_values_respect_ranges_and_conditions() -> None:
 
 
 def test_conditions_may_come_before_what_they_depend_on() -> None:
-    backwards = {name: Parameter.model_validate(SEARCH[name]) for name in reversed(SEARCH)}
+    backwards = dict(reversed(build(SEARCH).search.items()))
     order = ordered_by_condition(backwards)
     assert order.index("mapping.kind") < order.index("mapping.dim")
 
@@ -118,3 +119,50 @@ def test_overrides_pin_parameters_and_change_sections(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("1h30m", 5400), ("1.5d", 129600), (7, 7)])
 def test_durations(text: object, seconds: float) -> None:
     assert Budget.model_validate({"time": text}).time == seconds
+
+
+def test_a_range_offers_its_grid_its_ends_and_optunas_distribution() -> None:
+    sizes = Range(low=0, high=5, step=2)
+    assert (sizes.grid, sizes.ends) == ((0, 2, 4), (0, 4))
+    assert sizes.distribution == optuna.distributions.IntDistribution(0, 4, step=2)
+    rates = Range(low=0.001, high=0.1, log=True)
+    assert (rates.grid, rates.ends) == (None, (0.001, 0.1))
+    assert rates.distribution == optuna.distributions.FloatDistribution(0.001, 0.1, log=True)
+    halves = Range(low=0, high=1, step=0.5)
+    assert halves.grid == (0, 0.5, 1.0)
+    assert halves.distribution == optuna.distributions.FloatDistribution(0.0, 1.0, step=0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "inside", "nearest"), [(2, True, 2), (2.0, True, 2), (3, False, 2), (9, False, 4), (True, False, 0)]
+)
+def test_a_stepped_range_holds_its_grid_and_finds_the_nearest_value(value: float, inside: bool, nearest: int) -> None:
+    sizes = Range(low=0, high=5, step=2)
+    assert sizes.contains(value) == inside
+    assert sizes.nearest(value) == nearest
+
+
+def test_choices_offer_all_values_and_fall_back_to_the_first() -> None:
+    kinds = Choices(choices=("linear", "prototype"))
+    assert kinds.grid == kinds.ends == ("linear", "prototype")
+    assert kinds.contains("prototype")
+    assert not kinds.contains("bayesian")
+    assert (kinds.nearest("prototype"), kinds.nearest("bayesian")) == ("prototype", "linear")
+
+
+def test_choices_written_as_numbers_hold_the_truth_values_that_they_stand_for() -> None:
+    space = build({"distill.standardize": {"choices": [0, 1]}})
+    config = space.config({"distill.standardize": 1}, "glyph_cnn", "lcnet_035")
+    assert space.values_of(config) == {"distill.standardize": 1}
+
+
+@pytest.mark.parametrize(
+    "tree", [{"low": 2, "high": 1}, {"low": 0, "high": 1, "log": True}, {"low": 0, "high": 1.0, "step": 0}]
+)
+def test_an_illegal_range_cannot_be_built(tree: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        Range.model_validate(tree)
+
+
+def test_a_number_that_yaml_reads_as_text_is_a_number() -> None:
+    assert Range.model_validate(yaml.safe_load("{low: 1e-3, high: 1}")) == Range(low=0.001, high=1)

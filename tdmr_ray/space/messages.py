@@ -1,27 +1,38 @@
-"""pydantic's errors in our words."""
+"""Validation errors of pydantic, worded as the other messages of a space file."""
 
 from pydantic import BaseModel, ValidationError
 
 from tdmr_ray.errors import near_match
-from tdmr_ray.space.parameter import Parameter
 
 
-def readable(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """pydantic's errors in our words: where, rule, what was got."""
+def readable(error: ValidationError, model: type[BaseModel], where: str = "") -> list[str]:
+    """Word each error as place, rule and what was got.
+
+    An unknown key is likely a misspelt one, so a key that is missing beside it is not reported too.
+
+    Args:
+        error: What pydantic raised.
+        model: The model that was validated; its fields are the legal keys.
+        where: The place of the model in the file; '' for the file itself.
+    """
+    misspelt = {details["loc"][:-1] for details in error.errors() if details["type"] == "extra_forbidden"}
     texts = []
     for details in error.errors():
-        place = ".".join(str(part) for part in details["loc"])
+        location = details["loc"]
+        place = ".".join(str(part) for part in (where, *location) if part != "")
         if details["type"] == "extra_forbidden":
-            texts.append(f"{place}: unknown key{near_match(str(details['loc'][-1]), _keys_at(model, details['loc']))}")
+            texts.append(f"{place}: unknown key{near_match(str(location[-1]), _keys_at(model, location))}")
         elif details["type"] == "missing":
-            texts.append(f"{place}: is missing; add it")
+            texts += [] if location[:-1] in misspelt else [f"{place}: is missing; add it"]
+        elif details["type"] == "value_error" and isinstance(details["input"], dict | BaseModel):
+            texts.append(f"{place}: {lower_first(details['msg'])}")
         else:
             texts.append(f"{place}: {lower_first(details['msg'])}, got {details['input']!r}")
     return list(dict.fromkeys(texts))
 
 
 def lower_first(text: str) -> str:
-    """pydantic's text of an error as the middle of a sentence."""
+    """Turn pydantic's text of an error into the middle of a sentence."""
     text = text.removeprefix("Value error, ")
     return text[:1].lower() + text[1:]
 
@@ -32,6 +43,6 @@ def _keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
         field = model.model_fields.get(str(part))
         inner = field.annotation if field else None
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return list(Parameter.model_fields) if place[0] == "search" else list(model.model_fields)
+            return list(model.model_fields)
         model = inner
     return list(model.model_fields)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from tdmr_ray.errors import near_match
 from tdmr_ray.space.messages import lower_first, readable
-from tdmr_ray.space.parameter import Parameter
+from tdmr_ray.space.parameter import parameter_type
 from tdmr_ray.training.config import TrialConfig
 
 NOT_SEARCHED = ("method", "seed", "data.", "foundation.", "target.name", "distill.epochs")
@@ -54,37 +54,16 @@ def _check_parameter(name: str, tree: Any, legal: Mapping[str, Any]) -> list[str
     where = f"search.{name}"
     if not isinstance(tree, dict):
         return [f"{where}: must be a range (low, high) or choices, got {tree!r}; to pin it write it under 'fixed'"]
+    kind = parameter_type(tree)
     try:
-        parameter = Parameter.model_validate(tree)
+        parameter = kind.model_validate(tree)
     except ValidationError as error:
-        return [f"{where}.{text}" for text in readable(error, Parameter)]
-    problems = _check_range(where, parameter)
-    if not problems:
-        values = parameter.choices if parameter.choices is not None else (parameter.low, parameter.high)
-        problems = [text for value in values for text in _check_value(where, name, value)][:1]
+        return readable(error, kind, where)
+    values = (*parameter.ends, *(parameter.grid or ())[:2])
+    problems = [text for value in values for text in _check_value(where, name, value)][:1]
     for other in parameter.when:
         if other not in legal:
             problems.append(f"{where}.when: unknown parameter '{other}'{near_match(other, legal)}")
-    return problems
-
-
-def _check_range(where: str, parameter: Parameter) -> list[str]:
-    low, high, step, log = parameter.low, parameter.high, parameter.step, parameter.log
-    if parameter.choices is not None:
-        if low is not None or high is not None or step is not None or log:
-            return [f"{where}: choices and a range exclude each other; keep one"]
-        if not parameter.choices:
-            return [f"{where}.choices: must not be empty"]
-        return []
-    if low is None or high is None:
-        return [f"{where}: needs low and high, or choices, got ({low=}, {high=})"]
-    problems = []
-    if low > high:
-        problems.append(f"{where}: low <= high must hold, got ({low=}, {high=})")
-    if step is not None and (step <= 0 or log):
-        problems.append(f"{where}: step must be positive and without log, got ({step=}, {log=})")
-    if log and low <= 0:
-        problems.append(f"{where}: log needs low > 0, got ({low=})")
     return problems
 
 

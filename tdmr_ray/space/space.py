@@ -64,7 +64,7 @@ class Space(Section):
         parameter = self.search.get(name)
         if parameter is None:
             return (self.fixed.get(name, TrialConfig().flat()[name]),)
-        return parameter.grid or (parameter.low, parameter.high)
+        return parameter.grid or parameter.ends
 
     @property
     def allocation(self) -> AllocationName:
