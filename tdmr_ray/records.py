@@ -1,7 +1,7 @@
-"""Trial records and the ledger that holds them: one JSON line each, the only truth about a search."""
+"""Trial records and the append-only ledger (one JSON line per record) that is the only truth about a search."""
 
+import logging
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -12,14 +12,34 @@ from tdmr_ray.errors import InputError
 
 State = Literal["running", "complete", "pruned", "failed"]
 Phase = Literal["search", "confirm"]
+NoteKind = Literal["data", "training", "checkpoint", "weak_teacher"]
+"""Subject of a note: the images, the training, the trial's checkpoint, or a teacher that is below `scratch`."""
 TDMR = "tdmr"
-BELOW_SCRATCH = "teacher below scratch"
-OF_DATA = "data: "
-"""How a note on the images begins."""
+
+log = logging.getLogger(__name__)
+
+
+class Note(BaseModel):
+    """A remark that a reader of a trial's figures should know.
+
+    Attributes:
+        kind: Subject, by which readers select notes.
+        text: One sentence without a capital letter and a full stop.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: NoteKind
+    text: str
 
 
 class Pair(BaseModel):
-    """A foundation with a target; '' where a control needs none."""
+    """Foundation and target of a trial.
+
+    Attributes:
+        foundation: Model name; '' for a control without a foundation.
+        target: Model name; '' for a control without a target.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,36 +48,37 @@ class Pair(BaseModel):
 
     @property
     def name(self) -> str:
-        """For layout and tables."""
+        """File-system-safe name for output directories and tables."""
         return "-".join(part.replace("/", "_").replace(":", "_") for part in (self.foundation, self.target) if part)
 
 
 class TrialRecord(BaseModel):
-    """What is kept of a trial.
+    """Everything that is kept about a trial.
 
     Attributes:
-        id: Phase and hash of the configuration (the seed is part of it).
+        id: Phase and hash of the configuration (including the seed).
         role: `tdmr` or the name of a control.
         config: Nested; its dotted paths are the names in the space file.
-        values: The searched parameters' values, as Optuna knows them.
-        state: `running` until the trial has ended; after a stop, such a trial is to be gone on with.
-        curve: The objective after each epoch.
-        metrics: Of the last epoch; `test/` only in the confirmation.
-        teacher: Key of the teacher's artifact, '' if none took part.
-        teacher_reused: Whether it was there already.
-        teacher_seconds: That it took to make, whoever made it.
-        seconds: From start to end, waiting apart.
-        ended: When, ISO 8601 in UTC; then test was read, if it was.
+        values: Values of the searched parameters, in Optuna's external representation.
+        state: `running` until the trial ends; after an interruption such a trial is resumed.
+        curve: Objective after each epoch.
+        metrics: Metrics after the last epoch; `test/` only in the confirmation.
+        confusion: Confusion matrix on test, rows are true classes; None if test was not read.
+        teacher: Key of the teacher artifact, '' if the trial has no teacher.
+        teacher_reused: Whether the teacher was already in the store.
+        teacher_seconds: Time it took to make the teacher, in this or an earlier trial.
+        seconds: Run time without waiting for other trials.
+        ended: End of the trial, ISO 8601 in UTC; test is read at this moment.
         data: SHA-256 of images, labels and split.
-        weights: SHA-256 of the foundation's weights, '' if none took part.
-        target_weights: SHA-256 of the weights that the target started from, '' if those were random.
-        threads: CPU threads it ran with; a replay needs the same number for the same bits.
-        device: Kind of device that the target was trained on.
-        precision: In which networks ran there, `fp32` or `bf16`; the configuration says what was asked for.
-        artifacts: Where the confirmation left weights, seen from the results' folder.
-        restarts: How often its process died and another one went on.
-        moves: How often its machine went away and it went on elsewhere.
-        notes: What a reader should know, such as that the teacher is worse than the target without one.
+        weights: SHA-256 of the foundation's weights, '' if the trial has no foundation.
+        target_weights: SHA-256 of the target's initial weights, '' for random initialisation.
+        threads: Number of CPU threads; a bit-exact replay needs the same number.
+        device: Type of the device that trained the target.
+        precision: Precision that was used, `fp32` or `bf16`; `config` has the one that was requested.
+        artifacts: Folder of a finalist's weights under `finalists/`, '' if there are none.
+        restarts: Number of times the trial's process died and another one continued.
+        moves: Number of times the trial's machine was lost and another one continued.
+        notes: Remarks that a reader of the figures should know.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -91,34 +112,33 @@ class TrialRecord(BaseModel):
     restarts: int = 0
     moves: int = 0
     error: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 class Ledger:
     """Append-only file of records; a later line with the same id replaces an earlier one.
 
     Args:
-        path: `records.jsonl`; made with the first record.
+        path: `records.jsonl`; created with the first record.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, record: TrialRecord) -> None:
-        """Write one line and make sure that it is on disk."""
+        """Write one line and flush it to disk."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(record.model_dump_json() + "\n")
             file.flush()
             os.fsync(file.fileno())
 
     def read(self) -> list[TrialRecord]:
-        """All records, in the order in which their ids first appeared.
+        """Return all records, in the order in which their ids first appeared.
 
-        A last line without its end is what a killed process leaves; it is left out, and cut off before the next
-        append.
+        A killed process can leave an incomplete last line. It is ignored, and cut off before the next append.
 
         Raises:
-            InputError: If another line is damaged.
+            InputError: If any other line is damaged.
         """
         if not self.path.exists():
             return []
@@ -128,29 +148,29 @@ class Ledger:
         return list(records.values())
 
     def _parse(self) -> Iterator[TrialRecord]:
-        *whole, torn = self.path.read_bytes().split(b"\n")
-        if torn:
-            print(f"{self.path}: the last line was torn off and is left out", file=sys.stderr)
-            os.truncate(self.path, self.path.stat().st_size - len(torn))
-        for number, line in enumerate(whole, start=1):
+        *lines, incomplete = self.path.read_bytes().split(b"\n")
+        if incomplete:
+            log.warning("%s: the last line is incomplete (its writer was killed); it is removed", self.path)
+            os.truncate(self.path, self.path.stat().st_size - len(incomplete))
+        for number, line in enumerate(lines, start=1):
             try:
                 yield TrialRecord.model_validate_json(line)
             except ValidationError as error:
                 raise InputError(
-                    str(self.path), f"line {number} is not a record: {error.errors()[0]['msg']}"
+                    str(self.path), f"line {number} is not a trial record: {error.errors()[0]['msg']}"
                 ) from error
 
 
 def complete(records: Iterable[TrialRecord], *, phase: Phase, role: str = TDMR) -> list[TrialRecord]:
-    """The finished records of a phase and role."""
+    """Return the complete records of a phase and role."""
     return [record for record in records if (record.phase, record.role, record.state) == (phase, role, "complete")]
 
 
-def noted_below_scratch(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The trials whose teacher is weaker on val than the control `scratch` of their target, with a note that says so.
+def note_weak_teachers(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials whose teacher is below their target's `scratch` control on val, with a note added.
 
     Args:
-        records: Of one search; those that have the note already are not returned again.
+        records: All records of one search. Trials that already have a `weak_teacher` note are not returned again.
     """
     records = list(records)
     scratch: dict[str, list[float]] = {}
@@ -160,8 +180,12 @@ def noted_below_scratch(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     noted = []
     for record in records:
         teacher, mean = record.metrics.get("val/teacher_top1"), means.get(record.pair.target)
-        on_progress = any(note.startswith(BELOW_SCRATCH) for note in record.notes)
-        if record.role == TDMR and teacher is not None and mean is not None and teacher < mean and not on_progress:
-            note = f"{BELOW_SCRATCH}: {teacher:.3f} against {mean:.3f} on val; it has little to teach"
+        if record.role != TDMR or teacher is None or mean is None or teacher >= mean:
+            continue
+        if all(note.kind != "weak_teacher" for note in record.notes):
+            text = (
+                f"the teacher reaches {teacher:.3f} on val, less than scratch with {mean:.3f}; it has little to teach"
+            )
+            note = Note(kind="weak_teacher", text=text)
             noted.append(record.model_copy(update={"notes": (*record.notes, note)}))
     return noted

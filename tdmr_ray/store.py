@@ -1,14 +1,14 @@
-"""A content-addressed store of layout, on this machine and, if there is one, in a place that all machines share.
+"""Store of folders by key: on this machine, and optionally mirrored in storage that all machines share.
 
-A folder appears under its key all at once, and is checked against its manifest when it is opened. Knows nothing about
-what is in the layout.
+A folder appears under its key atomically and is checked against its manifest when it is opened. The store does not know
+what the folders contain.
 """
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,17 +20,19 @@ from tdmr_ray.storage import StoragePath
 MANIFEST = "manifest.json"
 DRAFT, HOLDS = ".draft-", ".holds"
 DRAFT_LIVES_S = 24 * 3600.0
-"""A draft that is older was left by a process that died."""
+"""Age beyond which a draft was certainly left by a process that died."""
+
+log = logging.getLogger(__name__)
 
 
 class Store:
-    """RunLayout by key.
+    """Folders by key, each with a manifest of SHA-256 digests.
 
     Args:
-        local: Where layout lie on this machine.
-        shared: The place from which other machines copy them; None if there is none.
-        max_bytes: Beyond it the layout here that were not used for longest are removed, but none that a living
-            process holds; the shared place keeps all. None is no limit.
+        local: Folder of the store on this machine.
+        shared: Storage from which other machines copy; None if there is none.
+        max_bytes: Size limit on this machine, None for no limit. Beyond it the least recently used folders are
+            removed, except for those that a living process holds; the shared storage keeps everything.
     """
 
     def __init__(self, local: Path, shared: StoragePath | None = None, max_bytes: int | None = None) -> None:
@@ -38,23 +40,23 @@ class Store:
         (local / HOLDS).mkdir(parents=True, exist_ok=True)
 
     def has(self, key: str) -> bool:
-        """Whether there is a folder with this key here, whole or not; quick."""
+        """Whether this machine has a folder with this key; does not check its content."""
         return (self.local / key / MANIFEST).exists()
 
     def find(self, key: str) -> Path | None:
-        """The folder with this key, or None; a damaged one is removed with a message, so that it is made again."""
+        """Return the folder with this key, or None; a damaged one is removed with a warning."""
         folder = self.local / key
         if not self.has(key) and not self._download(key):
             return None
-        if _is_whole(folder):
+        if _is_intact(folder):
             (folder / MANIFEST).touch()
             return folder
-        print(f"{folder}: does not match its manifest; it is thrown away and made again", file=sys.stderr)
+        log.warning("%s: does not match its manifest; it is removed and made again", folder)
         self.remove(key)
         return None
 
     def add(self, key: str, write: Callable[[Path], None]) -> Path:
-        """Let `write` fill a new folder, then put it under its key; an existing one stays."""
+        """Fill a new folder with `write`, then publish it under its key; an existing folder is kept."""
         draft = self._new_draft()
         try:
             write(draft)
@@ -71,7 +73,7 @@ class Store:
 
     @contextmanager
     def held(self, key: str) -> Iterator[None]:
-        """For as long as this lasts, or this process lives, the folder with this key is not removed to make room."""
+        """Protect the folder with this key from removal while the context is open and this process lives."""
         mark = self.local / HOLDS / f"{key}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
         mark.touch()
         try:
@@ -80,13 +82,13 @@ class Store:
             mark.unlink(missing_ok=True)
 
     def remove(self, key: str) -> None:
-        """Forget a folder, here and in the shared place."""
+        """Remove a folder, on this machine and from the shared storage."""
         self._forget(self.local / key)
         if self.shared is not None:
             (self.shared / key).remove()
 
     def _download(self, key: str) -> bool:
-        """Copy a folder from the shared place; False if it is not there."""
+        """Copy a folder from the shared storage; False if it is not there."""
         if self.shared is None or not (self.shared / key / MANIFEST).exists():
             return False
         draft = self._new_draft()
@@ -97,7 +99,7 @@ class Store:
         return True
 
     def _upload(self, key: str) -> None:
-        """Copy a folder to the shared place, its manifest last: without one it does not count."""
+        """Copy a folder to the shared storage, its manifest last: a folder without a manifest is ignored."""
         if self.shared is None:
             return
         for path in sorted((self.local / key).iterdir(), key=lambda path: path.name == MANIFEST):
@@ -109,7 +111,7 @@ class Store:
         return draft
 
     def _forget(self, folder: Path) -> None:
-        """Remove a folder; nobody sees half of it."""
+        """Remove a folder; no other process sees part of it."""
         away = self.local / f"{DRAFT}{uuid.uuid4().hex}"
         try:
             folder.replace(away)
@@ -118,33 +120,33 @@ class Store:
         shutil.rmtree(away, ignore_errors=True)
 
     def _make_room(self, newest: str) -> None:
-        """Remove what dead processes left, then the least recently used layout until the rest is small enough."""
+        """Remove drafts of dead processes, then the least recently used folders until `max_bytes` is met."""
         for draft in self.local.glob(f"{DRAFT}*"):
             if time.time() - _changed(draft) > DRAFT_LIVES_S:
                 shutil.rmtree(draft, ignore_errors=True)
         if self.max_bytes is None:
             return
         kept = {newest, *self._held_keys()}
-        layout = {path.parent: _bytes(path.parent) for path in self.local.glob(f"*/{MANIFEST}")}
-        total = sum(layout.values())
-        for folder in sorted(layout, key=lambda folder: _changed(folder / MANIFEST)):
+        sizes = {path.parent: _bytes(path.parent) for path in self.local.glob(f"*/{MANIFEST}")}
+        total = sum(sizes.values())
+        for folder in sorted(sizes, key=lambda folder: _changed(folder / MANIFEST)):
             if total <= self.max_bytes:
                 return
             if folder.name not in kept:
-                total -= layout[folder]
+                total -= sizes[folder]
                 self._forget(folder)
 
     def _held_keys(self) -> Iterator[str]:
-        """What living processes of this machine hold; marks of dead ones are removed."""
+        """Yield the keys that living processes of this machine hold; remove the marks of dead ones."""
         for mark in (self.local / HOLDS).iterdir():
             key, pid, _ = mark.name.rsplit(".", 2)
-            if _lives(int(pid)):
+            if _is_alive(int(pid)):
                 yield key
             else:
                 mark.unlink(missing_ok=True)
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_intact(folder: Path) -> bool:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         return all(_digest(folder / name) == digest for name, digest in manifest.items())
@@ -162,11 +164,11 @@ def _bytes(folder: Path) -> int:
 
 
 def _changed(path: Path) -> float:
-    """When it was written or touched last; 0 if it has gone."""
+    """Modification time; 0 if the file does not exist."""
     return path.stat().st_mtime if path.exists() else 0.0
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,11 +1,11 @@
-"""The ledger: append, replace, repair."""
+"""The ledger (append, replace, repair) and the notes in its records."""
 
 from pathlib import Path
 
 import pytest
 
 from tdmr_ray.errors import InputError
-from tdmr_ray.records import BELOW_SCRATCH, Ledger, Pair, TrialRecord, complete, noted_below_scratch
+from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, note_weak_teachers
 
 
 def record(name: str, **values: object) -> TrialRecord:
@@ -26,7 +26,7 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(tmp_path / "records.jsonl")
 
 
-def test_a_ledger_gives_back_what_it_got(ledger: Ledger) -> None:
+def test_a_ledger_returns_the_records_that_were_appended(ledger: Ledger) -> None:
     assert ledger.read() == []
     records = [record("one", metrics={"val/top1": 0.1 + 0.2}), record("two", state="failed", error="x\ny")]
     for each in records:
@@ -34,21 +34,21 @@ def test_a_ledger_gives_back_what_it_got(ledger: Ledger) -> None:
     assert ledger.read() == records
 
 
-def test_a_later_line_replaces_an_earlier_one_in_its_place(ledger: Ledger) -> None:
+def test_a_later_line_replaces_an_earlier_one_and_keeps_its_position(ledger: Ledger) -> None:
     for each in (record("one", state="failed"), record("two"), record("one")):
         ledger.append(each)
     assert [(r.id, r.state) for r in ledger.read()] == [("one", "complete"), ("two", "complete")]
 
 
 @pytest.mark.parametrize("cut", [1, 20, 200])
-def test_a_torn_last_line_is_left_out_and_repaired(
-    cut: int, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+def test_an_incomplete_last_line_is_removed_with_a_warning(
+    cut: int, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger.append(record("one"))
     ledger.append(record("two"))
     ledger.path.write_bytes(ledger.path.read_bytes()[:-cut])
     assert [r.id for r in ledger.read()] == ["one"]
-    assert "torn" in capsys.readouterr().err
+    assert f"{ledger.path}: the last line is incomplete" in caplog.text
     ledger.append(record("three"))
     assert [r.id for r in ledger.read()] == ["one", "three"]
 
@@ -56,7 +56,7 @@ def test_a_torn_last_line_is_left_out_and_repaired(
 def test_a_damaged_line_in_the_middle_is_an_error(ledger: Ledger) -> None:
     ledger.append(record("one"))
     ledger.path.write_text("{}\n" + ledger.path.read_text())
-    with pytest.raises(InputError, match="line 1 is not a record"):
+    with pytest.raises(InputError, match="line 1 is not a trial record"):
         ledger.read()
 
 
@@ -70,7 +70,7 @@ def test_complete_filters_by_phase_role_and_state() -> None:
     ("foundation", "target", "name"),
     [("f", "t", "f-t"), ("", "t", "t"), ("f", "", "f"), ("hf-hub:a/b", "t", "hf-hub_a_b-t")],
 )
-def test_pair_names_are_folder_names(foundation: str, target: str, name: str) -> None:
+def test_pair_names_are_safe_folder_names(foundation: str, target: str, name: str) -> None:
     assert Pair(foundation=foundation, target=target).name == name
 
 
@@ -88,9 +88,9 @@ def scratch(val: float, target: str = "t") -> TrialRecord:
         (0.79, [], False),
     ],
 )
-def test_a_teacher_below_scratch_is_noted_once(teacher: float, controls: list[TrialRecord], noted: bool) -> None:
+def test_a_teacher_below_scratch_gets_one_note(teacher: float, controls: list[TrialRecord], noted: bool) -> None:
     trials = [record("ours", metrics={"val/top1": 0.95, "val/teacher_top1": teacher}), record("failed", state="failed")]
-    found = noted_below_scratch([*trials, *controls])
+    found = note_weak_teachers([*trials, *controls])
     assert [each.id for each in found] == (["ours"] if noted else [])
-    assert all(BELOW_SCRATCH in each.notes[0] for each in found)
-    assert noted_below_scratch([*found, *controls]) == []
+    assert all(each.notes[0].kind == "weak_teacher" for each in found)
+    assert note_weak_teachers([*found, *controls]) == []

@@ -7,7 +7,7 @@ from typing import Any
 from tdmr_ray.models.names import RANDOM, sized
 from tdmr_ray.pareto import front_numbers
 from tdmr_ray.prices import load_prices
-from tdmr_ray.records import OF_DATA, TDMR, TrialRecord, complete
+from tdmr_ray.records import TDMR, TrialRecord, complete
 from tdmr_ray.report.statistics import (
     Estimate,
     estimate,
@@ -162,7 +162,7 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Mapping[str, Mappin
         saved_seconds=sum(record.teacher_seconds for record in reused),
         saved_gpu_hours=sum(_teacher_gpu_hours(record) for record in reused),
         data_notes=tuple(
-            dict.fromkeys(note for record in records for note in record.notes if note.startswith(OF_DATA))
+            dict.fromkeys(note.text for record in records for note in record.notes if note.kind == "data")
         ),
         random_foundations=tuple(dict.fromkeys(record.pair.foundation for record in records if _knows_nothing(record))),
     )

@@ -144,7 +144,7 @@ def cautions(board: Leaderboard) -> list[str]:
         )
     if len(confirmed) > 1 and all(row.tied for row in confirmed):
         found.append("These seeds cannot tell the pairs apart: each of them may be the best.")
-    found += [f"{note[0].upper()}{note[1:]}." for note in board.data_notes]
+    found += [f"Data: {note}." for note in board.data_notes]
     weak = [row.name for row in confirmed if row.teacher_below_scratch]
     if weak:
         found.append(f"Teacher below scratch on val: {', '.join(weak)}.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tdmr_ray.models import WEIGHTS_FILE
-from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, noted_below_scratch
+from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, note_weak_teachers
 from tdmr_ray.runner.confirmation import confirmation_specs, num_steps
 from tdmr_ray.runner.costs import Costs
 from tdmr_ray.runner.events import blank_record
@@ -154,7 +154,7 @@ class Search:
         return [spec for spec in planned if spec.id not in finished]
 
     def _note_weak_teachers(self) -> None:
-        for record in noted_below_scratch(self.ledger.read()):
+        for record in note_weak_teachers(self.ledger.read()):
             self.ledger.append(record)
             self.board.noted(record)
 

@@ -66,7 +66,7 @@ class TensorBoardLog(Listener):
         if record.error:
             writer.add_text("error", record.error)
         if record.notes:
-            writer.add_text("notes", "\n\n".join(record.notes))
+            writer.add_text("notes", "\n\n".join(note.text for note in record.notes))
         _write_hparams(writer, spec, record, self.objective)
         writer.close()
 
@@ -74,7 +74,7 @@ class TensorBoardLog(Listener):
         """Adds the notes of a trial that has ended."""
         config = TrialConfig.model_validate(record.config)
         with SummaryWriter(str(self.folder / trial_folder(record, config))) as writer:
-            writer.add_text("notes", "\n\n".join(record.notes))
+            writer.add_text("notes", "\n\n".join(note.text for note in record.notes))
 
     def close(self) -> None:
         """Closes what interrupted trials left open."""

@@ -13,7 +13,7 @@ import torch
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
-from tdmr_ray.records import OF_DATA
+from tdmr_ray.records import Note
 from tdmr_ray.runner.leases import cluster_leases
 from tdmr_ray.runner.teacher_provider import SharedStore, StoredTeacherProvider, resident_task
 from tdmr_ray.runner.watchdog import watchdog
@@ -83,7 +83,7 @@ class Trial:
         self.provider.expect(spec["artifact"])
         self.seconds = 0.0
         self.history: list[Metrics] = []
-        self.notes: list[str] = []
+        self.notes: list[Note] = []
         torch.set_num_threads(spec["threads"])
 
     def step(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class Trial:
         restored = False
         if self.run is None:
             task = self._images(config)
-            self.notes += [f"{OF_DATA}{note}" for note in task.notes if self.spec["finalist"]]
+            self.notes += [Note(kind="data", text=text) for text in task.notes if self.spec["finalist"]]
             self.run = Run(config, task, self.provider, self.workers)
             restored = self._restore()
         earlier = self.history[:-1] if restored else []
@@ -143,7 +143,7 @@ class Trial:
         try:
             state = load_checkpoint(StoragePath(self.spec["checkpoint"]), key=self.spec["id"])
         except DamagedCheckpoint as damage:
-            self.notes.append(f"began anew: {damage}")
+            self.notes.append(Note(kind="checkpoint", text=f"the trial started again: {damage}"))
             state = None
         if state is None:
             return False
@@ -165,7 +165,7 @@ class Trial:
         try:
             save_checkpoint(state, StoragePath(self.spec["checkpoint"]), key=self.spec["id"])
         except OSError as error:
-            note = f"no checkpoint could be written: {error.strerror or error}"
+            note = Note(kind="checkpoint", text=f"no checkpoint could be written: {error.strerror or error}")
             self.notes += [note] if note not in self.notes else []
 
     def _keep(self, outcome: Outcome) -> str:
@@ -188,7 +188,10 @@ class Trial:
         return {
             "id": self.spec["id"],
             "pair": self.spec["pair"],
-            "notes": [*self.notes, *(self.run.notes if self.run else ())],
+            "notes": [
+                *self.notes,
+                *(Note(kind="training", text=text) for text in (self.run.notes if self.run else ())),
+            ],
             "seconds": self.seconds,
             "teacher": self.provider.key,
             "teacher_reused": self.provider.reused,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tdmr_ray.records import Pair, TrialRecord
+from tdmr_ray.records import Note, Pair, TrialRecord
 from tdmr_ray.runner.tensorboard import TensorBoardLog, trial_folder
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
@@ -20,12 +20,12 @@ def test_a_note_joins_the_trials_own_folder(tmp_path: Path) -> None:
         state="complete",
         seed=3,
         seconds=1.0,
-        notes=("teacher below scratch: 0.800 against 0.900 on val; it has little to teach",),
+        notes=(Note(kind="weak_teacher", text="the teacher reaches 0.800 on val"),),
     )
     TensorBoardLog(tmp_path / "tb", Store(tmp_path / "store"), "val/top1").noted(record)
     folder = tmp_path / "tb" / trial_folder(record, config)
     assert folder.parent.name == "f-t"
     events = EventAccumulator(str(folder))
     events.Reload()
-    (on_progress,) = events.Tensors("notes/text_summary")
-    assert b"teacher below scratch: 0.800" in on_progress.tensor_proto.string_val[0]
+    (written,) = events.Tensors("notes/text_summary")
+    assert b"the teacher reaches 0.800 on val" in written.tensor_proto.string_val[0]

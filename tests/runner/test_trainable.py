@@ -7,6 +7,7 @@ import pytest
 from conftest import without_times
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
+from tdmr_ray.records import Note
 from tdmr_ray.runner import trial
 from tdmr_ray.runner.events import ActorRetired
 from tdmr_ray.runner.trainable import MAX_TRIALS_PER_ACTOR, TrialActor
@@ -140,7 +141,7 @@ def test_with_a_damaged_checkpoint_a_trial_begins_anew_and_says_so(tmp_path: Pat
     Path(spec["checkpoint"]).write_bytes(b"nonsense")
     results = step_to_the_end(new_actor(spec))
     assert [result["epoch"] for result in results] == [1, 2]
-    assert results[-1]["notes"][0].startswith("began anew: trial.pt cannot be read")
+    assert results[-1]["notes"][0].text.startswith("the trial started again: trial.pt cannot be read")
 
 
 def test_on_a_full_disk_a_trial_goes_on_without_checkpoints_and_says_so(tmp_path: Path) -> None:
@@ -150,7 +151,9 @@ def test_on_a_full_disk_a_trial_goes_on_without_checkpoints_and_says_so(tmp_path
     draft.symlink_to("/dev/full")
     results = step_to_the_end(new_actor(spec))
     assert results[-1]["error"] == ""
-    assert results[-1]["notes"] == ["no checkpoint could be written: No space left on device"]
+    assert results[-1]["notes"] == [
+        Note(kind="checkpoint", text="no checkpoint could be written: No space left on device")
+    ]
 
 
 def test_a_step_in_time_leaves_nothing(tmp_path: Path) -> None:
