@@ -20,15 +20,14 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
 from tdmr_ray.output_dir import fetch_earlier, locked_output_dir, open_storage, prepare_output_dir
 from tdmr_ray.records import TrialRecord
-from tdmr_ray.report.folder import ENVIRONMENT, SPACE, TARGETS, compare, read_search
+from tdmr_ray.report.folder import compare, read_search
 from tdmr_ray.report.terminal import say, show
 from tdmr_ray.report.write import write_reports
 from tdmr_ray.runner.run_layout import RunLayout
-from tdmr_ray.runner.weights import check_weights, share_weights_of_space
+from tdmr_ray.runner.weights import check_weights
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import parse_overrides, read_space
 from tdmr_ray.store import Store
-from tdmr_ray.training.config import TrialConfig
 
 DEFAULT_OUT = Path("runs")
 NUM_SAMPLES = 3
@@ -65,6 +64,8 @@ def search(
     if dry_run:
         describe(plan, console)
         return
+    from tdmr_ray.runner.launch import LaunchOptions, launch_search
+
     root = out or DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
     others = [record for folder in warm_start or [] for record in records_of(folder)]
     check_weights(plan)
@@ -76,9 +77,19 @@ def search(
     with locked_output_dir(root):
         nearby = (store or default_store()).expanduser().resolve()
         teachers = Store(nearby, shared / "teachers" if shared else None, int(store_gb * 1e9))
-        code = _run(
-            plan, RunLayout(root.resolve(), results), teachers, address, console, others=others, verbose=verbose
+        layout = RunLayout(root.resolve(), results)
+        for note in open_images_with_bar(plan, teachers, console).notes:
+            say(console, note)
+        options = LaunchOptions(address=address, verbose=verbose, others=others, console=console)
+        end = launch_search(
+            plan,
+            layout,
+            teachers,
+            on_message=partial(say, console),
+            write_reports=partial(show_reports, layout, console),
+            options=options,
         )
+        code = exit_code(layout, console, interrupted=end.interrupted)
     sys.exit(code)
 
 
@@ -122,101 +133,20 @@ def describe(space: Space, console: Console) -> None:
     say(console, "\n".join(lines))
 
 
-def _run(
-    space: Space,
-    layout: RunLayout,
-    store: Store,
-    address: str | None,
-    console: Console,
-    *,
-    others: list[TrialRecord],
-    verbose: bool,
-) -> int:
-    """Start Ray, search, report; the exit code."""
-    import torch
-
-    from tdmr_ray.durations import pretty_seconds
-    from tdmr_ray.runner.cluster import check_fit, num_slots, ray_session
-    from tdmr_ray.runner.costs import target_costs, within_limits
-    from tdmr_ray.runner.environment import describe_environment
-    from tdmr_ray.runner.estimate import estimate_seconds
-    from tdmr_ray.runner.gpu_sharing import with_gpu_share
-    from tdmr_ray.runner.loop import interruptible
-    from tdmr_ray.runner.mirror import mirrored
-    from tdmr_ray.runner.search import Search
-    from tdmr_ray.runner.trial import place_of_trials
-
-    torch.set_num_threads(space.resources.cpu)
-    root = layout.root
-    (root / SPACE).write_text(space_text(space), encoding="utf-8")
-    (root / ENVIRONMENT).write_text(json.dumps(describe_environment(), indent=1), encoding="utf-8")
-    task = open_images(space, store, console)
-    for note in task.notes:
-        say(console, note)
-    costs = target_costs(space, root / TARGETS)
-    space, rejected = within_limits(space, costs)
-    for line in rejected:
-        say(console, line)
-    copies = share_weights_of_space(space, store)
-    if copies:
-        say(console, f"{len(copies)} networks' weights are in {store.shared} for every machine")
-    with mirrored(layout, partial(say, console)), interruptible() as interrupt:
-        with ray_session(address, verbose=verbose):
-            space = with_gpu_share(space, place_of_trials(store, space.resources, copies))
-            if address is None:
-                check_fit(space.resources)
-            elif layout.shared is None:
-                say(console, f"every machine must see {root} and {store.local}; if they do not, give --storage")
-            slots = num_slots(space.resources, joined=address is not None)
-            search_s, confirm_s = estimate_seconds(space, slots)
-            say(console, announce(space, slots, pretty_seconds(search_s + confirm_s)))
-            say(console, f"results: {root}")
-            search = Search(
-                space,
-                layout,
-                store,
-                console,
-                interrupt,
-                slots=slots,
-                costs=costs,
-                copies=copies,
-                others=others,
-                reserve_s=confirm_s,
-            )
-            search.run()
-        return report(layout, console, interrupted=interrupt.came)
-
-
-def open_images(space: Space, store: Store, console: Console) -> Task:
-    """The decoded images; decoded now, with a progress bar, unless an earlier search has left them in the store."""
-    from tdmr_ray.runner.leases import LeaseTable
-    from tdmr_ray.runner.teacher_provider import SharedStore, resident_task
+def open_images_with_bar(space: Space, store: Store, console: Console) -> Task:
+    """Open the images of a space; a bar shows how many are decoded."""
+    from tdmr_ray.runner.launch import open_images
 
     columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=len(load_dataset(space.data.name).labels))
-        shared = SharedStore(store, LeaseTable())
-        return resident_task(TrialConfig(data=space.data), shared, on_progress=partial(progress.advance, bar))
+        return open_images(space, store, partial(progress.advance, bar))
 
 
-def announce(space: Space, slots: int, about: str) -> str:
-    """What will happen, in one line."""
-    device = f"{space.resources.gpu_share:g} GPU" if space.resources.gpu_share else f"{space.resources.cpu} CPU"
-    confirm = space.confirm
-    seeds, controls = len(confirm.seeds), len(confirm.controls)
-    then = f", then the best {confirm.top} of each pair with {seeds} seeds beside {controls} controls"
-    budget = f"{space.budget.trials} trials of up to {space.budget.epochs} epochs"
-    return (
-        f"{space.name}: {len(space.all_pairs)} pairs, {budget}{then if confirm.top else ''}; "
-        f"{slots} at a time on {device} each; about {about}"
-    )
-
-
-def report(layout: RunLayout, console: Console, *, interrupted: bool) -> int:
-    """Write and show the leaderboard of what is finished; the exit code."""
+def show_reports(layout: RunLayout, console: Console) -> None:
+    """Write and show the leaderboard of what is finished."""
     root = layout.root
-    search = read_search(root)
-    comparisons = compare([search])
+    comparisons = compare([read_search(root)])
     paths = write_reports(comparisons, root)
     show(comparisons[0].board, console)
     say(console, f"report: {paths['html']}")
@@ -225,23 +155,20 @@ def report(layout: RunLayout, console: Console, *, interrupted: bool) -> int:
     say(console, f"TensorBoard: tensorboard --logdir {root / 'tensorboard'}")
     if layout.shared:
         say(console, f"all of it also in {layout.shared}")
+
+
+def exit_code(layout: RunLayout, console: Console, *, interrupted: bool) -> int:
+    """Say why a search is not done; 0 if it is."""
     if interrupted:
         also = f" --storage {layout.shared.parent}" if layout.shared else ""
-        say(console, f"interrupted; go on with --out {root}{also} --resume")
+        say(console, f"interrupted; go on with --out {layout.root}{also} --resume")
         return INTERRUPTED
-    searched = [record for record in search.records if record.phase == "search"]
+    searched = [record for record in read_search(layout.root).records if record.phase == "search"]
     if not any(record.state == "complete" for record in searched):
         reasons = {record.error for record in searched if record.error}
         say(console, "every trial failed: " + "; ".join(sorted(reasons)))
         return FAILED
     return 0
-
-
-def space_text(space: Space) -> str:
-    """The space as YAML, with everything that was pinned or changed."""
-    import yaml
-
-    return str(yaml.safe_dump(space.model_dump(mode="json", exclude_defaults=True), sort_keys=False))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,21 @@ class RunLayout:
         return self.root / "records.jsonl"
 
     @property
+    def space(self) -> Path:
+        """The space file as it was run."""
+        return self.root / "space.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Machine and versions."""
+        return self.root / "environment.json"
+
+    @property
+    def targets(self) -> Path:
+        """Costs of each target."""
+        return self.root / "targets.json"
+
+    @property
     def tensorboard(self) -> Path:
         """One folder a trial."""
         return self.root / "tensorboard"

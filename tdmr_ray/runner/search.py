@@ -66,12 +66,14 @@ class Search:
         space: What is searched.
         layout: Where results go.
         store: Of teachers and decoded images.
-        console: For progress.
         interrupt: Ends everything in order when it comes.
+        on_message: Receives plain lines for the user.
+        console: Shows the live table; None shows none.
         slots: Trials at the same time.
         costs: Of the targets.
         copies: Of weights, in the store.
         others: Trials of other searches, whose best each pair begins with.
+        listeners: Notified of each start, epoch and end, after our own.
         reserve_s: Seconds of `budget.time` that are kept for the confirmation.
     """
 
@@ -80,20 +82,23 @@ class Search:
         space: Space,
         layout: RunLayout,
         store: Store,
-        console: Console,
         interrupt: Interrupt,
         *,
+        on_message: Callable[[str], object],
+        console: Console | None = None,
         slots: int,
         costs: Costs,
         copies: Copies = (),
         others: Sequence[TrialRecord] = (),
+        listeners: tuple[Listener, ...] = (),
         reserve_s: float = 0.0,
     ) -> None:
         self.space, self.layout, self.store, self.interrupt = space, layout, store, interrupt
         self.objective, self.others, self.costs, self.slots = space.objective.maximize, others, costs, slots
         self.copies, self.ledger = copies, Ledger(layout.ledger)
+        self.on_message, self.listeners = on_message, listeners
         self.meter = Meter(space.budget, reserve_s=reserve_s)
-        self.progress = Progress(console, self.objective, self.meter.summary)
+        self.progress = Progress(console or Console(quiet=True), self.objective, self.meter.summary)
         self.board = TensorBoardLog(layout.tensorboard, store, self.objective)
         self.outside: set[str] = set()
 
@@ -167,7 +172,7 @@ class Search:
 
     def _say(self, text: str) -> None:
         self.progress.stop()
-        self.progress.console.print(text, highlight=False, soft_wrap=True)
+        self.on_message(text)
 
     def _run_trials(
         self,
@@ -192,7 +197,7 @@ class Search:
             copies=self.copies,
             layout=self.layout,
             objective=self.objective,
-            listeners=(LedgerWriter(self.layout, rungs.epochs), self.board, self.progress, *also),
+            listeners=(LedgerWriter(self.layout, rungs.epochs), self.board, self.progress, *self.listeners, *also),
             stop_conditions=(self.interrupt, *also),
             scheduler=PairAsha(rungs, self.objective),
         )
