@@ -9,7 +9,7 @@ import tdmr_ray
 
 PACKAGE = Path(tdmr_ray.__file__).parent
 ORDER = [
-    {"errors", "durations", "pareto", "storage"},
+    {"errors", "code_digest", "durations", "pareto", "storage"},
     {"method", "data"},
     {"models"},
     {"training"},
@@ -26,6 +26,7 @@ ORDER = [
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 ALLOWED_OUTSIDE = {
     "errors": set(),
+    "code_digest": set(),
     "method": {"torch"},
     "report": {"pandas", "jinja2", "markupsafe", "numpy", "scipy", "sklearn", "plotly", "pydantic", "rich"},
     "storage": {"pyarrow"},

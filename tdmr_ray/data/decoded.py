@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from tdmr_ray.code_digest import source_digest
 from tdmr_ray.data.datasets import load_dataset
 from tdmr_ray.data.task import DataConfig, Images, Task, load_task
 
@@ -24,15 +24,8 @@ def task_key(config: DataConfig) -> str:
     Raises:
         InputError: If they cannot be listed.
     """
-    own = load_dataset(config.name).key.encode()
-    return f"data-{hashlib.sha256(config.model_dump_json().encode() + own + _code_digest()).hexdigest()[:16]}"
-
-
-@cache
-def _code_digest() -> bytes:
-    """SHA-256 of the sources in this room."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest()
+    parts = (config.model_dump_json(), load_dataset(config.name).key, source_digest(__name__))
+    return f"data-{hashlib.sha256(''.join(parts).encode()).hexdigest()[:16]}"
 
 
 def decode_task(config: DataConfig, folder: Path, on_progress: Callable[[int], object] = lambda count: None) -> None:
