@@ -47,7 +47,7 @@ def accuracies(rng: np.random.Generator, means: np.ndarray, shape: tuple[int, ..
 
 @pytest.mark.parametrize("num_seeds", [3, 5, 10])
 def test_intervals_cover_the_true_mean_in_95_of_100_reports(num_seeds: int) -> None:
-    rng, mean, reports = np.random.default_rng(num_seeds), 0.94, 4000
+    rng, mean, reports = np.random.default_rng(num_seeds), 0.94, 1000
     drawn = accuracies(rng, np.asarray(mean), (reports, num_seeds))
     found = [estimate(list(row)) for row in drawn]
     covered = np.mean([each.low <= mean <= each.high for each in found if each.low is not None and each.high])
@@ -57,7 +57,7 @@ def test_intervals_cover_the_true_mean_in_95_of_100_reports(num_seeds: int) -> N
 @pytest.mark.parametrize("num_seeds", [3, 5, 10])
 @pytest.mark.parametrize("leads", [0.0, 0.005, 0.02], ids=["all equal", "close", "clear"])
 def test_the_true_best_is_among_those_that_are_not_surely_beaten(num_seeds: int, leads: float) -> None:
-    rng, reports = np.random.default_rng(num_seeds), 1000
+    rng, reports = np.random.default_rng(num_seeds), 400
     means = 0.94 - leads * np.arange(6)
     drawn = accuracies(rng, means[:, None], (reports, 6, num_seeds))
     kept = [not_significantly_beaten([dict(enumerate(rival)) for rival in report]) for report in drawn]
