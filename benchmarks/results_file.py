@@ -1,8 +1,9 @@
-"""How every benchmark keeps its result: `results/NAME.json` with date, commit, machine, versions and figures."""
+"""The file format of a benchmark's result: `results/NAME.json` with date, commit, machine, versions and figures."""
 
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -14,14 +15,26 @@ from tdmr_ray.runner.environment import describe_environment
 FOLDER = Path(__file__).parent / "results"
 
 
-def write_results(name: str, figures: dict[str, float | Estimate], folder: Path = FOLDER) -> Path:
-    """Write the figures of a benchmark; an `Estimate` becomes mean, low, high and n."""
+Figures = Mapping[str, float | Estimate]
+"""Results of a benchmark by name."""
+
+
+def write_results(name: str, figures: Figures, folder: Path = FOLDER, notes: Mapping[str, Any] | None = None) -> Path:
+    """Write the figures of a benchmark as `FOLDER/NAME.json`.
+
+    Args:
+        name: The benchmark's.
+        figures: An `Estimate` becomes mean, low, high and n.
+        folder: Where the file goes.
+        notes: Further entries that are not numbers, such as the revisions that were compared.
+    """
     environment = describe_environment()
     content: dict[str, Any] = {
         "date": date.today().isoformat(),
         "commit": environment["commit"],
         "machine": {"cpu_count": os.cpu_count(), "processor": platform.machine(), "gpu": environment["gpu"]},
         "versions": environment["versions"],
+        **(notes or {}),
         "figures": {key: _plain(value) for key, value in figures.items()},
     }
     folder.mkdir(exist_ok=True)
@@ -30,13 +43,13 @@ def write_results(name: str, figures: dict[str, float | Estimate], folder: Path 
     return path
 
 
-def show_and_keep(name: str, lines: list[str], figures: dict[str, float | Estimate]) -> None:
+def show_and_keep(name: str, lines: list[str], figures: Figures, notes: Mapping[str, Any] | None = None) -> None:
     """Print a benchmark's table; keep it as `results/NAME.md` beside its figures."""
     text = "\n".join(lines) + "\n"
     print(text)
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{name}.md").write_text(text, encoding="utf-8")
-    print(write_results(name, figures))
+    print(write_results(name, figures, notes=notes))
 
 
 def _plain(value: float | Estimate) -> Any:
