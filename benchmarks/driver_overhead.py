@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.results_file import show_and_keep
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import num_slots, ray_session
 from tdmr_ray.runner.loop import run_trials
 from tdmr_ray.runner.progress import SEARCH, Progress
-from tdmr_ray.runner.run_layout import RunLayout
 from tdmr_ray.runner.schedulers import PairAsha
 from tdmr_ray.runner.search import LedgerWriter
 from tdmr_ray.runner.teacher_provider import teacher_key_of

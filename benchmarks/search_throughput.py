@@ -45,9 +45,9 @@ from tdmr_ray.data.task import load_task
 from tdmr_ray.models.embedded import EMBEDDED
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import num_slots, ray_session
 from tdmr_ray.runner.loop import run_trials
-from tdmr_ray.runner.run_layout import RunLayout
 from tdmr_ray.runner.schedulers import WarmActorFIFO
 from tdmr_ray.runner.teacher_provider import resident_task, teacher_key_of
 from tdmr_ray.space import Resources

@@ -10,9 +10,10 @@ from rich.console import Console
 from tdmr_ray.cli import run_command
 from tdmr_ray.errors import InputError
 from tdmr_ray.report.fetch import fetched
-from tdmr_ray.report.folder import RECORDS, Search, compare, read_search
+from tdmr_ray.report.folder import Search, compare, read_search
 from tdmr_ray.report.terminal import say, show
 from tdmr_ray.report.write import write_reports
+from tdmr_ray.run_layout import RECORDS
 
 
 def leaderboard(

@@ -11,8 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tdmr_ray.errors import InputError
-from tdmr_ray.report.folder import RECORDS
-from tdmr_ray.runner.run_layout import CHECKPOINT_ENDS
+from tdmr_ray.run_layout import CHECKPOINT_SUFFIX, RECORDS
 from tdmr_ray.storage import StoragePath
 
 
@@ -84,4 +83,4 @@ def fetch_earlier(results: StoragePath, root: Path, *, resume: bool) -> None:
     if far and not resume:
         raise InputError("--storage", f"{results} exists already; give another --out, or --resume to go on with it")
     if far > (near.stat().st_size if near.exists() else 0):
-        results.fetch(root, lambda name: not name.endswith(CHECKPOINT_ENDS))
+        results.fetch(root, lambda name: not name.endswith(CHECKPOINT_SUFFIX))

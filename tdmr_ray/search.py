@@ -23,7 +23,7 @@ from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.folder import compare, read_search
 from tdmr_ray.report.terminal import say, show
 from tdmr_ray.report.write import write_reports
-from tdmr_ray.runner.run_layout import RunLayout
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.weights import check_weights
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import parse_overrides, read_space
@@ -150,9 +150,9 @@ def show_reports(layout: RunLayout, console: Console) -> None:
     paths = write_reports(comparisons, root)
     show(comparisons[0].board, console)
     say(console, f"report: {paths['html']}")
-    if (root / "best").exists():
-        say(console, f"weights: {root / 'best'}")
-    say(console, f"TensorBoard: tensorboard --logdir {root / 'tensorboard'}")
+    if layout.best.exists():
+        say(console, f"weights: {layout.best}")
+    say(console, f"TensorBoard: tensorboard --logdir {layout.tensorboard}")
     if layout.shared:
         say(console, f"all of it also in {layout.shared}")
 

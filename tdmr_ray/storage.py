@@ -35,6 +35,10 @@ class StoragePath:
         else:
             self.system, self.path = fs.LocalFileSystem(), str(Path(location).absolute())
 
+    def __reduce__(self) -> tuple[type["StoragePath"], tuple[str]]:
+        """Pickle as the location alone, so that each process opens it with its own credentials."""
+        return StoragePath, (self.location if is_remote(self.location) else self.path,)
+
     def __truediv__(self, name: str) -> "StoragePath":
         """What is called so in this folder."""
         inner = object.__new__(StoragePath)

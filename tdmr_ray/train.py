@@ -12,6 +12,7 @@ from tdmr_ray.cli import run_command
 from tdmr_ray.errors import InputError, near_match
 from tdmr_ray.output_dir import open_storage, prepare_output_dir
 from tdmr_ray.records import Ledger, TrialRecord
+from tdmr_ray.run_layout import METRICS
 from tdmr_ray.search import default_store
 from tdmr_ray.space import Resources
 from tdmr_ray.space.reading import parse_overrides, read_space
@@ -111,7 +112,7 @@ def replay(config: TrialConfig, out: Path, record: TrialRecord | None, console: 
     outcome = fit(config, load_task(config.data), partial(say_epoch, console), read_test=finalist)
     if outcome.target is not None:
         save_target(outcome.target, out)
-    (out / "metrics.json").write_text(json.dumps(outcome.metrics, indent=1))
+    (out / METRICS).write_text(json.dumps(outcome.metrics, indent=1))
     return outcome.metrics
 
 

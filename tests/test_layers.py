@@ -10,7 +10,7 @@ import tdmr_ray
 PACKAGE = Path(tdmr_ray.__file__).parent
 ORDER = [
     {"errors", "code_digest", "durations", "pareto", "storage"},
-    {"method", "data"},
+    {"method", "data", "run_layout"},
     {"models"},
     {"training"},
     {"records"},

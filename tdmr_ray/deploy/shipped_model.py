@@ -11,6 +11,7 @@ from torch import Tensor
 from tdmr_ray.data.reading import BadImage, read_square
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import WEIGHTS_FILE, Target, load_target
+from tdmr_ray.run_layout import MODEL_CONFIG
 from tdmr_ray.training.config import TrialConfig
 
 
@@ -58,7 +59,7 @@ def load_shipped_model(folder: Path) -> ShippedModel:
         InputError: If it holds no target.
     """
     try:
-        description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        description = json.loads((folder / MODEL_CONFIG).read_text(encoding="utf-8"))
         weights = load_file(folder / WEIGHTS_FILE)
     except OSError as error:
         raise InputError(str(folder), "holds no target; give a folder under best/ of a search's results") from error

@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tdmr_ray.report.folder import ENVIRONMENT, RECORDS, SPACE, TARGETS
+from tdmr_ray.run_layout import ENVIRONMENT, RECORDS, SPACE, TARGETS, VISUALIZATIONS
 from tdmr_ray.storage import StoragePath, is_remote
-from tdmr_ray.training.visualizations import VISUALIZATIONS
 
 READ = {RECORDS, TARGETS, SPACE, ENVIRONMENT, VISUALIZATIONS}
 

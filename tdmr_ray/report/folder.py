@@ -10,10 +10,7 @@ from typing import Any
 
 from tdmr_ray.records import TDMR, Ledger, TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
-from tdmr_ray.training.visualizations import VISUALIZATIONS
-
-RECORDS, TARGETS, SPACE, ENVIRONMENT = "records.jsonl", "targets.json", "space.yaml", "environment.json"
-FINALISTS = "finalists"
+from tdmr_ray.run_layout import RunLayout
 
 Costs = dict[str, dict[str, float]]
 
@@ -75,19 +72,18 @@ class Comparison:
 
 def read_search(folder: Path) -> Search:
     """A search from its folder of results; without records if there are none."""
-    records = Ledger(folder / RECORDS).read()
-    shown = {
-        record.id: folder / FINALISTS / record.artifacts / VISUALIZATIONS for record in records if record.artifacts
-    }
+    layout = RunLayout(folder)
+    records = Ledger(layout.records).read()
+    shown = {record.id: layout.visualizations(record.artifacts) for record in records if record.artifacts}
     return Search(
-        title=_name_in(folder / SPACE) or folder.name,
+        title=_name_in(layout.space) or folder.name,
         records=records,
-        costs=json.loads(_text(folder / TARGETS) or "{}"),
+        costs=json.loads(_text(layout.targets) or "{}"),
         visualizations={
             name: json.loads(path.read_text(encoding="utf-8")) for name, path in shown.items() if path.exists()
         },
-        space=_text(folder / SPACE),
-        environment=_text(folder / ENVIRONMENT),
+        space=_text(layout.space),
+        environment=_text(layout.environment),
     )
 
 

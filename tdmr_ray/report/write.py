@@ -9,11 +9,12 @@ from tdmr_ray.report.folder import Comparison
 from tdmr_ray.report.page import render_page
 from tdmr_ray.report.published import publish
 from tdmr_ray.report.render import flat_table, render_markdown
+from tdmr_ray.run_layout import RunLayout
 
 
 def write_reports(comparisons: Sequence[Comparison], folder: Path) -> Mapping[str, Path]:
     """Write `leaderboard.md .csv .json .html`; the paths by their endings."""
-    paths = {ending: folder / f"leaderboard.{ending}" for ending in ("md", "csv", "json", "html")}
+    paths = {ending: RunLayout(folder).leaderboard(ending) for ending in ("md", "csv", "json", "html")}
     texts = [render_markdown(each.board, title=f"Leaderboard: {each.title}") for each in comparisons]
     paths["md"].write_text("\n".join(texts), encoding="utf-8")
     frames = [flat_table(each.board).assign(searches=each.title) for each in comparisons]

@@ -24,10 +24,10 @@ from ray.util.queue import Queue
 from tdmr_ray.data.decoded import task_key
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError, SearchStopped
+from tdmr_ray.run_layout import METRICS, RAY_TRAIN
 from tdmr_ray.runner.events import MAX_RESTARTS
 from tdmr_ray.runner.leases import renewed
 from tdmr_ray.runner.periodic import periodic_task
-from tdmr_ray.runner.run_layout import RAY_TRAIN
 from tdmr_ray.runner.teacher_provider import ASK_EVERY_S, SharedStore, StoredTeacherProvider, resident_task
 from tdmr_ray.runner.trial import Shop, Trial, place_of_trials
 from tdmr_ray.runner.weights import Copies
@@ -38,7 +38,6 @@ from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.teacher_artifact import TeacherArtifact, load_artifact, make_teacher, save_artifact
 from tdmr_ray.training.workers import Metrics, Workers, joined_workers
 
-METRICS_FILE = "metrics.json"
 POLL_S = 0.2
 """How often Ray Train asks its workers for news; by itself every 2 s, which an epoch of a small task does not take."""
 
@@ -156,7 +155,7 @@ def train_together(
     news.shutdown()
     for left in ("checkpoint.pt", RAY_TRAIN):
         (place / left).remove()
-    content = (place / METRICS_FILE).read_bytes()
+    content = (place / METRICS).read_bytes()
     assert content is not None, "the first worker has written it"
     metrics: Metrics = json.loads(content)
     return metrics
@@ -228,7 +227,7 @@ def _run_trial(spec: dict[str, Any]) -> None:
     while True:
         result = trial.step()
         if result["done"] and spec["finalist"] and workers.rank == 0:
-            (StoragePath(spec["artifacts"]) / METRICS_FILE).write_bytes(json.dumps(result["metrics"]).encode())
+            (StoragePath(spec["artifacts"]) / METRICS).write_bytes(json.dumps(result["metrics"]).encode())
         ray.train.report({**result, "done": False})
         if result["done"]:
             return

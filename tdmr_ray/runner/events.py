@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 
 from tdmr_ray.data.decoded import task_key
 from tdmr_ray.records import State, TrialRecord
-from tdmr_ray.runner.run_layout import RunLayout
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.watchdog import read_hang
 from tdmr_ray.space import Resources
 from tdmr_ray.training.teacher_artifact import foundation_digest, start_digest
@@ -74,7 +74,7 @@ class TrialSearcher(Searcher):
             "artifacts": str(self.layout.finalist(spec.id)),
             "checkpoint": str(self.layout.checkpoint(spec.id)),
             "stack": str(self.layout.stack(spec.id)),
-            "notes": str(self.layout.notes),
+            "notes": str(self.layout.ray_train),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from tdmr_ray.data.task import Task
 from tdmr_ray.durations import pretty_seconds
 from tdmr_ray.records import TrialRecord
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import check_fit, num_slots, ray_session
 from tdmr_ray.runner.costs import Costs, target_costs, within_limits
 from tdmr_ray.runner.environment import describe_environment
@@ -20,7 +21,6 @@ from tdmr_ray.runner.gpu_sharing import with_gpu_share
 from tdmr_ray.runner.leases import LeaseTable
 from tdmr_ray.runner.loop import Interrupt, interruptible
 from tdmr_ray.runner.mirror import mirrored
-from tdmr_ray.runner.run_layout import RunLayout
 from tdmr_ray.runner.search import Search
 from tdmr_ray.runner.teacher_provider import SharedStore, resident_task
 from tdmr_ray.runner.trial import place_of_trials

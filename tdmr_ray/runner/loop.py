@@ -14,9 +14,9 @@ from ray.tune.error import TuneError
 from ray.tune.schedulers import TrialScheduler
 
 from tdmr_ray.errors import SearchStopped
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import RayWatch
 from tdmr_ray.runner.events import StopFlag, TrialEvents, TrialSearcher
-from tdmr_ray.runner.run_layout import RunLayout
 from tdmr_ray.runner.schedulers import WarmActorFIFO
 from tdmr_ray.runner.trainable import TrialActor
 from tdmr_ray.runner.trial import place_of_trials
@@ -174,6 +174,6 @@ def run_trials(
             trial_dirname_creator=lambda trial: str(trial.trial_id),
         )
     if resources.workers > 1 or resources.reprogram_workers > 1:
-        layout.notes.remove()
+        layout.ray_train.remove()
     if ray_watch.dead:
         raise SearchStopped("Ray has died: none of its machines is left; --resume goes on where the search was")

@@ -6,8 +6,8 @@ from pathlib import Path
 from time import monotonic
 
 from tdmr_ray.errors import SearchStopped
+from tdmr_ray.run_layout import CHECKPOINTS, FINALISTS, RunLayout
 from tdmr_ray.runner.periodic import periodic_task
-from tdmr_ray.runner.run_layout import CHECKPOINTS, FINALISTS, RunLayout
 from tdmr_ray.storage import StoragePath
 
 EVERY_S = 10.0

@@ -9,12 +9,12 @@ from rich.console import Console
 
 from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.records import Ledger, Pair, TrialRecord, complete, note_weak_teachers
+from tdmr_ray.run_layout import MODEL_CONFIG, RunLayout
 from tdmr_ray.runner.confirmation import confirmation_specs, num_steps
 from tdmr_ray.runner.costs import Costs
 from tdmr_ray.runner.events import blank_record
 from tdmr_ray.runner.loop import Interrupt, run_trials
 from tdmr_ray.runner.progress import CONFIRMATION, SEARCH, Progress
-from tdmr_ray.runner.run_layout import RunLayout
 from tdmr_ray.runner.schedulers import PairAsha
 from tdmr_ray.runner.teacher_provider import resident_task, teacher_key_of
 from tdmr_ray.runner.tensorboard import TensorBoardLog
@@ -39,7 +39,7 @@ class LedgerWriter(Listener):
     """
 
     def __init__(self, layout: RunLayout, rungs: tuple[int, ...] = ()) -> None:
-        self.ledger, self.layout, self.rungs = Ledger(layout.ledger), layout, rungs
+        self.ledger, self.layout, self.rungs = Ledger(layout.records), layout, rungs
         self.known = {record.id for record in self.ledger.read()}
 
     def started(self, spec: TrialSpec) -> None:
@@ -95,7 +95,7 @@ class Search:
     ) -> None:
         self.space, self.layout, self.store, self.interrupt = space, layout, store, interrupt
         self.objective, self.others, self.costs, self.slots = space.objective.maximize, others, costs, slots
-        self.copies, self.ledger = copies, Ledger(layout.ledger)
+        self.copies, self.ledger = copies, Ledger(layout.records)
         self.on_message, self.listeners = on_message, listeners
         self.meter = Meter(space.budget, reserve_s=reserve_s)
         self.progress = Progress(console or Console(quiet=True), self.objective, self.meter.summary)
@@ -112,7 +112,7 @@ class Search:
         finally:
             self.progress.stop()
             self.board.close()
-        self.layout.fetch_finalists()
+        self.layout.fetch_from_trials()
         collect_best(self.ledger.read(), self.layout)
 
     def _search(self) -> None:
@@ -225,7 +225,7 @@ def collect_best(records: list[TrialRecord], layout: RunLayout) -> None:
     for name in dict.fromkeys(record.pair.name for record in confirmed):
         own = [record for record in confirmed if record.pair.name == name]
         winner = max(own, key=lambda record: record.metrics["val/top1"])
-        weights = layout.artifacts / winner.artifacts / WEIGHTS_FILE
+        weights = layout.finalists / winner.artifacts / WEIGHTS_FILE
         if weights.exists():
             write_best(winner, weights, layout.best / name)
 
@@ -245,4 +245,4 @@ def write_best(record: TrialRecord, weights: Path, folder: Path) -> None:
         "metrics": record.metrics,
         "config": record.config,
     }
-    (folder / "config.json").write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")
+    (folder / MODEL_CONFIG).write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")

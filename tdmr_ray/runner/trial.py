@@ -14,6 +14,7 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
 from tdmr_ray.records import Note
+from tdmr_ray.run_layout import VISUALIZATIONS
 from tdmr_ray.runner.leases import cluster_leases
 from tdmr_ray.runner.teacher_provider import SharedStore, StoredTeacherProvider, resident_task
 from tdmr_ray.runner.watchdog import watchdog
@@ -25,7 +26,7 @@ from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, sav
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device, used_precision
 from tdmr_ray.training.fit import Outcome, Run
-from tdmr_ray.training.visualizations import VISUALIZATIONS, collect_visualizations
+from tdmr_ray.training.visualizations import collect_visualizations
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 

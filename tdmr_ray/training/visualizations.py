@@ -21,8 +21,6 @@ from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.evaluate import evaluate
 from tdmr_ray.training.teacher_artifact import TeacherArtifact, restore_teacher
 
-VISUALIZATIONS = "visualizations.json"
-"""Beside a finalist's weights."""
 MAX_DISAGREEMENTS = 12
 MAX_SOURCES = 3
 """Source classes that are shown for a task class."""

@@ -11,8 +11,8 @@ from searching import command, run, write_space
 from test_studies import build, record_of
 
 from tdmr_ray.records import Ledger, complete
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.events import why_it_died
-from tdmr_ray.runner.run_layout import RunLayout
 from tdmr_ray.runner.search import LedgerWriter
 from tdmr_ray.runner.watchdog import read_hang
 from tdmr_ray.tuning.studies import PairStudies

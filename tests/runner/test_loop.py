@@ -14,10 +14,10 @@ import ray
 from ray import tune
 
 from tdmr_ray.records import TrialRecord
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import ray_session
 from tdmr_ray.runner.events import ActorRetired
 from tdmr_ray.runner.loop import run_trials
-from tdmr_ray.runner.run_layout import RunLayout
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import FoundationConfig, TrialConfig

@@ -13,8 +13,8 @@ from test_resume import CHANGES, kill, start, what_counts
 
 from tdmr_ray.errors import SearchStopped
 from tdmr_ray.output_dir import fetch_earlier, open_storage
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.mirror import Mirror, mirrored
-from tdmr_ray.runner.run_layout import RunLayout
 from tdmr_ray.storage import StoragePath
 
 
