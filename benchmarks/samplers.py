@@ -136,7 +136,11 @@ def replay(space: Space, curves: Curves) -> Course:
 def outcome_of(job: TrialSpec, curve: list[float], rungs: Rungs) -> TrialRecord:
     """A recorded trial, as far as early stopping lets it go."""
     length = next(
-        (epoch for epoch, score in enumerate(curve, 1) if not rungs.goes_on(job.pair.name, job.id, epoch, score)),
+        (
+            epoch
+            for epoch, score in enumerate(curve, 1)
+            if not rungs.should_continue(job.pair.name, job.id, epoch, score)
+        ),
         len(curve),
     )
     state = "complete" if length == len(curve) else "pruned"

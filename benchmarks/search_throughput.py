@@ -56,7 +56,8 @@ from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run
 from tdmr_ray.tuning.cache_aware_queue import CacheAwareQueue
 from tdmr_ray.tuning.listener import Listener
-from tdmr_ray.tuning.trial_spec import Queue, TrialSpec, build_spec
+from tdmr_ray.tuning.trial_source import Queue
+from tdmr_ray.tuning.trial_spec import TrialSpec, build_spec
 
 NAME = "search_throughput"
 FOUNDATION, TARGET = "vit_tiny_patch16_224", "mobilenetv3_small_050"

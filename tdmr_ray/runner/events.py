@@ -18,7 +18,8 @@ from tdmr_ray.runner.watchdog import read_hang
 from tdmr_ray.space import Resources
 from tdmr_ray.training.teacher_artifact import foundation_digest, start_digest
 from tdmr_ray.tuning.listener import Listener
-from tdmr_ray.tuning.trial_spec import Source, TrialSpec
+from tdmr_ray.tuning.trial_source import TrialSource
+from tdmr_ray.tuning.trial_spec import TrialSpec
 
 MAX_RESTARTS = 2
 """Of a trial whose process dies; after that the fault is taken to be its own."""
@@ -48,7 +49,7 @@ class TrialSearcher(Searcher):
         lost: Jobs whose process died, to be handed out again.
     """
 
-    def __init__(self, source: Source, place: dict[str, Any], layout: RunLayout, max_concurrent: int) -> None:
+    def __init__(self, source: TrialSource, place: dict[str, Any], layout: RunLayout, max_concurrent: int) -> None:
         super().__init__()
         self.source, self.place, self.layout, self.max_concurrent = source, place, layout, max_concurrent
         self.live: dict[str, TrialSpec] = {}
@@ -128,7 +129,7 @@ class TrialEvents(tune.Callback):
         if not result.get("done"):
             record = self._record(spec, trial, result, "running")
             for listener in self.listeners:
-                listener.goes_on(spec, record)
+                listener.continued(spec, record)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial is over: finished, stopped early, or failed in a way that the process survived."""

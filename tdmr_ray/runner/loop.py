@@ -24,7 +24,7 @@ from tdmr_ray.runner.weights import Copies
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.tuning.listener import Listener
-from tdmr_ray.tuning.trial_spec import Source
+from tdmr_ray.tuning.trial_source import TrialSource
 
 STARTING = "TUNE_MAX_PENDING_TRIALS_PG"
 """How many actors Tune starts at the same time; by itself it would start one after the other."""
@@ -119,7 +119,7 @@ def _resources_of(resources: Resources) -> dict[str, float] | tune.PlacementGrou
 
 
 def run_trials(
-    source: Source,
+    source: TrialSource,
     *,
     resources: Resources,
     slots: int,

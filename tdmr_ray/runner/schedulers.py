@@ -5,7 +5,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from tdmr_ray.tuning.pruning import Rungs
+from tdmr_ray.tuning.pruning import Pruner
 
 
 class WarmActorFIFO(FIFOScheduler):
@@ -21,15 +21,17 @@ class WarmActorFIFO(FIFOScheduler):
 
 
 class PairAsha(WarmActorFIFO):
-    """Asks `Rungs` after each epoch of a search trial."""
+    """Stops search trials after an epoch when the pruner says so."""
 
-    def __init__(self, rungs: Rungs, objective: str) -> None:
+    def __init__(self, pruner: Pruner, objective: str) -> None:
         super().__init__()
-        self.rungs, self.objective = rungs, objective
+        self.pruner, self.objective = pruner, objective
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Go on or stop."""
         score = result.get(f"metrics/{self.objective}")
-        if score is None or self.rungs.goes_on(result["pair"], result["id"], int(result["epoch"]), float(score)):
+        if score is None or self.pruner.should_continue(
+            result["pair"], result["id"], int(result["epoch"]), float(score)
+        ):
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)

@@ -27,7 +27,8 @@ from tdmr_ray.tuning.cache_aware_queue import CacheAwareQueue
 from tdmr_ray.tuning.listener import Listener
 from tdmr_ray.tuning.pruning import Rungs
 from tdmr_ray.tuning.studies import PairStudies, export_studies
-from tdmr_ray.tuning.trial_spec import Queue, Source, TrialSpec
+from tdmr_ray.tuning.trial_source import Queue, TrialSource
+from tdmr_ray.tuning.trial_spec import TrialSpec
 
 
 class LedgerWriter(Listener):
@@ -48,7 +49,7 @@ class LedgerWriter(Listener):
             self.known.add(spec.id)
             self.ledger.append(blank_record(spec))
 
-    def goes_on(self, spec: TrialSpec, record: TrialRecord) -> None:
+    def continued(self, spec: TrialSpec, record: TrialRecord) -> None:
         """One line at a rung."""
         if len(record.curve) in self.rungs:
             self.ledger.append(record)
@@ -176,7 +177,7 @@ class Search:
 
     def _run_trials(
         self,
-        source: Source,
+        source: TrialSource,
         rungs: Rungs,
         meter: Meter | None = None,
         *,

@@ -1,8 +1,8 @@
 """Which pair gets the next trial.
 
-`equal` gives each pair the same number. `adaptive` first gives each a floor of half of that; then every further trial
-goes to the pair of the greatest promise: its best score, plus what that rose over its last trials. A pair that leads
-may still win, one that rises may still come to lead, and one that does neither gets no more.
+`equal` gives every pair the same number of trials. `adaptive` first gives every pair half of that (its floor); each
+further trial goes to the pair with the greatest promise, which is its best score plus the rise of that score over its
+last trials. A pair that leads may still win and a pair that rises may still take the lead; the others get no more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +13,12 @@ from tdmr_ray.space import AllocationName
 
 @dataclass(frozen=True)
 class PairScores:
-    """What is known of a pair.
+    """The state of a pair.
 
     Attributes:
-        handed_out: Trials that it got.
-        scores: Of those that have ended, in order; of one that was stopped early the last one.
-        used_up: Whether its space holds nothing new.
+        handed_out: Number of trials it received.
+        scores: Last score of each ended trial, in the order in which they ended.
+        used_up: Whether its space holds no new configuration.
     """
 
     handed_out: int
@@ -27,13 +27,13 @@ class PairScores:
 
 
 def share(total: int, names: Sequence[str]) -> dict[str, int]:
-    """Divide a number of trials equally; the first names get what is left over."""
+    """Divide a number of trials equally; the first names get the remainder."""
     each, left = divmod(total, len(names))
     return {name: each + (index < left) for index, name in enumerate(names)}
 
 
 def promise(scores: Sequence[float], window: int) -> float:
-    """The best score, and once more what it rose over the last `window` scores; -inf without scores."""
+    """The best score plus its rise over the last `window` scores; -inf without scores."""
     if not scores:
         return float("-inf")
     best = max(scores)
@@ -41,14 +41,14 @@ def promise(scores: Sequence[float], window: int) -> float:
 
 
 def next_equal(total: int, pairs: Mapping[str, PairScores]) -> str | None:
-    """The pair that got the smallest part of its share; None when all have theirs."""
+    """The pair that received the smallest fraction of its share; None when all have theirs."""
     quota = share(total, list(pairs))
     waiting = [name for name, pair in pairs.items() if not pair.used_up and pair.handed_out < quota[name]]
     return min(waiting, key=lambda name: pairs[name].handed_out / quota[name], default=None)
 
 
 def next_adaptive(total: int, pairs: Mapping[str, PairScores]) -> str | None:
-    """A pair below its floor, or else the one of the greatest promise; None when all trials are handed out."""
+    """A pair below its floor, or else the pair with the greatest promise; None when all trials are handed out."""
     if sum(pair.handed_out for pair in pairs.values()) >= total:
         return None
     waiting = [name for name, pair in pairs.items() if not pair.used_up]
@@ -64,3 +64,4 @@ ALLOCATIONS: dict[AllocationName, Callable[[int, Mapping[str, PairScores]], str 
     "equal": next_equal,
     "adaptive": next_adaptive,
 }
+"""Rules by name: from the total number of trials and the state of the pairs to the name of the next pair."""

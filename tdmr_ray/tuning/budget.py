@@ -1,7 +1,7 @@
-"""What a search may spend beside its number of trials: time, GPU-hours, money. The first that is spent ends it.
+"""Limits of a search besides its number of trials: time, GPU-hours, money. The first limit reached ends the search.
 
-Time counts from the start of this process; GPU-hours and money are those of all trials in the ledger, so that a
-search that is resumed goes on counting.
+Time counts from the start of this process. GPU-hours and money count all trials in the ledger, so that a resumed
+search continues the count.
 """
 
 import time
@@ -18,12 +18,12 @@ from tdmr_ray.tuning.trial_spec import TrialSpec
 
 @dataclass
 class Meter(Listener):
-    """A listener that adds up what trials cost.
+    """Listener that adds up the cost of trials and reports which limit is reached.
 
     Attributes:
-        budget: The limits.
-        reserve_s: Time that is kept for the confirmation.
-        clock: Seconds.
+        budget: Limits.
+        reserve_s: Seconds of `budget.time` that are reserved for the confirmation.
+        clock: Current time in seconds.
         hours: CPU-hours and GPU-hours of each trial, by id.
     """
 
@@ -36,7 +36,7 @@ class Meter(Listener):
         self.begun = self.clock()
 
     def count(self, records: Iterable[TrialRecord]) -> None:
-        """Add trials of an earlier part of the search."""
+        """Add the cost of trials; a later record of the same trial replaces an earlier one."""
         for record in records:
             self.hours[record.id] = (record.cpu_hours, record.gpu_hours)
 
@@ -47,7 +47,7 @@ class Meter(Listener):
 
     @property
     def reason(self) -> str:
-        """Which limit is reached; '' if none."""
+        """The limit that is reached; '' if none."""
         budget = self.budget
         if budget.time is not None and self._elapsed() >= self._search_time(budget.time):
             return f"budget.time of {pretty_seconds(budget.time)} is used up"
@@ -58,7 +58,7 @@ class Meter(Listener):
         return ""
 
     def summary(self) -> str:
-        """What is spent, of what; '' without limits."""
+        """The amounts spent and their limits; '' without limits."""
         budget, parts = self.budget, []
         if budget.time is not None:
             limit = pretty_seconds(self._search_time(budget.time))
@@ -69,19 +69,19 @@ class Meter(Listener):
             parts.append(f"{self._usd():.2f} of {budget.usd:g} USD")
         return ", ".join(parts)
 
-    def goes_on(self, spec: TrialSpec, record: TrialRecord) -> None:
-        """Counts what the trial has cost so far."""
+    def continued(self, spec: TrialSpec, record: TrialRecord) -> None:
+        """Count the cost of the trial so far."""
         self.count([record])
 
     def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
-        """Counts what the trial has cost."""
+        """Count the cost of the trial."""
         self.count([record])
 
     def _elapsed(self) -> float:
         return self.clock() - self.begun
 
     def _search_time(self, whole: float) -> float:
-        """Without what the confirmation needs, but at least half of the whole."""
+        """`budget.time` without the reserve for the confirmation, but at least half of it."""
         return max(whole - self.reserve_s, whole / 2)
 
     def _gpu_hours(self) -> float:

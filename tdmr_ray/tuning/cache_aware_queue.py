@@ -1,6 +1,6 @@
-"""In which order specs start: first those whose teacher is there, then those whose teacher nobody is making.
+"""The order in which trials start: first those whose teacher is stored, then those whose teacher nobody is making.
 
-Jobs that are drawn together know the same of the search, so they are equally promising and their order is free.
+Trials that are drawn together rest on the same results, so they are equally promising and may start in any order.
 """
 
 from collections.abc import Callable, Iterable
@@ -8,28 +8,30 @@ from dataclasses import replace
 
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.tuning.trial_spec import Source, TrialSpec
+from tdmr_ray.tuning.trial_source import TrialSource
+from tdmr_ray.tuning.trial_spec import TrialSpec
 
 MAX_AHEAD = 8
+"""Most specs that are drawn ahead."""
 
 
 class CacheAwareQueue:
-    """A source that draws a few specs of another source ahead and hands out first what need not wait for a teacher.
+    """A source that draws a few specs of another source ahead and first hands out those that need not wait.
 
-    A spec that was passed over as often as there are specs ahead is next. When the other source is exhausted while its
-    specs still run, idle slots get teachers to make that will be needed afterwards. With one slot nothing is reordered.
+    A spec is passed over at most as often as specs are drawn ahead. When the other source is exhausted while its specs
+    still run, idle slots make teachers that will be needed afterwards. With one slot nothing is reordered.
 
     Args:
-        source: Of the specs.
-        key_of: The key of the artifact that a configuration needs, '' if it needs none.
-        has: Whether a artifact is in the store.
-        slots: Jobs at the same time.
-        afterwards: The specs that come after this source's, as far as they can be on_progress; asked once, at its end.
+        source: Source of the specs.
+        key_of: Returns the key of the teacher artifact that a configuration needs, '' if it needs none.
+        has: Returns whether the artifact with a key is stored.
+        slots: Trials that run at the same time.
+        afterwards: Returns the specs expected after this source's; called once, when the source is exhausted.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: TrialSource,
         key_of: Callable[[TrialConfig], str],
         has: Callable[[str], bool],
         *,
@@ -45,16 +47,16 @@ class CacheAwareQueue:
 
     @property
     def exhausted(self) -> bool:
-        """Whether all specs were handed out."""
+        """Whether all specs are handed out."""
         return not self._drawn and self.source.exhausted
 
     @property
     def num_left(self) -> int:
-        """How many were not handed out yet."""
+        """The number of specs that are not handed out yet."""
         return len(self._drawn) + self.source.num_left
 
     def next_spec(self) -> TrialSpec | None:
-        """Of the specs that are drawn, the one that begins soonest."""
+        """Hand out the drawn spec that can start soonest."""
         while len(self._drawn) <= self.ahead and (spec := self.source.next_spec()) is not None:
             self._drawn.append(self._with_key(spec))
         spec = self._take() if self._drawn else self._next_teacher()
@@ -63,7 +65,7 @@ class CacheAwareQueue:
         return spec
 
     def tell(self, spec: TrialSpec, record: TrialRecord) -> None:
-        """Passed on, unless only a teacher was made."""
+        """Pass a result on to the other source, unless the spec made only a teacher."""
         self._running.pop(spec.id, None)
         if not spec.only_teacher:
             self.source.tell(spec, record)
@@ -72,20 +74,22 @@ class CacheAwareQueue:
         return replace(spec, artifact=self.key_of(spec.config))
 
     def _take(self) -> TrialSpec:
-        patient = [spec for spec in self._drawn if self._passed_over.get(spec.id, 0) >= self.ahead]
-        chosen = patient[0] if patient else min(self._drawn, key=self._wait)
+        """Remove the next spec from those that are drawn."""
+        overdue = [spec for spec in self._drawn if self._passed_over.get(spec.id, 0) >= self.ahead]
+        chosen = overdue[0] if overdue else min(self._drawn, key=self._wait)
         for spec in self._drawn[: self._drawn.index(chosen)]:
             self._passed_over[spec.id] = self._passed_over.get(spec.id, 0) + 1
         self._drawn.remove(chosen)
         return chosen
 
     def _wait(self, spec: TrialSpec) -> int:
+        """How long a spec has to wait: 0 for a stored teacher or none, 1 to make one, 2 for one that is being made."""
         if not spec.artifact or self.has(spec.artifact):
             return 0
         return 2 if spec.artifact in self._running.values() else 1
 
     def _next_teacher(self) -> TrialSpec | None:
-        """A teacher for afterwards, while there is still somebody to wait for."""
+        """A spec that makes a teacher for afterwards, while trials of the source still run."""
         if not self._running or not self.source.exhausted:
             return None
         if self._teachers is None:

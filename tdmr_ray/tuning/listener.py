@@ -1,23 +1,23 @@
-"""Callbacks that the driver tells of the progress of trials."""
+"""Callbacks for the progress of trials."""
 
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.tuning.trial_spec import TrialSpec
 
 
 class Listener:
-    """Somebody who wants to know how trials go, and says of what; called on the driver."""
+    """Receives the events of every trial, in the driver process; each method may be overridden and does nothing."""
 
     def started(self, spec: TrialSpec) -> None:
-        """A process works on a spec."""
+        """A process starts to work on a trial."""
 
     def epoch_ended(self, spec: TrialSpec, metrics: dict[str, float]) -> None:
-        """An epoch of a spec is over."""
+        """A trial has completed an epoch."""
 
-    def goes_on(self, spec: TrialSpec, record: TrialRecord) -> None:
-        """A spec was not stopped after its last epoch; its record so far."""
+    def continued(self, spec: TrialSpec, record: TrialRecord) -> None:
+        """A trial was not stopped after its last epoch; `record` holds its results so far."""
 
     def lost(self, spec: TrialSpec, reason: str) -> None:
-        """A spec's process died; it will be started again."""
+        """A trial's process has died; the trial will be restarted."""
 
     def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
-        """A spec is over."""
+        """A trial has ended."""

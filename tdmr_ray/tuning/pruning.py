@@ -1,48 +1,68 @@
-"""Early stopping for each pair on its own: asynchronous successive halving.
-
-At a rung, a trial goes on if it is among the best third of its pair's trials that came there so far. The state is a
-table of scores that the ledger can rebuild; Tune's own schedulers lose theirs on restore.
-
-Source: Li et al. 2020, arXiv 1810.05934.
-"""
+"""Early stopping: the seam for pruners, and asynchronous successive halving for each pair on its own."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from tdmr_ray.pareto import front_numbers
 from tdmr_ray.records import TrialRecord
 
 REDUCTION = 3
 GRACE_EPOCHS = 8
-"""No comparison before: after 3 of 30 epochs the order of trials was noise, and good teachers were thrown away."""
+"""Epochs before the first comparison: after 3 of 30 epochs the ranking was noise, and good teachers were lost."""
+
+
+class Pruner(Protocol):
+    """What the runner needs of an early-stopping rule; `Rungs` implements it."""
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """The epochs at which trials may be stopped."""
+
+    def should_continue(self, pair: str, trial_id: str, epoch: int, score: float) -> bool:
+        """Enter a trial's score after an epoch and decide whether it continues.
+
+        Args:
+            pair: Name of the pair.
+            trial_id: Id of the trial.
+            epoch: Epochs completed.
+            score: Objective on val; greater is better.
+        """
 
 
 def rung_epochs(num_epochs: int) -> tuple[int, ...]:
-    """The epochs at which trials are compared: a third of all, a third of that, ... after `GRACE_EPOCHS`."""
+    """The epochs at which trials are compared: a third of all, a third of that, ... down to `GRACE_EPOCHS`."""
     marks = [round(num_epochs / REDUCTION)]
     while marks[0] / REDUCTION >= GRACE_EPOCHS:
         marks.insert(0, round(marks[0] / REDUCTION))
     return tuple(mark for mark in marks if 1 <= mark < num_epochs)
 
 
-def num_going_on(num_trials: int) -> int:
-    """How many of so many trials a rung lets go on: about a third, and at least one."""
+def num_promoted(num_trials: int) -> int:
+    """How many of the trials at a rung continue: about a third, and at least one."""
     return 1 + (num_trials - 1) // REDUCTION
 
 
 class Rungs:
-    """Scores of trials at each rung, by the trial's id; the same whether entered or read from records.
+    """Asynchronous successive halving (ASHA): at a rung, a trial continues if it is among the best third so far.
 
-    With one objective each pair's trials are compared with one another. With several, those of all pairs are, by the
-    number of the front of points that none beats in all objectives, and within a front by score.
+    With one objective each pair's trials are compared with one another. With several objectives the trials of all
+    pairs are compared: first by the number of their Pareto front, then by score.
+
+    The state is a table of scores, which the records of a search rebuild. Ray Tune's schedulers lose theirs on
+    restore. Optuna's `SuccessiveHalvingPruner` promotes fewer trials and has rungs at fixed powers.
 
     Args:
-        num_epochs: Of a trial.
-        records: Of an earlier part of the search.
-        costs: What else counts, less is better, for each pair's name; empty for one objective.
+        num_epochs: Epochs of a full trial.
+        records: Trials of an earlier part of the search.
+        costs: Further objectives of each pair by its name, less is better; empty for one objective.
 
-    Source: for several objectives Schmucker et al. 2021 (MO-ASHA), arXiv 2106.12639, with the score in place of their
-    epsilon-net within a front.
+    Attributes:
+        epochs: The rungs.
+        scores: Scores by pair ('' if all pairs are compared) and rung, then by trial id.
+
+    Source: Li et al. 2020 (ASHA), arXiv 1810.05934; for several objectives Schmucker et al. 2021 (MO-ASHA),
+    arXiv 2106.12639, with the score in place of their epsilon-net within a front.
     """
 
     def __init__(
@@ -56,21 +76,21 @@ class Rungs:
                 if record.phase == "search" and len(record.curve) >= epoch:
                     self._enter(record.pair.name, record.id, epoch, record.curve[epoch - 1])
 
-    def goes_on(self, pair: str, name: str, epoch: int, score: float) -> bool:
-        """Enter a trial's score; True unless the epoch is a rung and the trial is not among the best third there."""
+    def should_continue(self, pair: str, trial_id: str, epoch: int, score: float) -> bool:
+        """Enter a trial's score; True unless `epoch` is a rung and the trial is not among the best third there."""
         if epoch not in self.epochs:
             return True
-        known = self._enter(pair, name, epoch, score)
+        known = self._enter(pair, trial_id, epoch, score)
         if not self.costs:
-            return sum(other > score for other in known.values()) < num_going_on(len(known))
+            return sum(other > score for other in known.values()) < num_promoted(len(known))
         points = [(value, *(-cost for cost in self.costs[self.pairs[other]])) for other, value in known.items()]
         fronts = dict(zip(known, front_numbers(points), strict=True))
-        own = (fronts[name], -score)
+        own = (fronts[trial_id], -score)
         better = sum((fronts[other], -value) < own for other, value in known.items())
-        return better < num_going_on(len(known))
+        return better < num_promoted(len(known))
 
-    def _enter(self, pair: str, name: str, epoch: int, score: float) -> dict[str, float]:
-        """The scores beside which a trial's score stands, with it."""
+    def _enter(self, pair: str, trial_id: str, epoch: int, score: float) -> dict[str, float]:
+        """Enter a score and return the scores with which it is compared, itself included."""
         known = self.scores["" if self.costs else pair, epoch]
-        known[name], self.pairs[name] = score, pair
+        known[trial_id], self.pairs[trial_id] = score, pair
         return known

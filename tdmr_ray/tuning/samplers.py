@@ -1,7 +1,7 @@
-"""The samplers of a search: fresh for every trial, so that a resumed search draws what it would have drawn.
+"""The samplers of a search: a new one for every trial, so that a resumed search draws what it would have drawn.
 
-A sampler's own random state would be lost with the driver. Ours follows from the search's seed, the pair and the
-number of the trial; all that is learned from earlier trials is in the study.
+A sampler's own random state is lost with the driver process. Here the random state follows from the seed of the
+search, the pair and the number of the trial; everything learned from earlier trials is in the study.
 """
 
 import warnings
@@ -19,14 +19,14 @@ from tdmr_ray.space import SamplerName
 
 
 class SharedTPESampler(TPESampler):
-    """TPE that is on_progress which parameters all trials of a study have; finding that anew looks at every trial."""
+    """TPE that is given the search space common to all trials of a study, since finding it visits every trial."""
 
     def __init__(self, seed: int, num_startup: int, shared: IntersectionSearchSpace) -> None:
         super().__init__(seed=seed, n_startup_trials=num_startup, constant_liar=True)
         self.shared = shared
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """As the class above, but with a memory that outlives the sampler."""
+        """Return the common search space from a cache that outlives the sampler."""
         found = self.shared.calculate(study, use_cache=True)
         return {name: distribution for name, distribution in found.items() if not distribution.single()}
 
@@ -42,14 +42,14 @@ _BUILDERS: dict[SamplerName, Callable[[int, int, IntersectionSearchSpace], BaseS
 def build_sampler(
     name: SamplerName, *, seed: tuple[int, ...], num_trials: int, shared: IntersectionSearchSpace
 ) -> BaseSampler:
-    """A sampler for one suggestion.
+    """Build a sampler for one suggestion.
 
     Args:
-        name: Which.
+        name: Name of the sampler in the space file.
         seed: Any whole numbers; equal ones draw equally from equal studies.
-        num_trials: Of the study, in the end: a quarter of them, but at least 4, are drawn at random (for `nsga2`: are
-            a generation).
-        shared: Of the study, for all its samplers; counts pruned trials too.
+        num_trials: Planned size of the study. A quarter of it, but at least 4 trials, is drawn at random (for
+            `nsga2`: is a generation).
+        shared: Cached search space of the study, pruned trials included; the same object for all its samplers.
     """
     state = int(np.random.SeedSequence(seed).generate_state(1)[0])
     with warnings.catch_warnings():

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import ray.exceptions
+from helpers.studies import build_space, record_of
 from searching import command, run, write_space
-from test_studies import build, record_of
 
 from tdmr_ray.records import Ledger, complete
 from tdmr_ray.run_layout import RunLayout
@@ -35,13 +35,13 @@ def test_a_trial_whose_process_died_goes_on_unless_its_memory_was_too_small(
 
 
 def test_a_trial_that_is_lost_and_started_again_keeps_what_its_last_rung_wrote(tmp_path: Path) -> None:
-    spec = PairStudies(build()).next_spec()
+    spec = PairStudies(build_space()).next_spec()
     assert spec is not None
     writer = LedgerWriter(RunLayout(tmp_path), rungs=(1,))
     at_rung = record_of(spec, "running")
     at_rung.curve[:] = [0.5]
     writer.started(spec)
-    writer.goes_on(spec, at_rung)
+    writer.continued(spec, at_rung)
     writer.lost(spec, "it was killed")
     writer.started(spec)
     assert Ledger(tmp_path / "records.jsonl").read() == [at_rung]

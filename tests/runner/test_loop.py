@@ -23,7 +23,8 @@ from tdmr_ray.store import Store
 from tdmr_ray.training.config import FoundationConfig, TrialConfig
 from tdmr_ray.training.teacher_artifact import foundation_digest
 from tdmr_ray.tuning.listener import Listener
-from tdmr_ray.tuning.trial_spec import Queue, TrialSpec, build_spec
+from tdmr_ray.tuning.trial_source import Queue
+from tdmr_ray.tuning.trial_spec import TrialSpec, build_spec
 
 pytestmark = pytest.mark.slow
 STARTS_S, LASTS_S, MOST_TRIALS = 1.0, 0.25, 4

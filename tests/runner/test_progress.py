@@ -3,8 +3,8 @@
 import io
 
 import pytest
+from helpers.studies import build_space, record_of
 from rich.console import Console
-from test_studies import build, record_of
 
 from tdmr_ray.runner.progress import Progress, pretty_seconds
 from tdmr_ray.tuning.studies import PairStudies
@@ -13,7 +13,7 @@ from tdmr_ray.tuning.studies import PairStudies
 @pytest.mark.parametrize("terminal", [True, False])
 def test_counts_best_and_failures_are_shown(terminal: bool) -> None:
     console = Console(file=io.StringIO(), force_terminal=terminal, color_system=None, width=200)
-    progress, studies = Progress(console, "val/top1"), PairStudies(build())
+    progress, studies = Progress(console, "val/top1"), PairStudies(build_space())
     progress.begin("search", list(studies.studies), 3)
     for state in ("complete", "pruned", "failed"):
         spec = studies.next_spec()
@@ -35,7 +35,7 @@ def test_what_is_left_is_told_by_the_rate_since_the_first_epoch(monkeypatch: pyt
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     console = Console(file=io.StringIO(), width=200)
-    progress, studies = Progress(console, "val/top1"), PairStudies(build())
+    progress, studies = Progress(console, "val/top1"), PairStudies(build_space())
     progress.begin("search", list(studies.studies), 2)
     assert "waiting for a process" in progress._summary()
     spec = studies.next_spec()

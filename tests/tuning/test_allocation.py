@@ -1,4 +1,4 @@
-"""Who gets the next trial, by hand."""
+"""Which pair gets the next trial, worked out by hand."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tdmr_ray.tuning.allocation import PairScores, next_adaptive, next_equal, pr
 
 
 @pytest.mark.parametrize(("total", "shares"), [(6, [2, 2, 2]), (7, [3, 2, 2]), (2, [1, 1, 0])])
-def test_share(total: int, shares: list[int]) -> None:
+def test_share_gives_the_remainder_to_the_first_names(total: int, shares: list[int]) -> None:
     assert list(share(total, ["a", "b", "c"]).values()) == shares
 
 
@@ -22,11 +22,11 @@ def test_share(total: int, shares: list[int]) -> None:
         ([0.75, 0.6, 0.5, 0.7], 0.75),
     ],
 )
-def test_promise_is_the_best_and_its_rise_over_the_last_two(scores: list[float], expected: float) -> None:
+def test_promise_is_the_best_score_plus_its_rise_over_the_window(scores: list[float], expected: float) -> None:
     assert promise(scores, 2) == pytest.approx(expected)
 
 
-def test_equal_takes_turns_and_leaves_out_what_is_used_up() -> None:
+def test_equal_takes_turns_and_skips_used_up_pairs() -> None:
     assert next_equal(6, {"a": PairScores(1), "b": PairScores(0), "c": PairScores(1)}) == "b"
     assert next_equal(6, {"a": PairScores(2), "b": PairScores(1, used_up=True), "c": PairScores(2)}) is None
 
@@ -47,7 +47,9 @@ FLOORED = {"a": PairScores(4, [0.8, 0.8]), "b": PairScores(4, [0.5, 0.9]), "c": 
     ],
     ids=["leader", "floor first", "used up", "ties to the one with fewer", "rising", "rising fastest", "all given"],
 )
-def test_adaptive(changes: dict[str, PairScores], expected: str | None) -> None:
+def test_adaptive_prefers_pairs_below_the_floor_then_the_greatest_promise(
+    changes: dict[str, PairScores], expected: str | None
+) -> None:
     assert next_adaptive(24, {**FLOORED, **changes}) == expected
 
 
@@ -60,7 +62,7 @@ def test_adaptive(changes: dict[str, PairScores], expected: str | None) -> None:
         ("adaptive", ("macs",), "adaptive"),
     ],
 )
-def test_who_does_not_ask_gets_what_was_better_for_the_objective(
+def test_the_default_allocation_depends_on_the_number_of_objectives(
     asked: str | None, minimize: tuple[str, ...], expected: str
 ) -> None:
     tree = {

@@ -1,14 +1,10 @@
-"""What is spent, by hand; the clock is ours."""
-
-import json
-from pathlib import Path
+"""Limits of a search, with costs worked out by hand and a clock that the test sets."""
 
 import pytest
-from searching import run, write_space
-from test_studies import build, record_of
+from helpers.studies import build_space, record_of
 
 from tdmr_ray.prices import Prices, load_prices
-from tdmr_ray.records import Ledger, TrialRecord
+from tdmr_ray.records import TrialRecord
 from tdmr_ray.space import Budget
 from tdmr_ray.tuning.budget import Meter
 from tdmr_ray.tuning.studies import PairStudies
@@ -27,7 +23,7 @@ class Clock:
 
 @pytest.fixture
 def spec() -> TrialSpec:
-    found = PairStudies(build()).next_spec()
+    found = PairStudies(build_space()).next_spec()
     assert found is not None
     return found
 
@@ -37,7 +33,7 @@ def costing(spec: TrialSpec, cpu_hours: float, gpu_hours: float) -> TrialRecord:
 
 
 @pytest.mark.parametrize(("reserve_s", "ends_at_s"), [(0.0, 60.0), (20.0, 40.0), (59.0, 30.0)])
-def test_time_is_up_when_only_the_confirmations_part_is_left(reserve_s: float, ends_at_s: float) -> None:
+def test_the_time_limit_leaves_the_reserve_for_the_confirmation(reserve_s: float, ends_at_s: float) -> None:
     clock = Clock()
     meter = Meter(Budget.model_validate({"time": "1m"}), reserve_s=reserve_s, clock=clock)
     clock.now = 100.0 + ends_at_s - 0.1
@@ -47,17 +43,17 @@ def test_time_is_up_when_only_the_confirmations_part_is_left(reserve_s: float, e
     assert meter.reason == "budget.time of 0:01:00 is used up"
 
 
-def test_a_trial_counts_once_with_what_it_has_cost_so_far(spec: TrialSpec) -> None:
+def test_a_trial_counts_once_with_its_latest_cost(spec: TrialSpec) -> None:
     meter = Meter(Budget(gpu_hours=2.0))
-    meter.goes_on(spec, costing(spec, 1.0, 1.0))
-    meter.goes_on(spec, costing(spec, 1.5, 1.5))
+    meter.continued(spec, costing(spec, 1.0, 1.0))
+    meter.continued(spec, costing(spec, 1.5, 1.5))
     assert not meter.came
     assert meter.summary() == "1.50 of 2 GPU-hours"
     meter.ended(spec, costing(spec, 2.0, 2.0))
     assert meter.reason == "budget.gpu_hours of 2 are used up"
 
 
-def test_an_earlier_part_of_the_search_counts(spec: TrialSpec) -> None:
+def test_trials_of_an_earlier_part_of_the_search_count(spec: TrialSpec) -> None:
     meter = Meter(Budget(gpu_hours=2.0))
     meter.count([costing(spec, 0.0, 2.5)])
     assert meter.came
@@ -72,27 +68,12 @@ def test_money_follows_the_price_table(spec: TrialSpec) -> None:
     assert meter.came
 
 
-def test_cores_beside_a_gpu_are_in_its_price() -> None:
+def test_the_price_of_a_gpu_includes_its_cpu_cores() -> None:
     prices = Prices.model_validate({"date": "2026-01-01", "source": "", "cpu_core_hour": 1.0, "gpu_hour": 10.0})
     assert prices.usd(4.0, 0.0) == 4.0
     assert prices.usd(4.0, 1.0) == 10.0
 
 
-def test_without_limits_nothing_ends_and_nothing_is_said() -> None:
+def test_without_limits_the_meter_neither_ends_the_search_nor_reports() -> None:
     meter = Meter(Budget(), clock=Clock())
     assert (meter.came, meter.summary()) == (False, "")
-
-
-@pytest.mark.slow
-def test_a_budget_of_time_ends_the_search_with_a_confirmed_leaderboard(shared_store: Path, tmp_path: Path) -> None:
-    confirm = {"top": 1, "seeds": [0], "controls": ["scratch"], "control_steps": 24}
-    space = write_space(tmp_path, budget={"trials": 500, "epochs": 3, "time": "45s"}, confirm=confirm)
-    arguments = ["--space", space, "--out", tmp_path / "out", "--store", shared_store]
-    said = run("search", *arguments)
-    assert "budget.time of 0:00:45 is used up" in said
-    records = Ledger(tmp_path / "out/records.jsonl").read()
-    states = {record.state for record in records if record.phase == "search"}
-    assert "complete" in states
-    assert "pruned" in states or "running" in states
-    (board,) = json.loads((tmp_path / "out/leaderboard.json").read_text())["tables"]
-    assert any(row["confirmed"] for row in board["rows"])

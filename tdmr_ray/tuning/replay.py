@@ -1,0 +1,41 @@
+"""Records of an earlier part of a search, as specs of its space."""
+
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from tdmr_ray.records import TrialRecord
+from tdmr_ray.space import Space
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.tuning.trial_spec import TrialSpec, build_spec
+
+
+def divide_records(
+    space: Space, records: Iterable[TrialRecord]
+) -> tuple[list[tuple[TrialSpec, TrialRecord]], list[TrialRecord]]:
+    """Divide the search trials among some records into those that a space holds and those outside it.
+
+    Returns:
+        Specs with their records, each configuration once (the last record counts); and the records outside.
+    """
+    inside: dict[str, tuple[TrialSpec, TrialRecord]] = {}
+    outside = []
+    for record in records:
+        if record.phase != "search":
+            continue
+        spec = spec_of(space, record)
+        if spec is None:
+            outside.append(record)
+        else:
+            inside[spec.id] = spec, record
+    return list(inside.values()), outside
+
+
+def spec_of(space: Space, record: TrialRecord) -> TrialSpec | None:
+    """The spec that gives a record's configuration in a space; None if the space does not hold it."""
+    try:
+        config = TrialConfig.model_validate(record.config)
+    except ValidationError:
+        return None
+    values = space.values_of(config)
+    return None if values is None else build_spec(config, phase="search", values=values)
