@@ -12,7 +12,7 @@ from tdmr_ray.cli import run_command
 from tdmr_ray.data.task import load_task
 from tdmr_ray.deploy.shipped_model import ShippedModel, load_shipped_model
 from tdmr_ray.errors import InputError
-from tdmr_ray.method.prompts import resize
+from tdmr_ray.method.resize import resize
 from tdmr_ray.training.evaluate import evaluate
 
 TOLERANCE = 1e-3

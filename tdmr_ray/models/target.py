@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tdmr_ray.errors import InputError
-from tdmr_ray.method.prompts import resize
+from tdmr_ray.method.resize import resize
 from tdmr_ray.models.names import PRETRAINED, check_target
 from tdmr_ray.models.small_maps import use_small_map_convolutions
 from tdmr_ray.models.spec import InputSpec

@@ -1,26 +1,38 @@
-"""Everything that fixes one trial. A dotted path in here is a parameter's name in a space file."""
+"""The configuration of one trial. Its dotted paths are the parameter names of a space file."""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 
 from tdmr_ray.data.task import DataConfig
 from tdmr_ray.data.views import ViewConfig
+from tdmr_ray.method.alignments import ALIGNMENTS, AlignmentConfig, CKAAlignment
+from tdmr_ray.method.component import OneOf
+from tdmr_ray.method.losses import LOSSES, KLLoss, LogitLossConfig
+from tdmr_ray.method.mappings import MAPPINGS, LinearMapping, MappingConfig
+from tdmr_ray.method.prompts import PROMPTS, BorderPrompt, PromptConfig
+from tdmr_ray.method.schedules import SCHEDULES, ConstantSchedule, ScheduleConfig
 from tdmr_ray.models.names import sized
 
 Precision = Literal["auto", "fp32", "bf16"]
 
 
-class Part(BaseModel):
-    """A typed, immutable piece of configuration that knows no other keys."""
+SHAPES_TEACHER = "shapes_teacher"
+"""Marks a field of `TrialConfig` that a teacher depends on; components carry the mark in their configuration class."""
+
+
+class Section(BaseModel):
+    """A typed, immutable section of a configuration that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FoundationConfig(Part):
+class FoundationConfig(Section):
     """The pretrained network; '' where a trial needs none."""
 
     name: str = ""
@@ -36,135 +48,107 @@ class FoundationConfig(Part):
         return sized(self.name if stem in ("", self.name) else f"{self.name}@{stem}", self.image_px)
 
 
-class TargetConfig(Part):
-    """The small network; '' where a trial trains none."""
+class TargetConfig(Section):
+    """The small network."""
 
     name: str = ""
+    """A timm name; empty where a trial trains no target."""
     weights: str = ""
-    """To start from: `pretrained` for timm's own, or a file; '' for random ones."""
+    """Initial weights: `pretrained` for timm's own, a file, or empty for random ones."""
     input_px: int | None = Field(default=None, ge=8)
-    """Side to which it scales the images before it looks at them; None leaves them as the data have them."""
+    """Side to which images are scaled before they enter it; None keeps the size of the data."""
 
     @property
     def label(self) -> str:
-        """What its cost on a device depends on."""
+        """Name with the input size where one was given: all that its cost on a device depends on."""
         return sized(self.name, self.input_px)
 
 
-class PromptConfig(Part):
-    """Learnable pixels around or over the image, or tokens beside its patches."""
-
-    kind: Literal["border", "overlay", "masked", "tokens"] = "border"
-    size_px: int = Field(default=0, ge=0)
-    """Width on each side, in the foundation's pixels; 0 is no prompt. Not read by `tokens`."""
-    patch_px: Literal[1, 2, 4, 8, 16] = 4
-    """Side of the patches that share a mask value; read by `masked`."""
-    num_tokens: int = Field(default=5, ge=1)
-    """Learned tokens; read by `tokens`."""
-
-
-class MappingConfig(Part):
-    """From the foundation's answer to the proxy space."""
-
-    kind: Literal["random", "frequency", "iterative", "bayesian", "bayesian_plus", "linear", "prototype"] = "linear"
-    dim: int = Field(default=64, ge=2)
-    """Directions of the proxy space; read by `prototype`."""
-    smoothing: float = Field(default=1.0, gt=0)
-    """Added to a source class's count; read by `bayesian` and `bayesian_plus`."""
-    top_k_fraction: float = Field(default=0.15, gt=0, le=1)
-    """Share of source classes that count for an image; read by `bayesian_plus`."""
-
-
-class ReprogramConfig(Part):
-    """How a teacher is trained, on labelled images."""
+class ReprogramConfig(Section):
+    """Training of a teacher on labelled images."""
 
     epochs: int = Field(default=6, ge=1)
-    lr: float = Field(default=0.01, gt=0)
-    """Of the mapping, of a mask's network and of tokens."""
-    prompt_lr: float = Field(default=0.1, gt=0)
-    """Of the prompt's pixels."""
-    weight_decay: float = Field(default=0.01, ge=0)
+    """Passes over at least 500 views."""
     batch_size: int = Field(default=64, ge=2)
+    """Images in a batch."""
 
 
-class PseudoLabelsConfig(Part):
-    """How a network's own answers stand in for missing labels."""
+class PseudoLabelsConfig(Section):
+    """Pseudo-labels: a network's own predictions in place of missing labels."""
 
     rounds: int = Field(default=0, ge=0)
-    """How often a teacher learns again, from its own answers too; needs `data.unlabeled`."""
+    """Number of times that a teacher learns again with its own pseudo-labels; needs `data.unlabeled`."""
     threshold: float = Field(default=0.0, ge=0, le=1)
-    """Least probability of an answer that counts; read by teachers and by the control `self_training`."""
+    """Minimum probability of a pseudo-label; also used by the control `self_training`."""
 
 
-class OutputsConfig(Part):
-    """What a teacher leaves for targets."""
+class OutputsConfig(Section):
+    """Teacher outputs for the training views."""
 
     kind: Literal["stored", "live"] = "stored"
-    """`stored`: the teacher answers once, for all trials; `live`: for every batch, and nothing is kept."""
+    """`stored`: computed once for all trials; `live`: computed for every batch, and nothing is kept."""
     num_views: int = Field(default=8, ge=1)
-    """Views of each training image; epoch after epoch goes round them."""
+    """Number of views of each training image; epochs cycle through them."""
     view_averaging: float = Field(default=0.0, ge=0, le=1)
     """Weight of the mean over several views of an image in the outputs for one view of it."""
     propagation_neighbors: int = Field(default=0, ge=0)
-    """Nearest training images that take part in label propagation; needs `view_averaging`."""
+    """Number of nearest training images in label propagation; needs `view_averaging`."""
     propagation_alpha: float = Field(default=0.8, ge=0, lt=1)
     """Weight of the neighbours in each propagation step; 0 leaves every image alone."""
 
 
-class TemperatureConfig(Part):
-    """Softening of the logits over the whole distillation."""
-
-    schedule: Literal["constant", "linear", "cosine", "exponential", "step", "learned"] = "constant"
-    start: float = Field(default=3.0, gt=0)
-    end: float = Field(default=1.0, gt=0)
-    """Not read by `constant`; for `learned`, start and end are the bounds."""
-
-
-class DistillConfig(Part):
-    """How a target learns from a teacher's outputs."""
+class DistillConfig(Section):
+    """Training of a target with teacher outputs."""
 
     epochs: int = Field(default=30, ge=1)
+    """Passes over at least 500 views."""
     num_stages: int = Field(default=1, ge=1, le=8)
-    loss: Literal["kl", "mse", "dist", "dkd"] = "kl"
-    standardize: bool = False
-    """Logits to mean 0 and deviation 1 before the loss."""
-    alignment: Literal["cka", "project"] = "cka"
+    """Number of stages of progressive distillation; the number of epochs stays the same."""
     alignment_weight: float = Field(default=5.0, ge=0)
+    """Weight of the feature alignment."""
     logits_weight: float = Field(default=1.0, ge=0)
-    self_distillation_weight: float = Field(default=0.0, ge=0, le=1)
-    """From the second stage on, share of what the target says of an image in what the teacher says of it."""
+    """Weight of the logit loss."""
     labels_weight: float = Field(default=0.1, ge=0)
+    """Weight of the cross entropy with labels."""
+    self_distillation_weight: float = Field(default=0.0, ge=0, le=1)
+    """Share of the target's own earlier logits in the logits it learns from, from the second stage on."""
     lr: float = Field(default=0.012, gt=0)
+    """Peak learning rate."""
     weight_decay: float = Field(default=0.02, ge=0)
+    """AdamW's weight decay."""
     clip_norm: float = Field(default=1.0, gt=0)
-    """The longest gradient; longer ones are shortened to it."""
+    """Largest norm of a gradient."""
     batch_size: int = Field(default=64, ge=2)
+    """Images in a batch."""
 
 
-class TrialConfig(Part):
+class TrialConfig(Section):
     """One trial: replays bit for bit on a CPU with the same number of threads.
 
-    `method` is what is done: `tdmr` reprograms and distils, `scratch` trains the target with labels alone,
-    `self_training` does so twice and fills in labels between, `linear_probe` stops after the teacher. The controls
+    `method` is what is run: `tdmr` reprograms and distils, `scratch` trains the target with labels alone,
+    `self_training` does so twice with pseudo-labels between, `linear_probe` stops after the teacher. The controls
     `plain_kd` and `fine_tune` are settings of these.
     """
 
     method: Literal["tdmr", "scratch", "self_training", "linear_probe"] = "tdmr"
     data: DataConfig = DataConfig()
-    foundation: FoundationConfig = FoundationConfig()
+    foundation: Annotated[FoundationConfig, SHAPES_TEACHER] = FoundationConfig()
     target: TargetConfig = TargetConfig()
-    prompt: PromptConfig = PromptConfig()
-    mapping: MappingConfig = MappingConfig()
-    reprogram: ReprogramConfig = ReprogramConfig()
-    pseudo_labels: PseudoLabelsConfig = PseudoLabelsConfig()
-    views: ViewConfig = ViewConfig()
-    outputs: OutputsConfig = OutputsConfig()
-    temperature: TemperatureConfig = TemperatureConfig()
+    prompt: Annotated[PromptConfig, OneOf(PROMPTS)] = BorderPrompt.Config()
+    mapping: Annotated[MappingConfig, OneOf(MAPPINGS)] = LinearMapping.Config()
+    reprogram: Annotated[ReprogramConfig, SHAPES_TEACHER] = ReprogramConfig()
+    pseudo_labels: Annotated[PseudoLabelsConfig, SHAPES_TEACHER] = PseudoLabelsConfig()
+    views: Annotated[ViewConfig, SHAPES_TEACHER] = ViewConfig()
+    outputs: Annotated[OutputsConfig, SHAPES_TEACHER] = OutputsConfig()
+    temperature: Annotated[ScheduleConfig, OneOf(SCHEDULES, key="schedule")] = ConstantSchedule.Config()
+    loss: Annotated[LogitLossConfig, OneOf(LOSSES)] = KLLoss.Config()
+    alignment: Annotated[AlignmentConfig, OneOf(ALIGNMENTS)] = CKAAlignment.Config()
     distill: DistillConfig = DistillConfig()
-    precision: Precision = "auto"
-    """Of the networks' forward passes; `auto` is bf16 on a GPU that is made for it, else fp32. Weights, losses and
-    optimisers are always in fp32."""
-    seed: int = Field(default=0, ge=0)
+    precision: Annotated[Precision, SHAPES_TEACHER] = "auto"
+    """Precision of the networks' forward passes: `auto` is bf16 on a GPU with bf16 hardware, else fp32. Weights, losses
+    and optimisers always stay in fp32."""
+    seed: Annotated[int, SHAPES_TEACHER] = Field(default=0, ge=0)
+    """Seed of initial weights, views and batch order."""
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
@@ -175,6 +159,11 @@ class TrialConfig(Part):
             )
         return self
 
+    @classmethod
+    def teacher_sections(cls) -> tuple[str, ...]:
+        """Return the sections that a teacher depends on, besides the images, which have a fingerprint."""
+        return tuple(name for name, field in cls.model_fields.items() if _shapes_teacher(field))
+
     @property
     def needs_teacher(self) -> bool:
         """Whether a foundation takes part."""
@@ -182,26 +171,32 @@ class TrialConfig(Part):
 
     @property
     def num_epochs(self) -> int:
-        """Epochs that are reported; a linear probe reports once, self-training trains twice."""
+        """Number of epochs that are reported: one for a linear probe, twice as many for self-training."""
         if self.method == "linear_probe":
             return 1
         return self.distill.epochs * (2 if self.method == "self_training" else 1)
 
     def key(self) -> str:
-        """A short hash of everything in it: equal configurations have equal keys."""
+        """Return a short hash of the whole configuration."""
         return hash_json(self.model_dump(mode="json"))
 
     def replace(self, **dotted: Any) -> "TrialConfig":
-        """A copy with some values changed, by dotted path with `__` for the dot: `replace(prompt__size_px=2)`."""
+        """Return a copy with some values changed, `__` standing for the dot: `replace(prompt__size_px=2)`."""
         return self.with_values({path.replace("__", "."): value for path, value in dotted.items()})
 
-    def with_values(self, values: dict[str, Any]) -> "TrialConfig":
-        """A copy with some values changed, by dotted path.
+    def with_values(self, values: Mapping[str, Any]) -> "TrialConfig":
+        """Return a copy with some values changed, by dotted path.
+
+        A component whose kind changes keeps the values that its new kind knows too and that were not defaults.
 
         Raises:
             pydantic.ValidationError: If a path or a value is not legal.
         """
         tree = self.model_dump(mode="json")
+        for section, choice in COMPONENTS.items():
+            kind = values.get(f"{section}.{choice.key}")
+            if kind in choice.registry and kind != tree[section][choice.key]:
+                tree[section] = _of_other_kind(tree[section], choice, str(kind))
         for path, value in values.items():
             *parents, leaf = path.split(".")
             node = tree
@@ -211,12 +206,33 @@ class TrialConfig(Part):
         return TrialConfig.model_validate(tree)
 
     def flat(self) -> dict[str, Any]:
-        """All values by dotted path."""
+        """Return all values by dotted path."""
         return flatten(self.model_dump(mode="json"))
 
 
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dictionary as one level with dotted paths."""
+def _shapes_teacher(field: FieldInfo) -> bool:
+    return SHAPES_TEACHER in field.metadata or bool(getattr(field.annotation, SHAPES_TEACHER, False))
+
+
+def _choice_in(field: FieldInfo) -> OneOf | None:
+    return next((mark for mark in field.metadata if isinstance(mark, OneOf)), None)
+
+
+COMPONENTS: dict[str, OneOf] = {
+    name: choice for name, field in TrialConfig.model_fields.items() if (choice := _choice_in(field)) is not None
+}
+"""Sections that hold a component, with the registry that they choose from."""
+
+
+def _of_other_kind(tree: dict[str, Any], choice: OneOf, kind: str) -> dict[str, Any]:
+    """Return the values of a component that another kind of it takes over."""
+    defaults = choice.registry[tree[choice.key]].Config().model_dump(mode="json")
+    known = choice.registry[kind].Config.model_fields
+    return {name: value for name, value in tree.items() if name in known and value != defaults[name]}
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a nested dictionary as one level with dotted paths."""
     flat: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, dict):
@@ -227,6 +243,6 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def hash_json(value: object) -> str:
-    """The first 16 hex digits of the SHA-256 of a value's canonical JSON."""
+    """Return the first 16 hex digits of the SHA-256 of a value's canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,19 +1,20 @@
-"""Measuring a network on held-out images."""
+"""Evaluation of a network on held-out images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from sklearn.metrics import confusion_matrix
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tdmr_ray.data.task import Images
-from tdmr_ray.training.micro_batches import AT_ONCE, MicroBatches
+from tdmr_ray.training.micro_batches import INFERENCE_BATCH, MicroBatches
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network said about held-out images.
+    """Logits of a network for held-out images.
 
     Attributes:
         logits: [N, C].
@@ -36,19 +37,18 @@ class Evaluation:
     @property
     def confusion(self) -> list[list[int]]:
         """Counts, [true class][predicted class]."""
-        num_classes = self.logits.shape[1]
-        places = self.labels * num_classes + self.logits.argmax(dim=1)
-        table: list[list[int]] = places.bincount(minlength=num_classes**2).view(num_classes, num_classes).tolist()
+        classes = range(self.logits.shape[1])
+        table: list[list[int]] = confusion_matrix(self.labels, self.logits.argmax(dim=1), labels=[*classes]).tolist()
         return table
 
 
 @torch.no_grad()
 def evaluate(
-    predict: Callable[[Tensor], Tensor], images: Images, *, device: torch.device, batch_size: int = AT_ONCE
+    predict: Callable[[Tensor], Tensor], images: Images, *, device: torch.device, batch_size: int = INFERENCE_BATCH
 ) -> Evaluation:
-    """Run `predict` (images in 0..1 to logits) over images as they are, without augmentation."""
+    """Run `predict`, a function from images in 0..1 to logits, over images without augmentation."""
 
-    def say(part: Tensor) -> Tensor:
+    def logits_of(part: Tensor) -> Tensor:
         return predict(part.to(device).float().div(255.0)).float().cpu()
 
-    return Evaluation(torch.cat(MicroBatches().ask(images.images, say, batch_size)), images.labels)
+    return Evaluation(torch.cat(MicroBatches().map(images.images, logits_of, batch_size)), images.labels)

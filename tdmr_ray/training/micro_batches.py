@@ -1,7 +1,7 @@
-"""Batches that are too large for a GPU's memory are worked off in parts; in how many is found by trying.
+"""Batches that do not fit into a GPU's memory run in micro-batches; their number is found by trying.
 
-Only where torch says that a device is out of memory. On MPS it says so by a plain RuntimeError, and a machine whose own
-memory is full ends the process.
+This relies on torch's out-of-memory error. MPS raises a plain RuntimeError instead, and a machine whose own memory is
+full ends the process.
 """
 
 from collections.abc import Callable
@@ -12,66 +12,69 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 Result = TypeVar("Result")
-AT_ONCE = 256
-"""Images that are shown to a network together when nothing is learned."""
+INFERENCE_BATCH = 256
+"""Images in a batch without gradients."""
 
 
 class MicroBatches:
-    """Into how many parts batches are divided: into one, until memory is short; what was found stays.
+    """Number of micro-batches that a batch is divided into: one until memory runs out; what was found stays.
 
     Args:
-        may_divide: False for several workers that learn together, of which the others would not know.
+        may_divide: False for several workers that train together, since they must all divide alike.
     """
 
     def __init__(self, *, may_divide: bool = True) -> None:
-        self.may_divide, self.num_parts = may_divide, 1
+        self.may_divide, self.count = may_divide, 1
 
-    def run_with_retry(self, num_images: int, work: Callable[[int], Result]) -> Result:
-        """What `work` returns for the number of parts, which is doubled as long as that needs too much memory.
+    def retry(self, num_images: int, work: Callable[[int], Result]) -> Result:
+        """Run `work` with the number of micro-batches, which doubles for as long as memory runs out.
 
         Args:
-            num_images: Of the whole batch.
-            work: Begins anew each time.
+            num_images: Images in the whole batch.
+            work: Function of the number of micro-batches; starts over each time.
 
         Raises:
             torch.OutOfMemoryError: If even two or three images at a time are too many, or nothing may be divided.
         """
         while True:
             try:
-                return work(self.num_parts)
+                return work(self.count)
             except torch.OutOfMemoryError:
-                if not self.may_divide or num_images < 4 * self.num_parts:
+                if not self.may_divide or num_images < 4 * self.count:
                     raise
-            self.num_parts *= 2
+            self.count *= 2
             torch.cuda.empty_cache()
 
-    def ask(self, rows: Tensor, say: Callable[[Tensor], Result], at_once: int = AT_ONCE) -> list[Result]:
-        """What a network says of rows [N, ...], `at_once` or fewer at a time; without gradients they all agree."""
-        return self.run_with_retry(
-            at_once, lambda num_parts: [say(part) for part in rows.split(max(1, at_once // num_parts))]
-        )
+    def map(self, rows: Tensor, run: Callable[[Tensor], Result], batch_size: int = INFERENCE_BATCH) -> list[Result]:
+        """Run a function without gradients over rows [N, ...], at most `batch_size` at a time; results in order."""
+        return self.retry(batch_size, lambda count: [run(part) for part in rows.split(max(1, batch_size // count))])
 
-    def notes(self, who: str, batch_size: int) -> list[str]:
-        """What a reader of the record should know, if batches were divided."""
-        if self.num_parts == 1:
+    def notes(self, network: str, batch_size: int) -> list[str]:
+        """Return a remark for the reader of a record if batches were divided."""
+        if self.count == 1:
             return []
-        parts = f"batches of {batch_size} images went through it in {self.num_parts} parts, since memory was short"
-        return [f"{who}: {parts}; only batch norm noticed, if it has any"]
+        divided = f"batches of {batch_size} images ran in {self.count} micro-batches because memory ran out"
+        return [f"{network}: {divided}; this affects only batch-norm statistics"]
 
 
-def in_micro_batches(
-    network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, num_parts: int
+def run_in_micro_batches(
+    network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, count: int
 ) -> tuple[Tensor, ...]:
-    """What a network says of a batch, [B, ...] each, with the activations of one part in memory at a time.
+    """Run a network on a batch with the activations of one micro-batch in memory at a time.
 
-    Every part goes through it twice: for what is said, and once more for its gradients. So losses of the whole batch
-    and their gradients are those of a batch in one. Not so with batch norm: it takes its statistics from a part, of at
-    least two images, and what it remembers for later moves with each of them, twice.
+    Every micro-batch runs twice, once for its outputs and once more for its gradients, so that losses of the whole batch
+    and their gradients equal those of an undivided batch. Batch norm differs: it takes its statistics from a
+    micro-batch of at least two images, and its running statistics move with each of them, twice.
 
-    Source: Chen et al. 2016, arXiv 1604.06174 (there of layers, here of images).
+    Args:
+        network: From images [B, ...] to outputs [B, ...].
+        images: [B, ...].
+        count: Number of micro-batches.
+
+    Source: Chen et al. 2016, arXiv 1604.06174 (there over layers, here over images).
     """
-    parts = images.tensor_split(max(1, min(num_parts, len(images) // 2)))
+    parts = images.tensor_split(max(1, min(count, len(images) // 2)))
     if len(parts) == 1:
         return network(images)
-    said = [checkpoint(network, part, use_reentrant=False) for part in parts]
-    return tuple(torch.cat(tensors) for tensors in zip(*said, strict=True))
+    outputs = [checkpoint(network, part, use_reentrant=False) for part in parts]
+    return tuple(torch.cat(tensors) for tensors in zip(*outputs, strict=True))

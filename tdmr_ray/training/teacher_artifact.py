@@ -1,4 +1,4 @@
-"""A artifact: a teacher with its outputs, as files. Made once, used by every trial that has the same key."""
+"""Teacher artifacts: a teacher's weights, stored outputs and pictures. Made once, used by every trial with the same key."""
 
 import hashlib
 import json
@@ -12,6 +12,7 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tdmr_ray.code_digest import source_digest
 from tdmr_ray.data.task import Task
 from tdmr_ray.method.teacher import Teacher
 from tdmr_ray.models import Foundation, load_foundation
@@ -22,27 +23,29 @@ from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
 from tdmr_ray.training.teacher_outputs import LiveOutputs, StoredOutputs, TeacherOutputs, store_outputs, training_views
 from tdmr_ray.training.workers import ALONE, Workers
 
-WEIGHTS, EMBEDDING, LOGITS, REPORT = "teacher.safetensors", "embedding.npy", "logits.npy", "report.json"
-_TRAINING = ("reprogram", "self_training", "outputs", "batches", "workers", "device", "micro_batches")
-_PARTS = ("foundation", "prompt", "mapping", "reprogram", "pseudo_labels", "views", "outputs", "precision", "seed")
-_CODE = ("method", "models", "data/views.py", *(f"training/{name}.py" for name in _TRAINING))
+WEIGHTS, EMBEDDING, LOGITS = "teacher.safetensors", "embedding.npy", "logits.npy"
+PICTURES, REPORT = "pictures.safetensors", "report.json"
+PROMPT, MAPPING = "prompt", "mapping"
+"""Names of pictures: the prompt, [3, H, W] in 0..1, and the weights of source classes, [S, C]."""
 
 
 @dataclass(frozen=True)
 class TeacherArtifact:
-    """A teacher's learned weights, its answers, and how it came about.
+    """A teacher's trained weights, its outputs, and a record of how it was made.
 
     Attributes:
         weights: Prompt and mapping, by name.
-        outputs: For the training views; None if every trial asks the teacher itself.
+        outputs: Outputs for the training views; None if every trial runs the teacher itself.
+        pictures: What there is to see of it: `PROMPT` and `MAPPING`, as far as they apply.
         history: Metrics of each epoch of reprogramming.
-        val_top1: Of the teacher.
-        seconds: That it took to make.
-        notes: What a reader of a trial with it should know.
+        val_top1: Accuracy of the teacher on val.
+        seconds: Time that it took to make.
+        notes: Remarks for the reader of a trial that uses it.
     """
 
     weights: dict[str, Tensor]
     outputs: StoredOutputs | None
+    pictures: dict[str, Tensor]
     history: History
     val_top1: float
     seconds: float
@@ -50,29 +53,29 @@ class TeacherArtifact:
 
 
 TeacherProvider = Callable[[TrialConfig, Task], TeacherArtifact]
-"""Where a trial gets its artifact from: made on the spot (`make_teacher`), or out of a store."""
+"""Gives a trial its teacher: makes it on the spot (`make_teacher`), or takes it from a store."""
 
 
 @cache
 def resident_foundation(part: FoundationConfig) -> Foundation:
-    """A foundation that stays in memory, on the device, for every trial of this process."""
+    """Load a foundation that stays in memory, on the device, for every trial of this process."""
     return load_foundation(part.name, weights=part.weights, image_px=part.image_px).to(pick_device())
 
 
 @cache
 def foundation_digest(part: FoundationConfig) -> str:
-    """SHA-256 of a foundation's weights; the foundation does not stay in memory for it."""
+    """Return the SHA-256 of a foundation's weights, without keeping the foundation in memory."""
     return digest_of(load_foundation(part.name, weights=part.weights, image_px=part.image_px))
 
 
 @cache
 def start_digest(name: str, weights: str) -> str:
-    """SHA-256 of the weights that a target starts from, a classifier of theirs among them; '' for random ones."""
+    """Return the SHA-256 of a target's initial weights, their classifier included; '' for random ones."""
     return digest_of(create_network(name, weights)) if weights else ""
 
 
 def digest_of(network: nn.Module) -> str:
-    """SHA-256 of a network's weights."""
+    """Return the SHA-256 of a network's weights."""
     digest = hashlib.sha256()
     for key, value in sorted(network.state_dict().items()):
         digest.update(key.encode())
@@ -81,33 +84,29 @@ def digest_of(network: nn.Module) -> str:
 
 
 def teacher_key(config: TrialConfig, fingerprint: str) -> str:
-    """A hash of all that a artifact depends on: data, foundation, prompt, mapping, views, seed and the method's code.
+    """Hash all that a teacher depends on: images, foundation weights, its sections of the configuration, and the code.
 
-    `precision` is in it as it was asked for: what `auto` comes to depends on the machine that makes the artifact, and
-    who works out the key, such as a driver without a GPU, is another one. So a artifact under `auto` is shared whatever
-    it came to, as it is between kinds of devices, and one under `fp32` or `bf16` was made in just that.
+    `precision` counts as it was configured, because `auto` is resolved on the machine that makes the teacher and the key
+    may be computed on another one, such as a driver without a GPU. A teacher under `auto` is therefore shared whatever
+    it was resolved to, and one under `fp32` or `bf16` was made in exactly that.
+
+    Args:
+        config: The trial.
+        fingerprint: Of the task's images, labels and split.
     """
-    parts = config.model_dump(mode="json", include=set(_PARTS))
+    sections = config.model_dump(mode="json", include=set(TrialConfig.teacher_sections()))
     if config.outputs.kind == "live":
-        parts["outputs"] = "live"
-    digest = foundation_digest(config.foundation)
-    return hash_json({**parts, "data": fingerprint, "weights": digest, "code": _code_digest()})
-
-
-@cache
-def _code_digest() -> str:
-    """SHA-256 of the sources that decide what a artifact holds."""
-    package = Path(__file__).parents[1]
-    files = [path for name in _CODE for path in (package / name, *(package / name).rglob("*.py"))]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files) if path.is_file())).hexdigest()
+        sections["outputs"] = "live"
+    weights, code = foundation_digest(config.foundation), source_digest(__name__)
+    return hash_json({**sections, "data": fingerprint, "weights": weights, "code": code})
 
 
 def make_teacher(config: TrialConfig, task: Task, workers: Workers = ALONE) -> TeacherArtifact:
-    """Reprogram the foundation and collect its outputs; all workers have the same artifact in the end.
+    """Reprogram the foundation and store its outputs; every worker returns the same artifact.
 
     Raises:
         NonFiniteLoss: If reprogramming diverges.
-        ValueError: If prompt or mapping do not fit the foundation.
+        ValueError: If prompt or mapping do not fit the foundation or the task.
     """
     started, device = perf_counter(), pick_device()
     fitted = fit_teacher(config, task, resident_foundation(config.foundation), device, workers)
@@ -116,13 +115,28 @@ def make_teacher(config: TrialConfig, task: Task, workers: Workers = ALONE) -> T
         views = training_views(config, task)
         live = LiveOutputs(fitted.teacher, views, config.outputs, device, workers)
         stored = store_outputs(live, views, workers)
-    weights = {name: value.cpu().contiguous() for name, value in fitted.teacher.state_dict().items()}
-    seconds = perf_counter() - started
-    return TeacherArtifact(weights, stored, fitted.history, fitted.val_top1, seconds, fitted.notes)
+    return TeacherArtifact(
+        weights=_on_cpu(fitted.teacher.state_dict()),
+        outputs=stored,
+        pictures=_pictures_of(fitted.teacher),
+        history=fitted.history,
+        val_top1=fitted.val_top1,
+        seconds=perf_counter() - started,
+        notes=fitted.notes,
+    )
+
+
+def _pictures_of(teacher: Teacher) -> dict[str, Tensor]:
+    found = {PROMPT: teacher.prompt.picture(), MAPPING: teacher.mapping.source_weights()}
+    return _on_cpu({name: picture for name, picture in found.items() if picture is not None})
+
+
+def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def open_outputs(config: TrialConfig, task: Task, artifact: TeacherArtifact) -> TeacherOutputs:
-    """What a target learns from: what is stored, or the teacher itself."""
+    """Return the stored outputs, or outputs that run the teacher itself."""
     if artifact.outputs is not None:
         return artifact.outputs
     teacher = restore_teacher(config, artifact, task.num_classes)
@@ -130,7 +144,7 @@ def open_outputs(config: TrialConfig, task: Task, artifact: TeacherArtifact) -> 
 
 
 def restore_teacher(config: TrialConfig, artifact: TeacherArtifact, num_classes: int) -> Teacher:
-    """The teacher itself, from the weights in its artifact."""
+    """Build the teacher from the weights in its artifact."""
     foundation = resident_foundation(config.foundation)
     teacher = build_teacher(config, foundation, num_classes)
     teacher.load_state_dict(artifact.weights)
@@ -138,8 +152,9 @@ def restore_teacher(config: TrialConfig, artifact: TeacherArtifact, num_classes:
 
 
 def save_artifact(artifact: TeacherArtifact, folder: Path) -> None:
-    """Write a artifact's files into an existing folder."""
+    """Write an artifact's files into an existing folder."""
     save_file(artifact.weights, folder / WEIGHTS)
+    save_file(artifact.pictures, folder / PICTURES)
     if artifact.outputs is not None:
         np.save(folder / EMBEDDING, artifact.outputs.embedding)
         np.save(folder / LOGITS, artifact.outputs.logits)
@@ -153,8 +168,9 @@ def save_artifact(artifact: TeacherArtifact, folder: Path) -> None:
 
 
 def load_artifact(folder: Path) -> TeacherArtifact:
-    """Open a artifact; its outputs stay on disk, mapped into memory."""
+    """Open an artifact; its outputs stay on disk, mapped into memory."""
     outputs = None
     if (folder / LOGITS).exists():
         outputs = StoredOutputs(np.load(folder / EMBEDDING, mmap_mode="r"), np.load(folder / LOGITS, mmap_mode="r"))
-    return TeacherArtifact(load_file(folder / WEIGHTS), outputs, **json.loads((folder / REPORT).read_text()))
+    report = json.loads((folder / REPORT).read_text())
+    return TeacherArtifact(load_file(folder / WEIGHTS), outputs, load_file(folder / PICTURES), **report)

@@ -1,9 +1,10 @@
-"""Processes that do one piece of work together: what each of them needs to know of the others."""
+"""Processes that train one network together, and what each of them needs to know of the others."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from timm.utils.distributed import distribute_bn
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -31,15 +32,15 @@ def _nothing(module: nn.Module) -> None:
 
 @dataclass(frozen=True)
 class Workers:
-    """The place of this process among those that train one network together.
+    """Rank of this process among those that train one network together, and their collective operations.
 
     Attributes:
         rank: 0 .. count - 1.
         count: 1 for a process alone.
         wrap: Makes a module average its gradients over the workers.
         mean: Averages metrics over the workers.
-        gather: Puts every worker's tensor [n, ...] one below the other, [count * n, ...].
-        align: Averages over the workers what a module remembers of its inputs, such as statistics of batch norm.
+        gather: Concatenates every worker's tensor [n, ...] to [count * n, ...].
+        align: Averages the running statistics of a module's batch norms over the workers.
     """
 
     rank: int = 0
@@ -49,16 +50,19 @@ class Workers:
     gather: Callable[[Tensor], Tensor] = _own_rows
     align: Callable[[nn.Module], None] = _nothing
 
-    def ask(self, num_rows: int, say: Callable[[Tensor], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        """What is said of the rows 0 .. num_rows - 1, each [N, ...]; every worker asks about its share, all get all.
+    def map_rows(self, num_rows: int, run: Callable[[Tensor], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Run a function over rows 0 .. num_rows - 1, each worker over its share; all workers get all results.
 
         Args:
             num_rows: N.
-            say: From rows [n] to tensors [n, ...].
+            run: Function from row numbers [n] to tensors [n, ...].
+
+        Returns:
+            Tensors [N, ...].
         """
         share = -(-num_rows // self.count)
         own = torch.arange(self.rank * share, (self.rank + 1) * share) % num_rows
-        parts = MicroBatches().ask(own, say)
+        parts = MicroBatches().map(own, run)
         return tuple(self.gather(torch.cat(tensors))[:num_rows] for tensors in zip(*parts, strict=True))
 
 
@@ -66,14 +70,14 @@ ALONE = Workers()
 
 
 def joined_workers() -> Workers:
-    """The processes of torch's default process group, which somebody has set up; alone if there is none."""
+    """Return the processes of torch's default process group; `ALONE` if there is none."""
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         return ALONE
     return Workers(distributed.get_rank(), distributed.get_world_size(), _wrap, _mean, _gather, _align)
 
 
 def _wrap(module: nn.Module) -> nn.Module:
-    """Statistics of batch norm are aligned once an epoch, not at each step."""
+    """Batch-norm statistics are aligned once an epoch, not at each step."""
     return DistributedDataParallel(module, broadcast_buffers=False)
 
 
@@ -91,7 +95,4 @@ def _gather(rows: Tensor) -> Tensor:
 
 
 def _align(module: nn.Module) -> None:
-    for buffer in module.buffers():
-        if buffer.is_floating_point():
-            distributed.all_reduce(buffer)
-            buffer /= distributed.get_world_size()
+    distribute_bn(module, distributed.get_world_size(), reduce=True)

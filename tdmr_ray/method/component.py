@@ -1,0 +1,104 @@
+"""Parts that all components of the method share: typed configuration, checks and parameter groups.
+
+A component (prompt, mapping, logit loss, alignment, temperature schedule) is one class in one file. Its nested `Config`
+holds its hyperparameters with their legal ranges, and one dict literal per concept maps kinds to classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+from torch import nn
+
+
+@dataclass(frozen=True)
+class FoundationFacts:
+    """Properties of a foundation that are known without its weights.
+
+    Attributes:
+        name: Label in messages and tables.
+        image_px: Height and width of its input.
+        num_source_classes: S; 0 for an image tower without a classifier.
+        takes_tokens: Whether it is a plain transformer, to which a prompt may add tokens.
+    """
+
+    name: str
+    image_px: int
+    num_source_classes: int
+    takes_tokens: bool
+
+
+@dataclass(frozen=True)
+class FoundationShape(FoundationFacts):
+    """Properties of a loaded foundation, from which prompts and mappings are built.
+
+    Attributes:
+        feature_dim: d, the width of its pooled features.
+        token_dim: Width of its tokens; 0 unless `takes_tokens`.
+    """
+
+    feature_dim: int
+    token_dim: int = 0
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """Properties of a task that components depend on.
+
+    Attributes:
+        num_classes: C, the number of task classes.
+    """
+
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that share a peak learning rate and a weight decay."""
+
+    parameters: list[nn.Parameter]
+    lr: float
+    weight_decay: float = 0.0
+
+
+class ComponentConfig(BaseModel):
+    """Hyperparameters of a component; immutable, and strict about unknown keys.
+
+    Attributes:
+        shapes_teacher: Whether a teacher depends on the component, so that it is part of the teacher's key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shapes_teacher: ClassVar[bool] = False
+
+    def check(self, foundation: FoundationFacts, task: TaskFacts) -> list[str]:
+        """Return the problems with this foundation and task; each begins with the parameter's name and a colon."""
+        return []
+
+
+class OneOf:
+    """Pydantic annotation for a field that holds the configuration of one registered component.
+
+    The schema is a tagged union of the registry's `Config` classes; a mapping without the key gets the first kind.
+
+    Args:
+        registry: Component classes by kind.
+        key: Name of the field that holds the kind.
+    """
+
+    def __init__(self, registry: Mapping[str, Any], key: str = "kind") -> None:
+        self.registry, self.key = registry, key
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Build the union from whatever is registered now."""
+        choices = {kind: handler.generate_schema(component.Config) for kind, component in self.registry.items()}
+        union = core_schema.tagged_union_schema(choices, discriminator=self.key)
+        return core_schema.no_info_before_validator_function(self._with_kind, union)
+
+    def _with_kind(self, value: Any) -> Any:
+        if isinstance(value, dict) and self.key not in value:
+            return {self.key: next(iter(self.registry)), **value}
+        return value

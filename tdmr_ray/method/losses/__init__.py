@@ -1,0 +1,22 @@
+"""Losses of distillation. One logit loss a file, one entry below."""
+
+from tdmr_ray.method.losses.dist import DISTLoss
+from tdmr_ray.method.losses.dkd import DKDLoss
+from tdmr_ray.method.losses.kl import KLLoss
+from tdmr_ray.method.losses.label_loss import label_loss
+from tdmr_ray.method.losses.logit_loss import LogitLoss, LogitLossConfig, Temperature
+from tdmr_ray.method.losses.mse import MSELoss
+
+LOSSES: dict[str, type[LogitLoss]] = {"kl": KLLoss, "mse": MSELoss, "dist": DISTLoss, "dkd": DKDLoss}
+
+__all__ = [
+    "LOSSES",
+    "DISTLoss",
+    "DKDLoss",
+    "KLLoss",
+    "LogitLoss",
+    "LogitLossConfig",
+    "MSELoss",
+    "Temperature",
+    "label_loss",
+]

@@ -1,0 +1,25 @@
+"""Standardisation of features, shared by the mappings that read them."""
+
+import torch
+from torch import Tensor, nn
+
+
+class FeatureScaler(nn.Module):
+    """Standardise features with fixed statistics: (f - mean) / std, so that one learning rate fits every foundation."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, feature_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(feature_dim))
+        self.register_buffer("std", torch.ones(feature_dim))
+
+    def refit(self, features: Tensor) -> None:
+        """Take mean and standard deviation from features [N, d]; constant features stay unscaled."""
+        std, mean = torch.std_mean(features, dim=0)
+        self.mean, self.std = mean, torch.where(std > 1e-6, std, torch.ones_like(std))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features [B, d] to [B, d]."""
+        return (features - self.mean) / self.std

@@ -1,0 +1,49 @@
+"""Linear mapping: one trained layer on the foundation's features."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from tdmr_ray.method.component import FoundationShape, ParameterGroup, TaskFacts
+from tdmr_ray.method.mappings.feature_scaler import FeatureScaler
+from tdmr_ray.method.mappings.mapping import Mapping, MappingConfig, Refit
+
+
+class LinearMapping(Mapping):
+    """A linear layer on standardised features; with an empty prompt it is the linear probe.
+
+    Its embedding is the standardised features. It starts at zero: every class is equally likely.
+    """
+
+    refits: ClassVar[Refit | None] = Refit()
+
+    class Config(MappingConfig):
+        """Hyperparameters of a linear mapping."""
+
+        kind: Literal["linear"] = "linear"
+        lr: float = Field(default=0.01, gt=0)
+        """Peak learning rate."""
+        weight_decay: float = Field(default=0.01, ge=0)
+        """AdamW's weight decay."""
+
+    def __init__(self, config: Config, foundation: FoundationShape, task: TaskFacts, *, seed: int) -> None:
+        super().__init__(config, foundation, task, seed=seed)
+        self.config = config
+        self.scaler = FeatureScaler(foundation.feature_dim)
+        self.layer = nn.Linear(foundation.feature_dim, task.num_classes)
+        nn.init.zeros_(self.layer.weight)
+        nn.init.zeros_(self.layer.bias)
+
+    def forward(self, features: Tensor, source_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return standardised features [B, d] and task logits [B, C]; source logits are not read."""
+        scaled = self.scaler(features)
+        return scaled, self.layer(scaled)
+
+    def refit(self, features: Tensor, source_logits: Tensor, labels: Tensor) -> None:
+        """Set the scaler from features [N, d] of images with the prompt at its initial values."""
+        self.scaler.refit(features)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the layer."""
+        return [ParameterGroup(list(self.parameters()), self.config.lr, self.config.weight_decay)]

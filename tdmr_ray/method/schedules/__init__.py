@@ -1,0 +1,31 @@
+"""Temperature schedules. One class a file, one entry below."""
+
+from tdmr_ray.method.schedules.constant import ConstantSchedule
+from tdmr_ray.method.schedules.cosine import CosineSchedule
+from tdmr_ray.method.schedules.exponential import ExponentialSchedule
+from tdmr_ray.method.schedules.learned import LearnedSchedule
+from tdmr_ray.method.schedules.linear import LinearSchedule
+from tdmr_ray.method.schedules.schedule import Moment, Schedule, ScheduleConfig
+from tdmr_ray.method.schedules.step import StepSchedule
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    "constant": ConstantSchedule,
+    "linear": LinearSchedule,
+    "cosine": CosineSchedule,
+    "exponential": ExponentialSchedule,
+    "step": StepSchedule,
+    "learned": LearnedSchedule,
+}
+
+__all__ = [
+    "SCHEDULES",
+    "ConstantSchedule",
+    "CosineSchedule",
+    "ExponentialSchedule",
+    "LearnedSchedule",
+    "LinearSchedule",
+    "Moment",
+    "Schedule",
+    "ScheduleConfig",
+    "StepSchedule",
+]

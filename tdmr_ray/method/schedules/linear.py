@@ -1,0 +1,22 @@
+"""Linear temperature schedule."""
+
+from typing import Literal
+
+from tdmr_ray.method.schedules.schedule import Moment, RampConfig, Schedule
+
+
+class LinearSchedule(Schedule):
+    """T = start + (end - start) * progress."""
+
+    class Config(RampConfig):
+        """Hyperparameters of a linear schedule."""
+
+        schedule: Literal["linear"] = "linear"
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.start, self.end = config.start, config.end
+
+    def forward(self, moment: Moment) -> float:
+        """Return the temperature."""
+        return self.start + (self.end - self.start) * moment.progress

@@ -1,0 +1,72 @@
+"""The interface of temperature schedules."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from tdmr_ray.method.component import ComponentConfig, ParameterGroup
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point of the whole distillation.
+
+    Attributes:
+        progress: 0 at the first step, 1 at the last.
+        stage: 0 .. num_stages - 1.
+        num_stages: >= 1.
+
+    Raises:
+        ValueError: If the progress is out of range.
+    """
+
+    progress: float
+    stage: int = 0
+    num_stages: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.progress <= 1:
+            raise ValueError(f"0 <= progress <= 1 must hold, but got {self.progress}")
+
+
+class ScheduleConfig(ComponentConfig):
+    """Hyperparameters of a temperature schedule."""
+
+    schedule: str
+    start: float = Field(default=3.0, gt=0)
+    """Temperature at the first step."""
+
+
+class RampConfig(ScheduleConfig):
+    """Hyperparameters of a schedule that moves from one temperature to another."""
+
+    end: float = Field(default=1.0, gt=0)
+    """Temperature at the last step."""
+
+
+class Schedule(nn.Module):
+    """A temperature that depends on the progress of the distillation.
+
+    Attributes:
+        Config: Class of its hyperparameters.
+    """
+
+    Config: ClassVar[type[ScheduleConfig]]
+
+    def __init__(self, config: ScheduleConfig) -> None:
+        super().__init__()
+
+    def forward(self, moment: Moment) -> float | Tensor:
+        """Return the temperature, above 0: a number, or a scalar tensor if it is learned."""
+        raise NotImplementedError
+
+    def planned(self, moment: Moment) -> float:
+        """Return the temperature for a plot; an expectation if it is learned."""
+        return float(self.forward(moment))
+
+    def parameter_groups(self, lr: float) -> list[ParameterGroup]:
+        """Return the trained parameters; decay would pull a learned temperature to the middle of its range."""
+        parameters = list(self.parameters())
+        return [ParameterGroup(parameters, lr, weight_decay=0.0)] if parameters else []
