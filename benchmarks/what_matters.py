@@ -52,7 +52,7 @@ FACTORS: dict[str, Settings] = {
     "prompt": {
         **{f"border {px} px": {"prompt.size_px": px} for px in (2, 4, 8)},
         **{f"overlay {px} px": {"prompt.kind": "overlay", "prompt.size_px": px} for px in (2, 4, 8)},
-        "masked, whole image": {"prompt.kind": "masked", "prompt.size_px": 16, "reprogram.prompt_lr": 0.01},
+        "masked, whole image": {"prompt.kind": "masked", "prompt.size_px": 16, "prompt.lr": 0.01},
     },
     "mapping": {
         kind: {"mapping.kind": kind}
@@ -67,12 +67,12 @@ FACTORS: dict[str, Settings] = {
     },
     "stages": {str(count): {"distill.num_stages": count} for count in (2, 3, 4)},
     "loss": {
-        **{kind: {"distill.loss": kind} for kind in ("mse", "dist", "dkd")},
-        "kl, standardised logits": {"distill.standardize": True, "temperature.start": 2.0},
+        **{kind: {"loss.kind": kind} for kind in ("mse", "dist", "dkd")},
+        "kl, standardised logits": {"loss.standardize": True, "temperature.start": 2.0},
     },
     "alignment": {
         **{f"cka, weight {weight:g}": {"distill.alignment_weight": weight} for weight in (0.0, 1.0, 20.0)},
-        "projection, weight 5": {"distill.alignment": "project"},
+        "projection, weight 5": {"alignment.kind": "project"},
     },
     "labels": {f"weight {weight:g}": {"distill.labels_weight": weight} for weight in (0.0, 1.0)},
     "images without labels": {"left out": {"data.unlabeled": False}},

@@ -25,7 +25,7 @@ GOOD: dict[str, Any] = {
     "objective": {"maximize": "val/top1"},
     "budget": {"trials": 4, "epochs": 4},
     "search": {"prompt.size_px": {"low": 0, "high": 4}},
-    "fixed": {"distill.loss": "kl"},
+    "fixed": {"loss.kind": "kl"},
 }
 
 
@@ -106,7 +106,7 @@ CASES = [
         "did you mean 'temperature.sche",
     ),
     ("search/distill.num_stages", {"low": 1, "high": 6}, "at most budget.epochs (4), got 6"),
-    ("search/distill.loss", {"choices": ["kl", "mse"]}, "fixed.distill.loss: is searched as well; keep one"),
+    ("search/loss.kind", {"choices": ["kl", "mse"]}, "fixed.loss.kind: is searched as well; keep one"),
     ("fixed/prompt.size_px", 20, "keep one of the two"),
     ("fixed/mapping.kind", "nearest", "fixed.mapping.kind: input should be"),
     ("fixed/maping.kind", "linear", "did you mean 'mapping.kind'?"),
@@ -150,24 +150,24 @@ def test_conditions_in_a_circle_are_refused() -> None:
 
 
 def test_a_one_to_one_mapping_needs_enough_source_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tdmr_ray.models.names import FoundationFacts
+    from tdmr_ray.method.component import FoundationFacts
     from tdmr_ray.space import rules
 
     def problems(num_source_classes: int, kind: str) -> list[str]:
-        facts = FoundationFacts(32, num_source_classes, takes_tokens=False)
+        facts = FoundationFacts("glyph_cnn", 32, num_source_classes, takes_tokens=False)
         monkeypatch.setattr(rules, "facts_of", lambda name, **_: facts)
         return problems_with("fixed/mapping.kind", kind)
 
     assert problems(10, "frequency") == []
     assert "needs a source class for each of the 10 task classes, but 'glyph_cnn' has 9" in problems(9, "frequency")[0]
     assert problems(9, "bayesian") == []
-    assert "reads source classes, and 'glyph_cnn' has none; use linear, prototype" in problems(0, "bayesian")[0]
+    assert "reads source classes, and 'glyph_cnn' has none; use linear or prototype" in problems(0, "bayesian")[0]
     assert problems(0, "linear") == []
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
-    [("fixed/distill.loss", "dkd", "at least 3 task classes"), ("fixed/distill.standardize", True, "set it to false")],
+    [("fixed/loss.kind", "dkd", "at least 3 task classes"), ("fixed/loss.standardize", True, "set it to false")],
 )
 def test_two_class_tasks_refuse_what_breaks_on_them(
     path: str, value: Any, message: str, monkeypatch: pytest.MonkeyPatch

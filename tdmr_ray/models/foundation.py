@@ -11,8 +11,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from tdmr_ray.errors import InputError
+from tdmr_ray.method.component import FoundationFacts
 from tdmr_ray.models.embedded import EMBEDDED, load_embedded
-from tdmr_ray.models.names import HUBS, PRETRAINED, RANDOM, FoundationFacts, check_foundation, foundation_facts
+from tdmr_ray.models.names import HUBS, PRETRAINED, RANDOM, check_foundation, foundation_facts
 from tdmr_ray.models.spec import InputSpec
 from tdmr_ray.models.weights import UNUSABLE, create_network, create_random, has_copy, reason_of
 
@@ -146,7 +147,7 @@ def facts_of(name: str, *, weights: str = "", image_px: int | None = None) -> Fo
         facts = foundation_facts(name)
         return replace(facts, image_px=image_px or facts.image_px)
     foundation = load_foundation(name, weights=weights, image_px=image_px)
-    return FoundationFacts(foundation.spec.size_px, foundation.num_source_classes, foundation.token_dim > 0)
+    return FoundationFacts(name, foundation.spec.size_px, foundation.num_source_classes, foundation.token_dim > 0)
 
 
 def _no_weights(name: str, weights: str, error: Exception) -> str:

@@ -1,6 +1,5 @@
 """Which model names exist; asked before anything heavy is loaded."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import timm
@@ -8,6 +7,7 @@ from timm.data.imagenet_info import ImageNetInfo
 from timm.models import is_model_in_modules
 
 from tdmr_ray.errors import near_match
+from tdmr_ray.method.component import FoundationFacts
 from tdmr_ray.models.embedded import EMBEDDED, IMAGE_SIZE_PX, load_card
 
 RANDOM = "random"
@@ -43,30 +43,15 @@ def check_target(name: str, weights: str = "") -> list[str]:
     return []
 
 
-@dataclass(frozen=True)
-class FoundationFacts:
-    """What can be known of a foundation without its weights.
-
-    Attributes:
-        image_px: Side of the images it takes.
-        num_source_classes: 0 for an image tower without a classifier.
-        takes_tokens: Whether it is a plain transformer, to which a prompt may add tokens.
-    """
-
-    image_px: int
-    num_source_classes: int
-    takes_tokens: bool
-
-
 def foundation_facts(name: str) -> FoundationFacts:
     """Read a known foundation's facts from its card or from timm's table."""
     if name in EMBEDDED:
         card = load_card(name)
-        return FoundationFacts(IMAGE_SIZE_PX, len(card["classes"]), takes_tokens=EMBEDDED[name] != "cnn")
+        return FoundationFacts(name, IMAGE_SIZE_PX, len(card["classes"]), takes_tokens=EMBEDDED[name] != "cnn")
     config = timm.get_pretrained_cfg(name)
     assert config is not None, "the name was checked"
     takes_tokens = is_model_in_modules(name, ["vision_transformer"])
-    return FoundationFacts(int(config.input_size[-1]), int(config.num_classes), takes_tokens)
+    return FoundationFacts(name, int(config.input_size[-1]), int(config.num_classes), takes_tokens)
 
 
 def sized(name: str, image_px: int | None) -> str:

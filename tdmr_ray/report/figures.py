@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from tdmr_ray.method.schedule import temperature_at
+from tdmr_ray.method.schedules import SCHEDULES, Moment
 from tdmr_ray.method.stages import TermWeights, plan_stages
 from tdmr_ray.records import TDMR, TrialRecord
 from tdmr_ray.report.importance import Importance
@@ -261,17 +261,11 @@ def timeline(winners: Iterable[TrialRecord]) -> go.Figure | None:
     for number, record in enumerate(winners):
         config = TrialConfig.model_validate(record.config)
         temperature, epochs, stages = config.temperature, config.distill.epochs, config.distill.num_stages
+        schedule = SCHEDULES[temperature.schedule](temperature)
         plan = plan_stages(stages, epochs, TermWeights(1.0, 1.0, 1.0))
         colour = COLOURS[number % len(COLOURS)]
         heights = [
-            temperature_at(
-                "linear" if temperature.schedule == "learned" else temperature.schedule,
-                epoch / max(1, epochs - 1),
-                start=temperature.start,
-                end=temperature.end,
-                stage=stage.index,
-                num_stages=stages,
-            )
+            schedule.planned(Moment(epoch / max(1, epochs - 1), stage.index, stages))
             for stage in plan
             for epoch in range(stage.first_epoch, stage.last_epoch + 1)
         ]

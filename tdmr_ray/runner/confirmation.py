@@ -5,7 +5,7 @@ from tdmr_ray.runner.teacher_provider import resident_task
 from tdmr_ray.space import Space
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.controls import CONTROLS
+from tdmr_ray.training.controls import build_control
 from tdmr_ray.tuning.trial_spec import TrialSpec, build_spec
 
 
@@ -18,7 +18,7 @@ def confirmation_specs(space: Space, finalists: list[TrialRecord]) -> list[Trial
             task = resident_task(config)
             made = [build_spec(config, phase="confirm", values=record.values)]
             for role in space.confirm.controls:
-                control = CONTROLS[role](config, task, space.confirm.control_steps)
+                control = build_control(role).configure(config, task, space.confirm.control_steps)
                 made.append(build_spec(control, phase="confirm", role=role))
             for spec in made:
                 specs.setdefault(spec.id, spec)

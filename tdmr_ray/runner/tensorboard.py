@@ -13,12 +13,10 @@ from torch.nn.functional import interpolate
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from tdmr_ray.models.foundation import facts_of
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.reprogram import configured_prompt
-from tdmr_ray.training.teacher_artifact import TeacherArtifact, load_artifact
+from tdmr_ray.training.teacher_artifact import MAPPING, PROMPT, TeacherArtifact, load_artifact
 from tdmr_ray.tuning.listener import Listener
 from tdmr_ray.tuning.trial_spec import TrialSpec
 
@@ -59,7 +57,7 @@ class TensorBoardLog(Listener):
         writer = self.writers.pop(spec.id)
         folder = self.store.find(record.teacher) if record.teacher else None
         if folder is not None:
-            _write_teacher(writer, spec.config, load_artifact(folder))
+            _write_teacher(writer, load_artifact(folder))
         if record.confusion is not None:
             share = torch.tensor(record.confusion).float()
             write_picture(writer, "confusion (row: true class)", share / share.sum(dim=1, keepdim=True).clamp(min=1))
@@ -87,18 +85,14 @@ def trial_folder(trial: TrialSpec | TrialRecord, config: TrialConfig) -> str:
     return f"{trial.pair.name}/{trial.phase}-{trial.role}-{config.key()[:8]}-seed{config.seed}"
 
 
-def _write_teacher(writer: SummaryWriter, config: TrialConfig, artifact: TeacherArtifact) -> None:
+def _write_teacher(writer: SummaryWriter, artifact: TeacherArtifact) -> None:
     for epoch, row in enumerate(artifact.history):
         for name, value in row.items():
             writer.add_scalar(name, value, epoch)
-    if "prompt.delta" in artifact.weights:
-        prompt = configured_prompt(config, image_px=facts_of(**config.foundation.model_dump()).image_px)
-        prefix = "prompt."
-        own = {name.removeprefix(prefix): value for name, value in artifact.weights.items() if name.startswith(prefix)}
-        prompt.load_state_dict(own)
-        writer.add_image("prompt", _enlarge(prompt.picture()))
-    if "mapping.matrix" in artifact.weights:
-        write_picture(writer, "label mapping (row: source class)", artifact.weights["mapping.matrix"])
+    if PROMPT in artifact.pictures:
+        writer.add_image("prompt", _enlarge(artifact.pictures[PROMPT]))
+    if MAPPING in artifact.pictures:
+        write_picture(writer, "label mapping (row: source class)", artifact.pictures[MAPPING])
 
 
 def write_picture(writer: SummaryWriter, name: str, matrix: Tensor) -> None:

@@ -1,6 +1,7 @@
 """Validation errors of pydantic, worded as the other messages of a space file."""
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from tdmr_ray.errors import near_match
 
@@ -46,3 +47,11 @@ def _keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
             return list(model.model_fields)
         model = inner
     return list(model.model_fields)
+
+
+def rule_of(details: ErrorDetails) -> str:
+    """Return the rule that a value broke, as the middle of a sentence."""
+    if details["type"] == "union_tag_invalid":
+        *first, last = details["ctx"]["expected_tags"].split(", ")
+        return f"input should be {', '.join(first)} or {last}" if first else f"input should be {last}"
+    return lower_first(details["msg"])

@@ -8,6 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from tdmr_ray.space.sections import Section
+from tdmr_ray.training.parameters import all_parameters
 
 Value = str | int | float | bool
 
@@ -211,15 +212,18 @@ def parameter_type(tree: Mapping[str, Any]) -> type[Range] | type[Choices]:
 
 
 def ordered_by_condition(search: Mapping[str, Range | Choices]) -> list[str]:
-    """Sort names so that none comes before those in its `when`; the order of the file otherwise.
+    """Sort names so that none comes before those it depends on; the order of the file otherwise.
+
+    A parameter depends on those in its `when`, and on the one that chooses the kind of its component.
 
     Raises:
         ValueError: If the conditions form a circle.
     """
+    needs = {name: {*parameter.when, all_parameters()[name].selector} for name, parameter in search.items()}
     ordered: list[str] = []
     waiting = list(search)
     while waiting:
-        ready = [name for name in waiting if all(o in ordered or o not in search for o in search[name].when)]
+        ready = [name for name in waiting if all(other in ordered or other not in search for other in needs[name])]
         if not ready:
             raise ValueError(f"conditions must not form a circle, but these do: {_listed(waiting)}")
         ordered += ready

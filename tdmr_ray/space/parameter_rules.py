@@ -6,9 +6,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from tdmr_ray.errors import near_match
-from tdmr_ray.space.messages import lower_first, readable
+from tdmr_ray.space.messages import readable, rule_of
 from tdmr_ray.space.parameter import parameter_type
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.parameters import ParameterInfo, all_parameters
 
 NOT_SEARCHED = ("method", "seed", "data.", "foundation.", "target.name", "distill.epochs")
 """Set by the space file's own sections."""
@@ -38,8 +39,8 @@ def check_parameters(search: Any, fixed: Any) -> list[str]:
     return problems
 
 
-def _searchable() -> dict[str, Any]:
-    return {name: value for name, value in TrialConfig().flat().items() if not name.startswith(NOT_SEARCHED)}
+def _searchable() -> dict[str, ParameterInfo]:
+    return {name: info for name, info in all_parameters().items() if not name.startswith(NOT_SEARCHED)}
 
 
 def _parameter_hint(name: str, legal: Mapping[str, Any]) -> str:
@@ -68,10 +69,15 @@ def _check_parameter(name: str, tree: Any, legal: Mapping[str, Any]) -> list[str
 
 
 def _check_value(where: str, name: str, value: Any) -> list[str]:
-    """Whether `TrialConfig` takes a value for a parameter."""
-    try:
-        TrialConfig().with_values({name: value, "distill.epochs": 10_000})
-    except ValidationError as error:
-        details = error.errors()[0]
-        return [f"{where}: {lower_first(details['msg'])}, got {value!r}"]
-    return []
+    """Check a value against `TrialConfig`; a component's parameter must be legal for one kind that owns it."""
+    info = all_parameters()[name]
+    choices: list[dict[str, Any]] = [{info.selector: kind} for kind in info.by_kind] or [{}]
+    problems = []
+    for choice in choices:
+        try:
+            TrialConfig().with_values({**choice, name: value, "distill.epochs": 10_000})
+        except ValidationError as error:
+            problems.append(f"{where}: {rule_of(error.errors()[0])}, got {value!r}")
+        else:
+            return []
+    return problems[:1]

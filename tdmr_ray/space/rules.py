@@ -1,15 +1,22 @@
 """What must hold for a whole space file: its names, and its sections held against each other."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
 from tdmr_ray.data.datasets import check_dataset, load_dataset
 from tdmr_ray.data.splits import split_dataset
 from tdmr_ray.errors import InputError, near_match
-from tdmr_ray.method.label_mapping import LABEL_RULES
+from tdmr_ray.method.component import ComponentConfig, FoundationFacts, TaskFacts
 from tdmr_ray.models import check_foundation, check_target
 from tdmr_ray.models.foundation import facts_of
-from tdmr_ray.models.names import PRETRAINED, FoundationFacts
+from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.space.parameter import ordered_by_condition
 from tdmr_ray.space.space import INPUT_PX, WEIGHTS, Space
-from tdmr_ray.training.controls import CONTROLS
+from tdmr_ray.training.config import COMPONENTS
+from tdmr_ray.training.controls import CONTROLS, ControlFacts, build_control
+from tdmr_ray.training.parameters import all_parameters
 
 OBJECTIVES = ("val/top1",)
 MOST_SIZES = 16
@@ -66,17 +73,12 @@ def check_meaning(space: Space) -> list[str]:
         except InputError as error:
             problems += error.problems
             continue
-        problems += _check_foundation_fit(space, label, facts, num_classes)
+        problems += _check_components(space, replace(facts, name=label), TaskFacts(num_classes))
     problems += _check_stages(space)
     problems += _check_workers(space)
-    if num_classes < 3:
-        problems += _check_two_classes(space)
-    if "self_training" in space.confirm.controls and not space.data.unlabeled:
-        problems.append(
-            "confirm.controls: 'self_training' needs images without labels; set data.unlabeled, or leave it out"
-        )
+    problems += _check_controls(space)
     problems += _check_targets(space)
-    return problems
+    return list(dict.fromkeys(problems))
 
 
 def _check_targets(space: Space) -> list[str]:
@@ -89,11 +91,6 @@ def _check_targets(space: Space) -> list[str]:
                 problems.append(
                     f"{section}.{parameter}: '{entries[0]}' has its own in pairs.targets; keep one of the two"
                 )
-    for name, part in space.pairs.by_name.items():
-        if "fine_tune" in space.confirm.controls and not part.weights and check_target(name, PRETRAINED):
-            problems.append(
-                f"confirm.controls: 'fine_tune' needs weights of '{name}', and timm has none; leave the control out"
-            )
     sizes = space.search.get(INPUT_PX)
     if sizes is not None and len(sizes.grid or ()) > MOST_SIZES:
         problems.append(f"search.{INPUT_PX}: must have at most {MOST_SIZES} sizes, since each is timed; give choices")
@@ -123,27 +120,45 @@ def _check_workers(space: Space) -> list[str]:
     return problems
 
 
-def _check_foundation_fit(space: Space, name: str, facts: FoundationFacts, num_classes: int) -> list[str]:
-    problems = []
-    prompts = space.possible_values("prompt.kind")
-    widest, most = max(space.possible_values("prompt.size_px")), facts.image_px / 2
-    if widest > most or (widest == most and {"border", "overlay"} & set(prompts)):
-        problems.append(
-            f"prompt.size_px: must be less than half of the {facts.image_px} px that '{name}' takes, got {widest}"
-        )
-    if "tokens" in prompts and not facts.takes_tokens:
-        problems.append(f"prompt.kind: 'tokens' needs a plain transformer, and '{name}' is none; leave it out")
-    kinds = [kind for kind in space.possible_values("mapping.kind") if kind in LABEL_RULES]
-    for kind in kinds:
-        if facts.num_source_classes == 0:
-            usable = "linear, prototype"
-            problems.append(f"mapping.kind: '{kind}' reads source classes, and '{name}' has none; use {usable}")
-        elif LABEL_RULES[kind].one_to_one and facts.num_source_classes < num_classes:
-            problems.append(
-                f"mapping.kind: '{kind}' needs a source class for each of the {num_classes} task classes, "
-                f"but '{name}' has {facts.num_source_classes}; use bayesian, linear or prototype"
-            )
-    return problems
+def _check_components(space: Space, foundation: FoundationFacts, task: TaskFacts) -> list[str]:
+    """Check every component that the space can choose, at the ends of its ranges."""
+    return [
+        f"{section}.{problem}"
+        for section in COMPONENTS
+        for config in component_corners(space, section)
+        for problem in config.check(foundation, task)
+    ]
+
+
+def component_corners(space: Space, section: str) -> Iterator[ComponentConfig]:
+    """Yield each kind of a component that the space can choose, with every combination of the ends of its ranges."""
+    choice = COMPONENTS[section]
+    selector = f"{section}.{choice.key}"
+    for kind in space.possible_values(selector):
+        own = [name for name, info in all_parameters().items() if info.selector == selector and info.is_owned(kind)]
+        for values in product(*(_ends(space, name, kind) for name in own)):
+            fields = {name.removeprefix(f"{section}."): value for name, value in zip(own, values, strict=True)}
+            yield choice.registry[kind].Config(**fields)
+
+
+def _ends(space: Space, name: str, kind: str) -> tuple[Any, ...]:
+    """Return the extreme values of a parameter that the space can give to a component of this kind."""
+    info, parameter = all_parameters()[name], space.search.get(name)
+    if parameter is not None and kind in parameter.when.get(info.selector, (kind,)):
+        return tuple(parameter.ends)
+    return (space.fixed.get(name, info.by_kind[kind]),)
+
+
+def _check_controls(space: Space) -> list[str]:
+    """Check that every control can run."""
+    targets = tuple(space.pairs.by_name.values())
+    has_pretrained = frozenset(target.name for target in targets if not check_target(target.name, PRETRAINED))
+    facts = ControlFacts(space.data.unlabeled, targets, has_pretrained)
+    return [
+        f"confirm.controls: {problem}"
+        for name in space.confirm.controls
+        for problem in build_control(name).check(facts)
+    ]
 
 
 def _check_stages(space: Space) -> list[str]:
@@ -151,12 +166,3 @@ def _check_stages(space: Space) -> list[str]:
     if most > space.budget.epochs:
         return [f"distill.num_stages: must be at most budget.epochs ({space.budget.epochs}), got {most}"]
     return []
-
-
-def _check_two_classes(space: Space) -> list[str]:
-    problems = []
-    if "dkd" in space.possible_values("distill.loss"):
-        problems.append("distill.loss: 'dkd' needs at least 3 task classes, got 2; use kl, mse or dist")
-    if True in space.possible_values("distill.standardize"):
-        problems.append("distill.standardize: says nothing with 2 task classes; set it to false")
-    return problems

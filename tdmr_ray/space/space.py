@@ -19,9 +19,8 @@ from tdmr_ray.space.sections import (
     Section,
 )
 from tdmr_ray.training.config import TargetConfig, TrialConfig
+from tdmr_ray.training.parameters import all_parameters
 
-PROGRAM_PARTS = ("prompt.", "mapping.", "reprogram.", "views.", "outputs.", "precision")
-"""Parameters that a teacher depends on; the others only steer its target."""
 INPUT_PX, WEIGHTS = "target.input_px", "target.weights"
 
 
@@ -63,7 +62,7 @@ class Space(Section):
         """All values that a parameter can take, or the ends of its range."""
         parameter = self.search.get(name)
         if parameter is None:
-            return (self.fixed.get(name, TrialConfig().flat()[name]),)
+            return (self.fixed.get(name, all_parameters()[name].default),)
         return parameter.grid or parameter.ends
 
     @property
@@ -91,7 +90,9 @@ class Space(Section):
             "distill.epochs": self.budget.epochs,
             "seed": self.seed,
         }
-        return TrialConfig().with_values({**base, **self.fixed, **values})
+        chosen = {**self.fixed, **values}
+        owned = {name: value for name, value in chosen.items() if self._is_owned(name, chosen)}
+        return TrialConfig().with_values({**base, **owned})
 
     def default_values(self) -> dict[str, Value]:
         """The searched parameters at `TrialConfig`'s defaults, or as near to them as the space allows."""
@@ -103,7 +104,7 @@ class Space(Section):
         values: dict[str, Value] = {}
         for name in ordered_by_condition(self.search):
             if self._is_searched(name, values):
-                values[name] = self.search[name].nearest(wanted[name])
+                values[name] = self.search[name].nearest(wanted.get(name, self._default(name, values)))
         return values
 
     def values_of(self, config: TrialConfig) -> dict[str, Value] | None:
@@ -112,7 +113,7 @@ class Space(Section):
         values: dict[str, Value] = {}
         for name in ordered_by_condition(self.search):
             if self._is_searched(name, values):
-                if not self.search[name].contains(flat[name]):
+                if name not in flat or not self.search[name].contains(flat[name]):
                     return None
                 values[name] = self.search[name].nearest(flat[name])
         pair = (config.foundation.label, config.target.name)
@@ -128,9 +129,9 @@ class Space(Section):
 
     def num_teachers(self) -> int | None:
         """Different teachers that the space can need, over all foundations; None if they are a continuum."""
-        if any(name.startswith(PROGRAM_PARTS) for name in self.continuous()):
+        if any(_shapes_teacher(name) for name in self.continuous()):
             return None
-        return len(self.pairs.foundations) * self._count(lambda name: name.startswith(PROGRAM_PARTS))
+        return len(self.pairs.foundations) * self._count(_shapes_teacher)
 
     def _count(self, counts: Callable[[str], bool]) -> int:
         """Distinct combinations of the counted parameters, by walking the conditions."""
@@ -147,11 +148,36 @@ class Space(Section):
         return len(kept)
 
     def _steers(self, name: str, counts: Callable[[str], bool]) -> bool:
-        return any(name in parameter.when for other, parameter in self.search.items() if counts(other))
+        """Whether a counted parameter depends on this one."""
+        return any(
+            name in parameter.when or name == all_parameters()[other].selector
+            for other, parameter in self.search.items()
+            if counts(other)
+        )
 
     def _is_searched(self, name: str, drawn: Mapping[str, Value]) -> bool:
-        pinned = {**TrialConfig().flat(), **self.fixed}
-        return all(
-            drawn.get(other, None if other in self.search else pinned[other]) in allowed
-            for other, allowed in self.search[name].when.items()
+        """Whether a parameter is searched: its component's kind owns it, and its conditions hold."""
+        return self._is_owned(name, drawn) and all(
+            self._value(other, drawn) in allowed for other, allowed in self.search[name].when.items()
         )
+
+    def _is_owned(self, name: str, drawn: Mapping[str, Value]) -> bool:
+        """Whether the kind that is drawn or pinned for a component owns one of its parameters."""
+        info = all_parameters()[name]
+        return not info.selector or info.is_owned(self._value(info.selector, drawn))
+
+    def _value(self, name: str, drawn: Mapping[str, Value]) -> Any:
+        """Return the value that a parameter has; None if it is searched but not drawn."""
+        if name in self.search:
+            return drawn.get(name)
+        return self.fixed.get(name, self._default(name, drawn))
+
+    def _default(self, name: str, drawn: Mapping[str, Value]) -> Any:
+        info = all_parameters()[name]
+        kind = self._value(info.selector, drawn) if info.selector else None
+        return info.by_kind.get(kind, info.default) if isinstance(kind, str) else info.default
+
+
+def _shapes_teacher(name: str) -> bool:
+    """Whether a teacher depends on a parameter."""
+    return name.partition(".")[0] in TrialConfig.teacher_sections()

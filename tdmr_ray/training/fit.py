@@ -1,4 +1,4 @@
-"""One trial from beginning to end, for whoever calls: Ray, a test, a benchmark."""
+"""One trial from beginning to end, without Ray."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial leaves behind.
+    """Result of a trial.
 
     Attributes:
-        target: With the best weights on val; None for a linear probe.
-        metrics: Of the last epoch, and `test/` figures if they were asked for.
-        test: What the network said about the test images; None unless asked for.
-        artifact: The teacher's, if there was one.
+        target: The target with its best weights on val; None for a linear probe.
+        metrics: Metrics of the last epoch, and `test/` figures if test was read.
+        test: Logits for the test images; None unless test was read.
+        artifact: The teacher, if there was one.
     """
 
     target: Target | None
@@ -39,13 +39,13 @@ class Outcome:
 
 
 class Run:
-    """A trial that goes on an epoch at a time, so that it can be stopped between two.
+    """A trial that runs an epoch at a time, so that it can be stopped between two epochs.
 
     Args:
         config: The trial.
         task: Its images.
-        provider: Where teachers come from.
-        workers: Who else trains this target.
+        provider: Gives the trial its teacher.
+        workers: Processes that train this target together.
     """
 
     def __init__(
@@ -63,17 +63,17 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether every epoch is over."""
+        """Whether every epoch has ended."""
         return int(self.metrics.get("epoch", 0)) >= self.config.num_epochs
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the record should know of how teacher and target were trained."""
+        """Remarks on how teacher and target were trained."""
         of_teacher = self.artifact.notes if self.artifact else []
         return [*of_teacher, *(self.distillation.notes if self.distillation else [])]
 
     def run_epoch(self) -> Metrics:
-        """The next epoch's metrics; those of the teacher are repeated in each.
+        """Run the next epoch; return its metrics, with the teacher's accuracy repeated.
 
         Raises:
             NonFiniteLoss: If a loss diverges.
@@ -87,17 +87,17 @@ class Run:
         return self.metrics
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs to go on after the last finished epoch."""
+        """Return all that `restore` needs to continue after the last finished epoch."""
         return {"metrics": self.metrics, "distillation": self.distillation.state() if self.distillation else None}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state()` of the same configuration; what follows is what would have followed there."""
+        """Continue from a `state()` of the same configuration, bit for bit."""
         self.metrics = dict(state["metrics"])
         if self.distillation is not None:
             self.distillation.restore(state["distillation"])
 
     def finish(self, *, read_test: bool) -> Outcome:
-        """The best weights, and figures on test if this is a finalist."""
+        """Return the best weights, and figures on test if `read_test`."""
         target = self.distillation.best_target() if self.distillation else None
         if not read_test:
             return Outcome(target, self.metrics, None, self.artifact)
@@ -122,11 +122,11 @@ def fit(
     workers: Workers = ALONE,
     read_test: bool = False,
 ) -> Outcome:
-    """Run a whole trial; `report` gets the metrics of every epoch.
+    """Run a whole trial and pass the metrics of every epoch to `report`.
 
     Raises:
         NonFiniteLoss: If a loss diverges.
-        InputError: If a network or data set cannot be had.
+        InputError: If a network or data set is unavailable.
     """
     run = Run(config, task, provider, workers)
     while not run.done:

@@ -30,9 +30,7 @@ class Learner(nn.Module):
         precision: Precision of the target's forward pass.
     """
 
-    def __init__(
-        self, target: Target, alignment: Alignment | None, schedule: Schedule, precision: Precision
-    ) -> None:
+    def __init__(self, target: Target, alignment: Alignment | None, schedule: Schedule, precision: Precision) -> None:
         super().__init__()
         self.target, self.alignment, self.schedule, self.precision = target, alignment, schedule, precision
 

@@ -62,8 +62,8 @@ def run_in_micro_batches(
 ) -> tuple[Tensor, ...]:
     """Run a network on a batch with the activations of one micro-batch in memory at a time.
 
-    Every micro-batch runs twice, once for its outputs and once more for its gradients, so that losses of the whole batch
-    and their gradients equal those of an undivided batch. Batch norm differs: it takes its statistics from a
+    Every micro-batch runs twice, once for its outputs and once more for its gradients. Losses of the whole batch and
+    their gradients therefore equal those of an undivided batch. Batch norm differs: it takes its statistics from a
     micro-batch of at least two images, and its running statistics move with each of them, twice.
 
     Args:

@@ -1,4 +1,4 @@
-"""Teacher artifacts: a teacher's weights, stored outputs and pictures. Made once, used by every trial with the same key."""
+"""Teacher artifacts: weights, stored outputs and pictures, made once for every trial with the same key."""
 
 import hashlib
 import json
@@ -86,8 +86,8 @@ def digest_of(network: nn.Module) -> str:
 def teacher_key(config: TrialConfig, fingerprint: str) -> str:
     """Hash all that a teacher depends on: images, foundation weights, its sections of the configuration, and the code.
 
-    `precision` counts as it was configured, because `auto` is resolved on the machine that makes the teacher and the key
-    may be computed on another one, such as a driver without a GPU. A teacher under `auto` is therefore shared whatever
+    `precision` counts as configured, because `auto` is resolved on the machine that makes the teacher and the key may
+    be computed on another one, such as a driver without a GPU. A teacher under `auto` is therefore shared whatever
     it was resolved to, and one under `fp32` or `bf16` was made in exactly that.
 
     Args:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from tdmr_ray.method.label_mapping import (
     LABEL_RULES,
     LabelMapping,

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from tdmr_ray.method.learned_temperature import LearnedTemperature, reversal_strength
+
 from tdmr_ray.method.losses import LOSSES
 
 

@@ -1,7 +1,6 @@
 """Temperature schedules: their ends, their middle, their direction."""
 
 import pytest
-
 from tdmr_ray.method.schedule import SCHEDULES, temperature_at
 
 MOVING = [kind for kind in SCHEDULES if kind not in ("constant", "step")]

@@ -177,7 +177,7 @@ def test_hparams_hold_every_searched_and_pinned_value(out: Path) -> None:
     (events, *_) = event_files(out, "*/search-tdmr-*")
     content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     start = metadata.parse_session_start_info_plugin_data(content)
-    assert {*SPACE["search"], *SPACE["fixed"], "distill.loss", "data.shots", "role", "state"} <= set(start.hparams)
+    assert {*SPACE["search"], *SPACE["fixed"], "loss.kind", "data.shots", "role", "state"} <= set(start.hparams)
 
 
 def test_a_tensorboard_server_shows_it(out: Path) -> None:

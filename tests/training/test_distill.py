@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 from conftest import without_times
+from tdmr_ray.method.schedule import SCHEDULES
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import NonFiniteLoss
 from tdmr_ray.method.losses import ALIGNMENTS, LOSSES
-from tdmr_ray.method.schedule import SCHEDULES
 from tdmr_ray.method.teacher import ProxySpace
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distill import Distillation
@@ -49,7 +49,7 @@ def test_on_a_cpu_auto_is_fp32_bit_for_bit(
     assert run(tiny_config, tiny_task, artifact) == run(tiny_config.replace(precision="fp32"), tiny_task, artifact)
 
 
-@pytest.mark.parametrize("change", [{}, {"distill.loss": "dist", "distill.alignment": "project"}], ids=str)
+@pytest.mark.parametrize("change", [{}, {"loss.kind": "dist", "alignment.kind": "project"}], ids=str)
 def test_in_bf16_losses_weights_and_figures_stay_fp32_and_are_nearly_the_same(
     change: dict[str, object], tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
 ) -> None:
@@ -100,9 +100,9 @@ def test_every_loss_trains(
     loss: str, alignment: str, standardize: bool, tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
 ) -> None:
     values = {
-        "distill.loss": loss,
-        "distill.alignment": alignment,
-        "distill.standardize": standardize,
+        "loss.kind": loss,
+        "alignment.kind": alignment,
+        "loss.standardize": standardize,
         "distill.epochs": 1,
     }
     (row,) = run(tiny_config.with_values(values), tiny_task, artifact)

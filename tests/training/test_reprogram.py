@@ -49,7 +49,7 @@ def test_same_seed_same_teacher(foundation: Foundation, tiny_task: Task) -> None
 
 
 def test_a_diverging_loss_says_where(foundation: Foundation, tiny_task: Task) -> None:
-    config = TrialConfig().with_values({"reprogram.lr": 1e38, "reprogram.epochs": 3, "mapping.kind": "linear"})
+    config = TrialConfig().with_values({"mapping.lr": 1e38, "reprogram.epochs": 3, "mapping.kind": "linear"})
     with pytest.raises(NonFiniteLoss, match="reprogram epoch"):
         fit_teacher(config, tiny_task, foundation, CPU)
 

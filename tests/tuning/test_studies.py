@@ -126,7 +126,7 @@ EXTENSIONS = {
     "an added choice": (build_space(12, **{"temperature.start": {"choices": [3.0, 4.0, 5.0]}}), 6),
     "a narrower range": (build_space(12, **{"temperature.start": {"low": 2.5, "high": 4.5}}), 4),
     "a new parameter": (
-        build_space(12, **{"temperature.start": {"low": 1.0, "high": 9.0}, "distill.loss": {"choices": ["kl", "mse"]}}),
+        build_space(12, **{"temperature.start": {"low": 1.0, "high": 9.0}, "loss.kind": {"choices": ["kl", "mse"]}}),
         6,
     ),
 }

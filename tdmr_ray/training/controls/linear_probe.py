@@ -3,6 +3,8 @@
 from typing import ClassVar, Literal
 
 from tdmr_ray.data.task import Task
+from tdmr_ray.method.alignments import CKAAlignment
+from tdmr_ray.method.losses import KLLoss
 from tdmr_ray.method.mappings import LinearMapping
 from tdmr_ray.method.prompts import BorderPrompt
 from tdmr_ray.method.schedules import ConstantSchedule, ScheduleConfig
@@ -23,8 +25,14 @@ class LinearProbe(Control):
 
     def configure(self, finalist: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
         """Return the control's trial for a finalist."""
+        unused = {
+            "target": TargetConfig(),
+            "loss": KLLoss.Config(),
+            "alignment": CKAAlignment.Config(),
+            "distill": DistillConfig(),
+        }
         probe = with_probed_teacher(finalist, ConstantSchedule.Config())
-        return probe.model_copy(update={"method": "linear_probe", "target": TargetConfig(), "distill": DistillConfig()})
+        return probe.model_copy(update={"method": "linear_probe", **unused})
 
 
 def with_probed_teacher(finalist: TrialConfig, temperature: ScheduleConfig) -> TrialConfig:
