@@ -1,1 +1,1 @@
-"""The mathematics of reprogramming and progressive distillation, on tensors. Knows nothing about data sets or Ray."""
+"""Reprogramming and progressive distillation as components on tensors; independent of data sets and Ray."""

@@ -1,4 +1,4 @@
-"""Progressive distillation: which loss terms count in which stage."""
+"""Stages of progressive distillation: the weights of the loss terms over the epochs."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ class TermWeights:
 
 @dataclass(frozen=True)
 class Stage:
-    """A run of epochs with fixed weights.
+    """Consecutive epochs with fixed weights.
 
     Attributes:
         index: 0 for the first.
-        first_epoch: Counted over the whole distillation.
+        first_epoch: Number over the whole distillation, from 0.
         num_epochs: >= 1.
-        weights: What counts.
-        detach_head: The head learns the logits without moving the features; so that a first stage, which only aligns
-            features, can be measured (and pruned) like any other.
+        weights: Weights of the loss terms.
+        detach_head: Whether the head learns the logits without moving the features. A first stage, which only aligns
+            features, can then be measured (and pruned) like any other.
     """
 
     index: int
@@ -33,16 +33,16 @@ class Stage:
 
     @property
     def last_epoch(self) -> int:
-        """The last epoch of the stage."""
+        """Last epoch of the stage."""
         return self.first_epoch + self.num_epochs - 1
 
 
 def plan_stages(num_stages: int, num_epochs: int, weights: TermWeights) -> tuple[Stage, ...]:
     """Divide a fixed number of epochs into stages of (nearly) equal length.
 
-    One stage: all terms together, with `weights`. More: the first aligns features; from the second to the last the
-    share p of the labels grows in equal steps to 1, while that of the logits falls to 1/2 and that of the alignment
-    to 0, each times its weight. Logits never vanish: images without labels have no other term.
+    A single stage uses all terms with `weights`. With several, the first stage aligns features. From the second to the
+    last stage the share of the labels grows in equal steps to 1, while that of the logits falls to 1/2 and that of the
+    alignment to 0, each times its weight. Logits never vanish, since images without labels have no other term.
 
     Args:
         num_stages: >= 1.
@@ -77,5 +77,5 @@ def _stage_weights(index: int, num_stages: int, base: TermWeights) -> TermWeight
 
 
 def stage_at(stages: tuple[Stage, ...], epoch: int) -> Stage:
-    """The stage that an epoch belongs to."""
+    """Return the stage that an epoch belongs to."""
     return next(stage for stage in stages if stage.first_epoch <= epoch <= stage.last_epoch)

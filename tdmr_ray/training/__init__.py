@@ -1,1 +1,1 @@
-"""Plain PyTorch: from a `TrialConfig` to a trained target. Knows nothing about Ray."""
+"""Plain PyTorch: from a `TrialConfig` to a trained target; independent of Ray."""

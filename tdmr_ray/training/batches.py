@@ -1,4 +1,4 @@
-"""In which order images and views are seen; depends on seed and epoch alone."""
+"""Order of images and views within an epoch, and the course of the learning rate."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ MIN_VIEWS_PER_EPOCH = 500
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of the training images and the number of the view of each, both int64 [B]."""
+    """Row and view number of each sample of a batch, both int64 [B]."""
 
     rows: Tensor
     views: Tensor
 
     def part(self, rank: int, num_parts: int) -> "Batch":
-        """Every `num_parts`-th sample, from `rank` on: one worker's share."""
+        """Return every `num_parts`-th sample from `rank` on: one worker's share."""
         return Batch(self.rows[rank::num_parts], self.views[rank::num_parts])
 
 
 def passes_per_epoch(num_images: int, min_views: int = MIN_VIEWS_PER_EPOCH) -> int:
-    """How often an epoch goes over the images: once, or more often when there are so few that it would be short."""
+    """Return the passes over the images in an epoch: one, or more if they are few and the epoch would be short."""
     return max(1, -(-min_views // num_images))
 
 
 def batches_per_epoch(num_images: int, batch_size: int, min_views: int = MIN_VIEWS_PER_EPOCH) -> int:
-    """Optimisation steps of an epoch."""
+    """Return the optimisation steps of an epoch."""
     return max(1, round(passes_per_epoch(num_images, min_views) * num_images / batch_size))
 
 
@@ -41,15 +41,17 @@ def epoch_batches(
     num_views: int | None = None,
     min_views: int = MIN_VIEWS_PER_EPOCH,
 ) -> Iterator[Batch]:
-    """Batches of one epoch, of nearly equal size; each pass shows another view of every image.
+    """Yield the batches of one epoch, of nearly equal size; each pass shows another view of every image.
+
+    The order depends on seed and epoch alone.
 
     Args:
         num_images: N.
-        batch_size: About that many samples a batch.
-        epoch: Counted from 0.
-        seed: Fixes the order.
-        num_views: Goes round this many views; None never repeats one.
-        min_views: The least length of an epoch.
+        batch_size: Approximate samples in a batch.
+        epoch: Number, from 0.
+        seed: Seed of the order.
+        num_views: Views that passes cycle through; None never repeats one.
+        min_views: Minimum samples in an epoch.
     """
     passes = passes_per_epoch(num_images, min_views)
     order = np.random.default_rng([seed, epoch]).permutation(passes * num_images)
@@ -61,7 +63,9 @@ def epoch_batches(
 
 
 def cycle(progress: float, *, warmup: float = 0.1) -> float:
-    """Factor on the learning rate: up in a line over `warmup`, then down along a cosine to 0.
+    """Return the factor on the learning rate: linear warm-up, then a cosine down to 0.
+
+    A function of progress needs no state, so that a restored training continues exactly; torch's schedulers have some.
 
     Args:
         progress: 0..1 within the cycle.

@@ -1,4 +1,4 @@
-"""What an interrupted trial goes on from: a file that is replaced all at once after each epoch."""
+"""Checkpoints of interrupted trials: one file for each, replaced atomically after every epoch."""
 
 import pickle
 from collections.abc import Mapping
@@ -12,40 +12,40 @@ from tdmr_ray.storage import StoragePath
 
 
 class DamagedCheckpoint(Exception):
-    """A checkpoint that cannot be read, or belongs to another trial; the trial has to begin anew."""
+    """A checkpoint is unreadable or belongs to another trial; the trial has to start over."""
 
 
-def save_checkpoint(state: Mapping[str, Any], place: StoragePath, *, key: str) -> None:
-    """Write a state of tensors, numbers, texts, lists and dictionaries; until it is whole, the one before stays.
+def save_checkpoint(state: Mapping[str, Any], path: StoragePath, *, key: str) -> None:
+    """Write a state of tensors, numbers, strings, lists and dictionaries; the previous one stays until it is complete.
 
     Args:
-        state: What `load_checkpoint` is to give back.
-        place: Of the file.
-        key: Whose it is.
+        state: State that `load_checkpoint` returns.
+        path: Location of the file.
+        key: Identifier of the trial.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file is not writable.
     """
     content = BytesIO()
     torch.save({"key": key, "state": dict(state)}, content)
-    place.write_bytes(content.getbuffer())
+    path.write_bytes(content.getbuffer())
 
 
-def load_checkpoint(place: StoragePath, *, key: str) -> dict[str, Any] | None:
-    """The state that was saved last, on the CPU whatever device it comes from, or None if there is none.
+def load_checkpoint(path: StoragePath, *, key: str) -> dict[str, Any] | None:
+    """Return the last saved state, with tensors on the CPU; None if there is none.
 
     Raises:
-        DamagedCheckpoint: If it cannot be read, or `key` is not the one it was saved with.
-        OSError: If the place cannot be reached.
+        DamagedCheckpoint: If it is unreadable, or was saved with another `key`.
+        OSError: If the storage is unreachable.
     """
-    file, name = place.read_bytes(), Path(place.path).name
+    file, name = path.read_bytes(), Path(path.path).name
     if file is None:
         return None
     try:
         content = torch.load(BytesIO(file), weights_only=True, map_location="cpu")
         found, state = content["key"], dict(content["state"])
     except (RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise DamagedCheckpoint(f"{name} cannot be read ({type(error).__name__})") from error
+        raise DamagedCheckpoint(f"{name} is unreadable ({type(error).__name__})") from error
     if found != key:
         raise DamagedCheckpoint(f"{name} belongs to another configuration")
     return state

@@ -1,4 +1,4 @@
-"""Where tensors live, and in which precision networks run there."""
+"""Device of this process, and the precision in which networks run on it."""
 
 import math
 from contextlib import AbstractContextManager, nullcontext
@@ -11,14 +11,14 @@ from tdmr_ray.errors import NonFiniteLoss
 from tdmr_ray.training.config import Precision
 
 MPS_SINCE = "2.13"
-"""Before, torch could not sample views on Apple's GPUs: `grid_sample` with border padding (pytorch's issue 125098)."""
+"""First torch release that can sample views on Apple's GPUs: `grid_sample` with border padding (pytorch 125098)."""
 
 
 def pick_device() -> torch.device:
-    """The GPU this process was given, or Apple's (MPS), or the CPU.
+    """Return the GPU assigned to this process, or Apple's (MPS), or the CPU.
 
-    MPS is for a process alone, since gloo, by which processes meet on a Mac, takes no tensors from there. Ray does not
-    count it: all trials of a Mac share it, whatever `resources.gpu` says. No machine of that kind has run this yet.
+    MPS serves only a process that trains alone, since gloo, the backend on a Mac, accepts no tensors from it. Ray does
+    not count it: all trials of a Mac share it, whatever `resources.gpu` says. MPS is untested on hardware.
     """
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -27,26 +27,26 @@ def pick_device() -> torch.device:
     return torch.device("mps" if has_mps and alone else "cpu")
 
 
-def used_precision(asked: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
-    """What a configuration's `precision` comes to on a device; a GPU that only emulates bf16 is not made for it."""
-    if asked == "auto":
-        made_for_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16" if made_for_it else "fp32"
-    return asked
+def used_precision(configured: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
+    """Resolve a configured precision on a device; `auto` is bf16 only on a GPU with bf16 hardware."""
+    if configured == "auto":
+        has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if has_bf16 else "fp32"
+    return configured
 
 
-def autocast(asked: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """While this lasts, networks run in that precision; what they say must be made fp32 before it goes into a loss.
+def autocast(configured: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Run networks in a precision; convert their outputs to fp32 before they enter a loss.
 
-    bf16 has the range of fp32, so that no loss needs to be scaled.
+    bf16 has the range of fp32, so losses need no scaling.
     """
-    if used_precision(asked, device) == "fp32":
+    if used_precision(configured, device) == "fp32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 
 
 def check_finite(losses: dict[str, float], where: str) -> None:
-    """Raises NonFiniteLoss if any of the named losses is NaN or infinite."""
+    """Raise NonFiniteLoss if any of the named losses is NaN or infinite."""
     bad = [name for name, value in losses.items() if not math.isfinite(value)]
     if bad:
         raise NonFiniteLoss(f"{where}: {', '.join(bad)} became non-finite; lower the learning rate")
