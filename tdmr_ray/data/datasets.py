@@ -35,7 +35,7 @@ class Dataset:
         mirror: Whether a mirrored image still shows its class (not so for writing).
         image_px: Side of its images unless another is asked for.
         decode: See `Decode`.
-        parts: int8, [N], see `listing`; None where nothing is said about any image.
+        splits: int8, [N], see `listing`; None if the data set names no split.
         names: What a message calls each image; empty for built-in ones.
         key: Changes with the images; '' for built-in ones.
     """
@@ -45,7 +45,7 @@ class Dataset:
     mirror: bool
     image_px: int
     decode: Decode
-    parts: NDArray[np.int8] | None = None
+    splits: NDArray[np.int8] | None = None
     names: Sequence[str] = field(default=(), repr=False)
     key: str = ""
 
@@ -73,7 +73,7 @@ def in_memory(
     class_names: tuple[str, ...],
     *,
     mirror: bool,
-    parts: NDArray[np.int8] | None = None,
+    splits: NDArray[np.int8] | None = None,
 ) -> Dataset:
     """A data set of images that are decoded already, uint8 [N, 3, H, W]."""
 
@@ -85,7 +85,7 @@ def in_memory(
         on_progress(len(rows))
         return {}
 
-    return Dataset(labels, class_names, mirror, int(images.shape[-1]), decode, parts)
+    return Dataset(labels, class_names, mirror, int(images.shape[-1]), decode, splits)
 
 
 def load_digits(size_px: int = 32) -> Dataset:
@@ -103,17 +103,17 @@ def load_digits(size_px: int = 32) -> Dataset:
 def load_script() -> Dataset:
     """2,560 distorted letters of 20 Armenian and 20 Georgian classes, 32x32; test has fonts of its own."""
     images, labels, in_test = render_script()
-    parts = np.where(in_test.numpy(), TEST, ANY).astype(np.int8)
-    return in_memory(images, labels, tuple(SCRIPT_LETTERS), mirror=False, parts=parts)
+    splits = np.where(in_test.numpy(), TEST, ANY).astype(np.int8)
+    return in_memory(images, labels, tuple(SCRIPT_LETTERS), mirror=False, splits=splits)
 
 
 def scale_images(images: Tensor, size_px: int) -> Tensor:
     """Images in 0..255, [N, C, H, W], as uint8 of `size_px` by `size_px`."""
-    parts = [
-        interpolate(part.float(), size=(size_px, size_px), mode="bilinear", align_corners=False, antialias=True)
-        for part in images.split(256)
+    pieces = [
+        interpolate(piece.float(), size=(size_px, size_px), mode="bilinear", align_corners=False, antialias=True)
+        for piece in images.split(256)
     ]
-    return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
+    return torch.cat([piece.round().clamp(0, 255).to(torch.uint8) for piece in pieces])
 
 
 DATASETS: dict[str, Callable[[], Dataset]] = {"digits": load_digits, "script": load_script}
@@ -125,7 +125,7 @@ def check_dataset(name: str) -> list[str]:
         return []
     if not is_listed(name):
         known = f"{near_match(name, DATASETS)}; or a folder, csv:FILE, torch/NAME, hfds/OWNER/NAME, wds/SHARDS"
-        return [f"data.name: must be a known data set, got '{name}'{known}"]
+        return [f"must be a known data set, got '{name}'{known}"]
     try:
         load_dataset(name)
     except InputError as error:
@@ -151,7 +151,7 @@ def load_dataset(name: str) -> Dataset:
         mirror=True,
         image_px=LISTED_PX,
         decode=partial(_decode_listed, listing),
-        parts=listing.parts,
+        splits=listing.splits,
         names=listing.names,
         key=listing.key,
     )

@@ -14,7 +14,7 @@ from tdmr_ray.code_digest import source_digest
 from tdmr_ray.data.datasets import load_dataset
 from tdmr_ray.data.task import DataConfig, Images, Task, load_task
 
-PARTS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 IMAGES, LABELS, FACTS = "images.npy", "labels.npy", "task.json"
 
 
@@ -49,14 +49,14 @@ def decode_task(config: DataConfig, folder: Path, on_progress: Callable[[int], o
 
 def save_task(task: Task, folder: Path) -> None:
     """Write a task's files into an existing folder."""
-    np.save(folder / IMAGES, torch.cat([getattr(task, name).images for name in PARTS]).numpy())
+    np.save(folder / IMAGES, torch.cat([getattr(task, name).images for name in SPLITS]).numpy())
     _save_facts(task, folder)
 
 
 def _save_facts(task: Task, folder: Path) -> None:
-    np.save(folder / LABELS, torch.cat([getattr(task, name).labels for name in PARTS]).numpy())
+    np.save(folder / LABELS, torch.cat([getattr(task, name).labels for name in SPLITS]).numpy())
     facts = {
-        "sizes": [len(getattr(task, name)) for name in PARTS],
+        "sizes": [len(getattr(task, name)) for name in SPLITS],
         "num_labeled": task.num_labeled,
         "class_names": task.class_names,
         "mirror": task.mirror,
@@ -70,8 +70,8 @@ def open_task(folder: Path) -> Task:
     """Open a task; images stay on disk, mapped into memory that all who open them share, until somebody writes."""
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     images, labels = (torch.from_numpy(np.load(folder / name, mmap_mode="c")) for name in (IMAGES, LABELS))
-    parts = zip(images.split(facts["sizes"]), labels.split(facts["sizes"]), strict=True)
-    train, val, test = (Images(*part) for part in parts)
+    pairs = zip(images.split(facts["sizes"]), labels.split(facts["sizes"]), strict=True)
+    train, val, test = (Images(*pair) for pair in pairs)
     return Task(
         train=train,
         num_labeled=facts["num_labeled"],

@@ -16,9 +16,13 @@ TEST_FRACTION = 0.3
 TOO_FEW = "every class must have at least 5 images, so that train, val and test all show it"
 
 
+class TooManyShots(InputError):
+    """More labelled images a class were asked for than the smallest class has."""
+
+
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of a data set; the four parts share no image."""
+    """Row numbers of a data set; no image is in two of them."""
 
     labeled: Indices
     unlabeled: Indices
@@ -32,13 +36,13 @@ def split_dataset(
     shots: int | None,
     split_seed: int,
     shots_seed: int,
-    parts: NDArray[np.int8] | None = None,
+    given: NDArray[np.int8] | None = None,
 ) -> Split:
     """Split into train / val / test (50 / 20 / 30 %), and draw the labelled images from the training part.
 
-    What the data set itself says of an image's part counts; the parts that it does not have are split off the rest.
+    A split that the data set names itself is kept; those that it lacks are split off the rest.
 
-    The three parts follow from `split_seed` alone, so that every number of shots is tested on the same images.
+    The three splits follow from `split_seed` alone, so that every number of shots is tested on the same images.
     `unlabeled` is the rest of the training part.
 
     Args:
@@ -46,14 +50,15 @@ def split_dataset(
         shots: Labelled images a class; None takes every training image with its label.
         split_seed: Fixes train / val / test.
         shots_seed: Fixes which training images are labelled.
-        parts: `TRAIN`, `VAL`, `TEST` or `ANY` for each image, [N].
+        given: `TRAIN`, `VAL`, `TEST` or `ANY` for each image, [N].
 
     Raises:
-        InputError: If a class has fewer training images than `shots`, or too few to be in all three parts.
+        TooManyShots: If a class has fewer training images than `shots`.
+        InputError: If a class has too few images to be in all three splits.
     """
     rows = np.arange(len(labels), dtype=np.int64)
-    given = np.full(len(rows), ANY) if parts is None else parts
-    rest, val, test = rows[given <= TRAIN], rows[given == VAL], rows[given == TEST]
+    known = np.full(len(rows), ANY) if given is None else given
+    rest, val, test = rows[known <= TRAIN], rows[known == VAL], rows[known == TEST]
     if not len(test) and not len(val):
         held = VAL_FRACTION + TEST_FRACTION
         train, rest = _split_off(rest, labels, held, split_seed)
@@ -64,7 +69,7 @@ def split_dataset(
         train, val = _split_off(rest, labels, VAL_FRACTION / (1 - TEST_FRACTION), split_seed)
     else:
         train = rest
-    _check_parts(labels, {"train": train, "val": val, "test": test})
+    _check_splits(labels, {"train": train, "val": val, "test": test})
     labeled = train if shots is None else _draw_shots(train, labels, shots, shots_seed)
     unlabeled = np.setdiff1d(train, labeled)
     return Split(np.sort(labeled), np.sort(unlabeled), np.sort(val), np.sort(test))
@@ -80,9 +85,9 @@ def _split_off(rows: Indices, labels: Indices, fraction: float, seed: int) -> tu
     return stays, leaves
 
 
-def _check_parts(labels: Indices, parts: dict[str, Indices]) -> None:
+def _check_splits(labels: Indices, splits: dict[str, Indices]) -> None:
     classes = np.unique(labels)
-    lacking = [name for name, rows in parts.items() if len(np.unique(labels[rows])) < len(classes)]
+    lacking = [name for name, rows in splits.items() if len(np.unique(labels[rows])) < len(classes)]
     if lacking:
         raise InputError("data", f"{TOO_FEW}; {' and '.join(lacking)} would lack some")
 
@@ -93,7 +98,5 @@ def _draw_shots(train: Indices, labels: Indices, shots: int, seed: int) -> Indic
     by_class = [shuffled[labels[shuffled] == name] for name in np.unique(labels)]
     smallest = min(len(rows) for rows in by_class)
     if shots > smallest:
-        raise InputError(
-            "data", f"data.shots: must be at most {smallest}, the smallest class's training images, got {shots}"
-        )
+        raise TooManyShots("shots", f"must be at most {smallest}, the smallest class's training images, got {shots}")
     return np.concatenate([rows[:shots] for rows in by_class])

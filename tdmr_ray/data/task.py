@@ -98,7 +98,7 @@ class Task:
 
     @property
     def labeled(self) -> Images:
-        """The labelled part of `train`."""
+        """The labelled images of `train`."""
         return Images(self.train.images[: self.num_labeled], self.train.labels[: self.num_labeled])
 
 
@@ -113,7 +113,7 @@ def _in_memory(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 def load_task(
     config: DataConfig, allocate: Allocate = _in_memory, on_progress: Callable[[int], object] = lambda count: None
 ) -> Task:
-    """Load, split and decode a data set; its parts lie one after another in one array.
+    """Load, split and decode a data set; its splits lie one after another in one array.
 
     Args:
         config: Which.
@@ -126,20 +126,20 @@ def load_task(
     dataset, left_out = load_dataset(config.name), np.empty(0, np.int64)
     while True:
         kept = np.setdiff1d(np.arange(len(dataset.labels)), left_out)
-        parts = _split(config, dataset, kept)
-        images, bad = _decode(config, dataset, np.concatenate(parts), allocate, on_progress)
+        rows_of = _split(config, dataset, kept)
+        images, bad = _decode(config, dataset, np.concatenate(rows_of), allocate, on_progress)
         if not bad:
             break
         if config.on_bad_image == "fail":
             advice = "mend or remove them, or set data.on_bad_image: skip"
             raise InputError("data", [*dataset.told_bad(bad), f"{len(bad)} images cannot be read; {advice}"])
         left_out = np.union1d(left_out, np.fromiter(bad, np.int64))
-    labels, num_labeled = [dataset.labels[torch.from_numpy(rows)] for rows in parts], len(parts[0])
+    labels, num_labeled = [dataset.labels[torch.from_numpy(rows)] for rows in rows_of], len(rows_of[0])
     labels[1] = torch.full_like(labels[1], UNLABELED)
-    ends = np.cumsum([len(parts[0]) + len(parts[1]), len(parts[2]), len(parts[3])])
+    ends = np.cumsum([len(rows_of[0]) + len(rows_of[1]), len(rows_of[2]), len(rows_of[3])])
     train, val, test = (
-        Images(torch.from_numpy(images[start:end]), part_labels)
-        for start, end, part_labels in zip((0, *ends), ends, (torch.cat(labels[:2]), *labels[2:]), strict=False)
+        Images(torch.from_numpy(images[start:end]), split_labels)
+        for start, end, split_labels in zip((0, *ends), ends, (torch.cat(labels[:2]), *labels[2:]), strict=False)
     )
     notes = _notes_on_bad(dataset, left_out) + (_notes_on_twins(train, val, test) if dataset.key else ())
     mirror = dataset.mirror if config.mirror is None else config.mirror
@@ -154,7 +154,7 @@ def _split(config: DataConfig, dataset: Dataset, kept: NDArray[np.int64]) -> lis
         shots=config.shots,
         split_seed=config.split_seed,
         shots_seed=config.shots_seed,
-        parts=None if dataset.parts is None else dataset.parts[kept],
+        given=None if dataset.splits is None else dataset.splits[kept],
     )
     unlabeled = split.unlabeled if config.unlabeled else split.unlabeled[:0]
     return [kept[rows] for rows in (split.labeled, unlabeled, split.val, split.test)]
@@ -182,10 +182,10 @@ def _notes_on_twins(train: Images, val: Images, test: Images) -> tuple[str, ...]
     """Whether images that choose or measure were also learned from."""
     seen = {_digest(image) for image in train.images}
     notes = []
-    for name, part in {"val": val, "test": test}.items():
-        count = sum(_digest(image) in seen for image in part.images)
+    for name, split in {"val": val, "test": test}.items():
+        count = sum(_digest(image) in seen for image in split.images)
         if count:
-            notes.append(f"{count} of {len(part)} images of {name} are also in train, which flatters its figures")
+            notes.append(f"{count} of {len(split)} images of {name} are also in train, which flatters its figures")
     return tuple(notes)
 
 
@@ -198,11 +198,11 @@ def _some(names: Iterable[str], most: int = 5) -> str:
     return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
 
 
-def _fingerprint(parts: list[Images]) -> str:
+def _fingerprint(splits: list[Images]) -> str:
     digest = hashlib.sha256()
-    for part in parts:
-        digest.update(str(tuple(part.images.shape)).encode())
-        for block in part.images.split(1024):
+    for split in splits:
+        digest.update(str(tuple(split.images.shape)).encode())
+        for block in split.images.split(1024):
             digest.update(block.contiguous().numpy())
-        digest.update(part.labels.contiguous().numpy().tobytes())
+        digest.update(split.labels.contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -21,25 +21,25 @@ HUBS = ("hf-hub:", "local-dir:")
 def check_foundation(name: str, weights: str = "") -> list[str]:
     """Problems with a foundation's name; empty when it is built in, or there may be weights for it."""
     if name in EMBEDDED or name.startswith(HUBS):
-        return [] if not weights else [f"pairs.foundations: '{name}' has weights of its own; leave 'weights' out"]
+        return [] if not weights else [f"'{name}' has weights of its own; leave 'weights' out"]
     if not timm.is_model(name):
         options = [*EMBEDDED, *timm.list_models(pretrained=True)]
-        return [f"pairs.foundations: must be a built-in or timm name, got '{name}'{near_match(name, options)}"]
+        return [f"must be a built-in or timm name, got '{name}'{near_match(name, options)}"]
     if weights not in ("", RANDOM) and not Path(weights).is_file():
-        return [f"pairs.foundations: there is no file {weights}; give a .safetensors or .pth file, or 'random'"]
+        return [f"there is no file {weights}; give a .safetensors or .pth file, or 'random'"]
     if not weights and not timm.is_model_pretrained(name):
-        return [f"pairs.foundations: timm has no weights for '{name}'; name a file: {{name: {name}, weights: FILE}}"]
+        return [f"timm has no weights for '{name}'; name a file: {{name: {name}, weights: FILE}}"]
     return []
 
 
 def check_target(name: str, weights: str = "") -> list[str]:
     """Problems with a target's name and weights; empty when timm can build it."""
     if not timm.is_model(name):
-        return [f"pairs.targets: must be a timm name, got '{name}'{near_match(name, timm.list_models())}"]
+        return [f"must be a timm name, got '{name}'{near_match(name, timm.list_models())}"]
     if weights == PRETRAINED and not timm.is_model_pretrained(name):
-        return [f"pairs.targets: timm has no weights for '{name}'; name a file: {{name: {name}, weights: FILE}}"]
+        return [f"timm has no weights for '{name}'; name a file: {{name: {name}, weights: FILE}}"]
     if weights not in ("", PRETRAINED) and not Path(weights).is_file():
-        return [f"pairs.targets: there is no file {weights}; give a .safetensors or .pth file, or '{PRETRAINED}'"]
+        return [f"there is no file {weights}; give a .safetensors or .pth file, or '{PRETRAINED}'"]
     return []
 
 

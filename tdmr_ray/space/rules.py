@@ -1,12 +1,12 @@
 """What must hold for a whole space file: its names, and its sections held against each other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
 from tdmr_ray.data.datasets import check_dataset, load_dataset
-from tdmr_ray.data.splits import split_dataset
+from tdmr_ray.data.splits import TooManyShots, split_dataset
 from tdmr_ray.errors import InputError, near_match
 from tdmr_ray.method.component import ComponentConfig, FoundationFacts, TaskFacts
 from tdmr_ray.models import check_foundation, check_target
@@ -25,14 +25,13 @@ MOST_SIZES = 16
 
 def check_names(space: Space) -> list[str]:
     """Names of data, networks, objective and controls."""
-    problems = check_dataset(space.data.name)
+    problems = _under("data.name", check_dataset(space.data.name))
     for part in space.pairs.by_label.values():
-        problems += check_foundation(part.name, part.weights)
+        problems += _under("pairs.foundations", check_foundation(part.name, part.weights))
     if len(space.pairs.by_label) < len(space.pairs.foundations):
         problems.append("pairs.foundations: two of them would have one name in tables; name their files differently")
-    problems += dict.fromkeys(
-        text for part in space.all_target_versions for text in check_target(part.name, part.weights)
-    )
+    targets = [text for part in space.all_target_versions for text in check_target(part.name, part.weights)]
+    problems += _under("pairs.targets", dict.fromkeys(targets))
     if len(space.pairs.by_name) < len(space.pairs.targets):
         problems.append(f"pairs.targets: a name must not come twice; search {INPUT_PX} or {WEIGHTS} instead")
     objective = space.objective.maximize
@@ -46,6 +45,11 @@ def check_names(space: Space) -> list[str]:
         if control not in CONTROLS:
             problems.append(f"confirm.controls: unknown control '{control}'{near_match(control, CONTROLS)}")
     return problems
+
+
+def _under(name: str, problems: Iterable[str]) -> list[str]:
+    """Problems of a lower room, under the name that the space file gives to their subject."""
+    return [f"{name}: {problem}" for problem in problems]
 
 
 def check_meaning(space: Space) -> list[str]:
@@ -63,15 +67,17 @@ def check_meaning(space: Space) -> list[str]:
             shots=space.data.shots,
             split_seed=space.data.split_seed,
             shots_seed=space.data.shots_seed,
-            parts=dataset.parts,
+            given=dataset.splits,
         )
+    except TooManyShots as error:
+        problems += _under("data.shots", error.problems)
     except InputError as error:
-        problems += error.problems
+        problems += _under("data.name", error.problems)
     for label, part in space.pairs.by_label.items():
         try:
             facts = facts_of(part.name, weights=part.weights, image_px=part.image_px)
         except InputError as error:
-            problems += error.problems
+            problems += _under("pairs.foundations", error.problems)
             continue
         problems += _check_components(space, replace(facts, name=label), TaskFacts(num_classes))
     problems += _check_stages(space)

@@ -41,7 +41,7 @@ def test_parts_that_the_folder_has_are_kept_and_others_split_off(tmp_path: Path)
     for part, count in {"train": 12, "validation": 4}.items():
         make_folder(tmp_path / "set" / part, count)
     listing = list_images(str(tmp_path / "set"))
-    assert np.unique(listing.parts).tolist() == [TRAIN, VAL]
+    assert np.unique(listing.splits).tolist() == [TRAIN, VAL]
     task = load_task(DataConfig(name=str(tmp_path / "set"), image_px=16))
     assert len(task.val) == 8
     assert len(task.train) + len(task.test) == 24
@@ -61,7 +61,7 @@ def test_a_csv_file_names_images_labels_and_splits(folder: Path) -> None:
     table.write_text("\n".join(["path,label", *rows]))
     assert list_images(f"csv:{table}").class_names == ("left", "right")
     table.write_text("\n".join(["path,label,split", *(f"{row},{'test' if 'l' in row else 'train'}" for row in rows)]))
-    assert set(list_images(f"csv:{table}").parts.tolist()) <= {TRAIN, TEST}
+    assert set(list_images(f"csv:{table}").splits.tolist()) <= {TRAIN, TEST}
 
 
 def test_shards_are_read_where_they_lie(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_shards_are_read_where_they_lie(tmp_path: Path) -> None:
     assert (len(listing.names), listing.class_names) == (8, ("0", "1"))
     assert listing.read(5, 8)[:, 4, 1].tolist() == [255, 0, 0]
     both = list_images(f"wds/{tmp_path}/*.tar")
-    assert sorted(np.unique(both.parts).tolist()) == [TRAIN, TEST]
+    assert sorted(np.unique(both.splits).tolist()) == [TRAIN, TEST]
     with pytest.raises(InputError, match="1 shards do not exist"):
         list_images(f"wds/{tmp_path}/photos-train-{{00..02}}.tar")
 
@@ -99,7 +99,7 @@ def test_a_set_of_torchvision_in_its_own_format(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
     listing = list_images("torch/cifar10", str(tmp_path))
     assert listing.class_names == tuple(names)
-    assert np.bincount(listing.parts).tolist() == [100, 0, 20]
+    assert np.bincount(listing.splits).tolist() == [100, 0, 20]
     assert listing.read(119, 32).shape == (3, 32, 32)
 
 
@@ -129,7 +129,7 @@ def test_a_set_in_the_hubs_format(label: Any, tmp_path: Path) -> None:
     assert listing.class_names == (("dog", "cat") if label else ("cat", "dog"))
     on_progress = [listing.class_names[number] for number in listing.labels]
     count = len(HUB_IMAGES)
-    assert listing.parts.tolist() == [part for part in (TRAIN, VAL, TEST) for _ in range(2 * count)]
+    assert listing.splits.tolist() == [part for part in (TRAIN, VAL, TEST) for _ in range(2 * count)]
     assert on_progress == (["cat"] * count + ["dog"] * count) * 2 + ["dog"] * count + ["cat"] * count
     for row in range(len(on_progress)):
         _, left, right = GOOD[HUB_IMAGES[row % count]]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tdmr_ray.data.listing.listing import PART_NAMES, TEST, TRAIN, Listing, natural_order, some_of
+from tdmr_ray.data.listing.listing import SPLIT_NAMES, TEST, TRAIN, Listing, natural_order, some_of
 from tdmr_ray.data.reading import read_square
 from tdmr_ray.errors import InputError
 
@@ -23,14 +23,14 @@ def list_by_timm(name: str, place: str) -> Listing:
 
     sets: dict[int, Any] = {}
     reasons = []
-    for part, split in {TRAIN: "train", TEST: "test"}.items():
+    for number, split in {TRAIN: "train", TEST: "test"}.items():
         try:
-            sets[part] = create_dataset(name, root=place, split=split, download=True)
+            sets[number] = create_dataset(name, root=place, split=split, download=True)
         except (OSError, RuntimeError, ValueError, AssertionError, ImportError, KeyError) as error:
             reasons.append(f"{split}: {_first_line(error)}")
     if TRAIN not in sets:
-        raise InputError("data", f"data.name: '{name}' cannot be had in {place}; {some_of(reasons)}")
-    parts = np.concatenate([np.full(len(each), part, np.int8) for part, each in sets.items()])
+        raise InputError("data", f"'{name}' cannot be had in {place}; {some_of(reasons)}")
+    splits = np.concatenate([np.full(len(each), number, np.int8) for number, each in sets.items()])
     labels = np.concatenate([np.asarray(each.targets, np.int64) for each in sets.values()])
     starts = np.cumsum([0, *(len(each) for each in sets.values())])
     ordered = list(sets.values())
@@ -42,34 +42,34 @@ def list_by_timm(name: str, place: str) -> Listing:
 
     key = hashlib.sha256(f"{name} {place} {starts.tolist()}".encode() + labels.tobytes()).hexdigest()
     names = [f"{name} {row}" for row in range(len(labels))]
-    return Listing(names, labels, tuple(sets[TRAIN].classes), parts, read, key)
+    return Listing(names, labels, tuple(sets[TRAIN].classes), splits, read, key)
 
 
 def list_hub(name: str, place: str) -> Listing:
-    """A data set that Hugging Face's `datasets` reads, prepared in the folder `place`; its splits are the parts.
+    """A data set that Hugging Face's `datasets` reads, prepared in the folder `place`.
 
     Images whose label is -1 or missing, as the hub has them in tests that are secret, are left out.
 
     Raises:
         InputError: If it cannot be had, or has no split `train`, or no columns image and label.
     """
-    splits = _load_hub(name, place)
-    given = [(split, row, label) for split, table in splits.items() for row, label in enumerate(table["label"])]
+    tables = _load_hub(name, place)
+    given = [(split, row, label) for split, table in tables.items() for row, label in enumerate(table["label"])]
     rows = [each for each in given if each[2] not in (None, -1)]
-    classes = getattr(next(iter(splits.values())).features["label"], "names", None)
+    classes = getattr(next(iter(tables.values())).features["label"], "names", None)
     names = list(classes or sorted({str(label) for *_, label in rows}, key=natural_order))
     by_name = {text: number for number, text in enumerate(names)}
     labels = np.array([label if classes else by_name[str(label)] for *_, label in rows], np.int64)
-    parts = np.array([PART_NAMES[split] for split, *_ in rows], np.int8)
+    splits = np.array([SPLIT_NAMES[split] for split, *_ in rows], np.int8)
 
     def read(row: int, size_px: int) -> NDArray[np.uint8]:
         split, number, _ = rows[row]
-        image = splits[split][number]["image"] or {}
+        image = tables[split][number]["image"] or {}
         content = image.get("bytes")
         return read_square(io.BytesIO(content) if content else Path(image.get("path") or ""), size_px)
 
     shown = [f"hfds/{name} {split} {row}" for split, row, _ in rows]
-    return Listing(shown, labels, tuple(names), parts, read, _hub_key(name, splits, labels, parts))
+    return Listing(shown, labels, tuple(names), splits, read, _hub_key(name, tables, labels, splits))
 
 
 def _load_hub(name: str, place: str) -> dict[str, Any]:
@@ -82,27 +82,27 @@ def _load_hub(name: str, place: str) -> dict[str, Any]:
         import datasets
     except ImportError as error:
         raise InputError(
-            "data", f"data.name: 'hfds/{name}' needs Hugging Face's package; do: pip install 'tdmr_ray[data]'"
+            "data", f"'hfds/{name}' needs Hugging Face's package; do: pip install 'tdmr_ray[data]'"
         ) from error
     try:
         found = datasets.load_dataset(name, cache_dir=place)
     except (OSError, RuntimeError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise InputError("data", f"data.name: 'hfds/{name}' cannot be had: {_first_line(error)}") from error
-    splits = {str(split): table for split, table in found.items() if split in PART_NAMES}
-    if TRAIN not in {PART_NAMES[split] for split in splits}:
-        raise InputError("data", f"data.name: 'hfds/{name}' must have a split 'train', got {some_of(list(found))}")
+        raise InputError("data", f"'hfds/{name}' cannot be had: {_first_line(error)}") from error
+    splits = {str(split): table for split, table in found.items() if split in SPLIT_NAMES}
+    if TRAIN not in {SPLIT_NAMES[split] for split in splits}:
+        raise InputError("data", f"'hfds/{name}' must have a split 'train', got {some_of(list(found))}")
     columns = next(iter(splits.values())).column_names
     if not {"image", "label"} <= set(columns):
         got = ", ".join(sorted(columns))
-        raise InputError("data", f"data.name: 'hfds/{name}' must have the columns image and label, got {got}")
+        raise InputError("data", f"'hfds/{name}' must have the columns image and label, got {got}")
     return {split: table.cast_column("image", datasets.Image(decode=False)) for split, table in splits.items()}
 
 
-def _hub_key(name: str, splits: dict[str, Any], labels: NDArray[np.int64], parts: NDArray[np.int8]) -> str:
+def _hub_key(name: str, tables: dict[str, Any], labels: NDArray[np.int64], splits: NDArray[np.int8]) -> str:
     """The names of prepared files hold the revision, or a hash of where local files lie and when they changed."""
-    files = [Path(file["filename"]) for table in splits.values() for file in table.cache_files]
+    files = [Path(file["filename"]) for table in tables.values() for file in table.cache_files]
     prepared = "|".join("/".join(file.parts[-5:]) for file in files)
-    return hashlib.sha256(f"{name}|{prepared}".encode() + labels.tobytes() + parts.tobytes()).hexdigest()
+    return hashlib.sha256(f"{name}|{prepared}".encode() + labels.tobytes() + splits.tobytes()).hexdigest()
 
 
 def _first_line(error: Exception) -> str:

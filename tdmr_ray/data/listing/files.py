@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tdmr_ray.data.listing.listing import ANY, PART_NAMES, Listing, natural_order, some_of, stat_key
+from tdmr_ray.data.listing.listing import ANY, SPLIT_NAMES, Listing, natural_order, some_of, stat_key
 from tdmr_ray.data.reading import SUFFIXES, read_square
 from tdmr_ray.errors import InputError
 
@@ -19,8 +19,8 @@ def list_folder(root: Path) -> Listing:
         InputError: If there is no such folder, no class, or a class without images.
     """
     if not root.is_dir():
-        raise InputError("data", f"data.name: there is no folder {root}; give one with a folder for each class")
-    tops = {path: PART_NAMES[path.name] for path in _folders(root) if path.name in PART_NAMES} or {root: ANY}
+        raise InputError("data", f"there is no folder {root}; give one with a folder for each class")
+    tops = {path: SPLIT_NAMES[path.name] for path in _folders(root) if path.name in SPLIT_NAMES} or {root: ANY}
     found = {top: {folder.name: _images(folder) for folder in _folders(top)} for top in tops}
     names = sorted({name for classes in found.values() for name in classes}, key=natural_order)
     problems = _check_folders(root, found, names)
@@ -45,7 +45,7 @@ def list_csv(path: Path) -> Listing:
         with path.open(newline="", encoding="utf-8-sig") as file:
             table = list(csv.DictReader(file))
     except OSError as error:
-        raise InputError("data", f"data.name: {path} cannot be read: {error.strerror}") from error
+        raise InputError("data", f"{path} cannot be read: {error.strerror}") from error
     columns = set(table[0]) if table else set()
     if not {"path", "label"} <= columns:
         got = ", ".join(sorted(columns)) or "nothing"
@@ -54,13 +54,13 @@ def list_csv(path: Path) -> Listing:
     paths = [path.parent / row["path"] for row in table]
     missing = [str(each) for each in paths if not each.is_file()]
     splits = [(row.get("split") or "").strip().lower() for row in table]
-    unknown = sorted({split for split in splits if split and split not in PART_NAMES})
+    unknown = sorted({split for split in splits if split and split not in SPLIT_NAMES})
     problems = [f"{path}: {len(missing)} files do not exist: {some_of(missing)}"] if missing else []
-    problems += [f"{path}: split must be one of {', '.join(PART_NAMES)}, got {some_of(unknown)}"] if unknown else []
+    problems += [f"{path}: split must be one of {', '.join(SPLIT_NAMES)}, got {some_of(unknown)}"] if unknown else []
     if problems:
         raise InputError("data", problems)
     rows = [
-        (each, names.index(row["label"]), PART_NAMES.get(split, ANY))
+        (each, names.index(row["label"]), SPLIT_NAMES.get(split, ANY))
         for each, row, split in zip(paths, table, splits, strict=True)
     ]
     return _listing_of_files(rows, names, path.parent)
@@ -69,23 +69,23 @@ def list_csv(path: Path) -> Listing:
 def _listing_of_files(rows: Sequence[tuple[Path, int, int]], names: Sequence[str], root: Path) -> Listing:
     paths = [path for path, _, _ in rows]
     labels = np.array([label for _, label, _ in rows], np.int64)
-    parts = np.array([part for _, _, part in rows], np.int8)
+    splits = np.array([split for _, _, split in rows], np.int8)
 
     def read(row: int, size_px: int) -> NDArray[np.uint8]:
         return read_square(paths[row], size_px)
 
     shown = [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in paths]
-    return Listing(shown, labels, tuple(names), parts, read, stat_key(paths, labels, parts))
+    return Listing(shown, labels, tuple(names), splits, read, stat_key(paths, labels, splits))
 
 
 def _check_folders(root: Path, found: dict[Path, dict[str, list[Path]]], names: list[str]) -> list[str]:
     loose = [path.name for top in found for path in _images(top, deep=False)]
     if not names:
         hint = f"; {len(loose)} images lie in it without a class" if loose else ""
-        return [f"data.name: {root} must have a folder for each class, got none{hint}"]
+        return [f"{root} must have a folder for each class, got none{hint}"]
     problems = []
     if len(names) == 1:
-        problems.append(f"data.name: {root} must have at least two classes, got only '{names[0]}'")
+        problems.append(f"{root} must have at least two classes, got only '{names[0]}'")
     for top, classes in found.items():
         empty = [name for name in names if not classes.get(name)]
         if empty:

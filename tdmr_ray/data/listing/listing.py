@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ANY, TRAIN, VAL, TEST = -1, 0, 1, 2
-"""The part of the data that an image belongs to; `ANY` where the set does not say."""
-PART_NAMES = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
+"""The split of an image; `ANY` if the data set does not name one."""
+SPLIT_NAMES = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
 SHOWN = 5
 """Of a list of problems in a message."""
 
@@ -27,7 +27,7 @@ class Listing:
         names: What a message calls each.
         labels: int64, [N].
         class_names: C names.
-        parts: int8, [N], of `ANY`, `TRAIN`, `VAL`, `TEST`.
+        splits: int8, [N], of `ANY`, `TRAIN`, `VAL`, `TEST`.
         read: Decodes one.
         key: Changes when files come, go or change.
     """
@@ -35,14 +35,14 @@ class Listing:
     names: Sequence[str]
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
-    parts: NDArray[np.int8]
+    splits: NDArray[np.int8]
     read: Read
     key: str
 
 
-def stat_key(paths: Iterable[Path], labels: NDArray[np.int64], parts: NDArray[np.int8]) -> str:
+def stat_key(paths: Iterable[Path], labels: NDArray[np.int64], splits: NDArray[np.int8]) -> str:
     """A hash of where files lie, how long they are and when they changed, and what they are."""
-    digest = hashlib.sha256(labels.tobytes() + parts.tobytes())
+    digest = hashlib.sha256(labels.tobytes() + splits.tobytes())
     for path in paths:
         status = path.stat()
         digest.update(f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}\n".encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tdmr_ray.data.listing.listing import ANY, PART_NAMES, Listing, natural_order, some_of, stat_key
+from tdmr_ray.data.listing.listing import ANY, SPLIT_NAMES, Listing, natural_order, some_of, stat_key
 from tdmr_ray.data.reading import SUFFIXES, read_square
 from tdmr_ray.errors import InputError
 
@@ -16,7 +16,7 @@ from tdmr_ray.errors import InputError
 def list_shards(pattern: str) -> Listing:
     """Tar files with an image and a label of the same name: NAME.jpg and NAME.cls (a number) or NAME.txt (a name).
 
-    Parts are on_progress by train, val or test in the name of a tar file. Images are read from where they lie in it.
+    A tar file whose name contains train, val or test is of that split. Images are read in place, nothing is unpacked.
 
     Raises:
         InputError: If there is no such file, or an image has no label.
@@ -24,7 +24,7 @@ def list_shards(pattern: str) -> Listing:
     paths = [Path(text).expanduser() for text in _expanded(pattern)]
     missing = [str(path) for path in paths if not path.is_file()]
     if missing or not paths:
-        raise InputError("data", f"data.name: {len(missing)} shards do not exist: {some_of(missing) or pattern}")
+        raise InputError("data", f"{len(missing)} shards do not exist: {some_of(missing) or pattern}")
     samples = [sample for path in paths for sample in _samples(path)]
     without = [f"{path}:{name}" for path, name, _, _, label in samples if label is None]
     if without:
@@ -40,9 +40,9 @@ def list_shards(pattern: str) -> Listing:
             return read_square(io.BytesIO(file.read(count)), size_px)
 
     labels = np.array([by_name[str(label)] for *_, label in samples], np.int64)
-    parts = np.array([_part_in(path.name) for path, *_ in samples], np.int8)
-    key = stat_key([*paths], labels, parts)
-    return Listing([f"{path}:{name}" for path, name, *_ in samples], labels, tuple(names), parts, read, key)
+    splits = np.array([_split_in(path.name) for path, *_ in samples], np.int8)
+    key = stat_key([*paths], labels, splits)
+    return Listing([f"{path}:{name}" for path, name, *_ in samples], labels, tuple(names), splits, read, key)
 
 
 def _samples(path: Path) -> list[tuple[Path, str, int, int, str | None]]:
@@ -60,9 +60,9 @@ def _samples(path: Path) -> list[tuple[Path, str, int, int, str | None]]:
     return [(path, m.name, m.offset_data, m.size, labels.get(stem)) for stem, m in images]
 
 
-def _part_in(name: str) -> int:
+def _split_in(name: str) -> int:
     words = re.split(r"[^a-z]+", name.lower())
-    return next((PART_NAMES[word] for word in words if word in PART_NAMES), ANY)
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), ANY)
 
 
 def _expanded(pattern: str) -> list[str]:
