@@ -4,13 +4,15 @@ BIN := .venv/bin
 SPACE ?= search_spaces/vit_mobile.yaml
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: search test stress lint clean
+.PHONY: search test test-fast stress lint docs clean
 
 search: .venv/installed
 	$(BIN)/python -m tdmr_ray.search --space $(SPACE) $(ARGS)
 
-test: .venv/installed
+test-fast: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m 'not slow and not stress' $(ARGS)
+
+test: test-fast
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not stress' $(ARGS)
 
 stress: .venv/installed
@@ -21,9 +23,12 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(CURDIR)/.venv/site
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[test,export]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[test,export,docs]' --constraint constraints.txt
 	touch $@
 
 clean:
