@@ -36,7 +36,7 @@ class Evaluation:
 
     @property
     def confusion(self) -> list[list[int]]:
-        """Counts, [true class][predicted class]."""
+        """Counts by true class, then by predicted class."""
         classes = range(self.logits.shape[1])
         table: list[list[int]] = confusion_matrix(self.labels, self.logits.argmax(dim=1), labels=[*classes]).tolist()
         return table
