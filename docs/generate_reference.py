@@ -5,10 +5,12 @@ Run:    python docs/generate_reference.py    (prints the page)
 
 import ast
 import inspect
+import re
+import sys
 import textwrap
 import types
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -18,10 +20,12 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from tdmr_ray.durations import parse_duration
+from tdmr_ray.method.component import OneOf
 from tdmr_ray.space import Space
 from tdmr_ray.space.parameter import Choices, Range
 from tdmr_ray.space.sections import Section
-from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.config import COMPONENTS, TrialConfig
+from tdmr_ray.training.controls import CONTROLS
 
 PAGE = "space_file_reference.md"
 SIGNS = ((Ge, "ge", ">="), (Gt, "gt", ">"), (Le, "le", "<="), (Lt, "lt", "<"))
@@ -92,9 +96,8 @@ def trial_groups() -> list[Group]:
     """Return every section of `TrialConfig` with its parameters, in the order of the class."""
     groups, loose = [], []
     for name, field in TrialConfig.model_fields.items():
-        registry = component_registry(field)
-        if registry:
-            groups.append(_component_group(name, *registry))
+        if name in COMPONENTS:
+            groups.append(_component_group(name, COMPONENTS[name]))
         elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             entries = tuple(entries_of(field.annotation, f"{name}."))
             groups.append(Group(name, summary_of(field.annotation), entries))
@@ -108,14 +111,6 @@ def entries_of(model: type[BaseModel], prefix: str = "") -> Iterator[Entry]:
     docs = attribute_docs(model)
     for name, field in model.model_fields.items():
         yield _entry(prefix + name, field, docs.get(name, ""))
-
-
-def component_registry(field: FieldInfo) -> tuple[Mapping[str, Any], str] | None:
-    """Return component classes by kind, and the name of the field that holds the kind; None for other fields."""
-    for item in field.metadata:
-        if hasattr(item, "registry"):
-            return item.registry, item.key
-    return None
 
 
 def attribute_docs(model: type[BaseModel]) -> dict[str, str]:
@@ -143,14 +138,14 @@ def type_text(annotation: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):
-        return " or ".join(type_text(argument) for argument in arguments)
+        return _listed(list(dict.fromkeys(type_text(argument) for argument in arguments)))
     if origin in (tuple, list):
         return f"list of {type_text(arguments[0])}"
     if origin is dict:
         return "mapping"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
-    names = {int: "integer", float: "number", bool: "true or false", str: "text", type(None): "none", Any: "value"}
+    names = {int: "integer", float: "number", bool: "true or false", str: "text", type(None): "`null`", Any: "value"}
     return names.get(annotation, str(annotation))
 
 
@@ -182,8 +177,10 @@ def summary_of(model: Any) -> str:
 
 
 def source_of(component: Any) -> str:
-    """Return the text after `Source:` in a docstring; '' without one."""
-    paragraphs = (inspect.getdoc(component) or "").split("\n\n")
+    """Return the text after `Source:` in a component's docstring or in those of its file; '' without one."""
+    functions = inspect.getmembers(inspect.getmodule(component), inspect.isfunction)
+    own = [function for _, function in functions if function.__module__ == component.__module__]
+    paragraphs = [text for each in (component, *own) for text in (inspect.getdoc(each) or "").split("\n\n")]
     sources = [" ".join(text.removeprefix("Source:").split()) for text in paragraphs if text.startswith("Source:")]
     return sources[0] if sources else ""
 
@@ -203,6 +200,8 @@ def render_reference() -> str:
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             entries = [*entries_of(field.annotation, f"{name}.")]
             lines += ["", f"### {name}", "", summary_of(field.annotation), "", *_table(entries)]
+    lines += ["", "## Controls", "", "Names under `confirm.controls`.", "", "| control | what it is |", "|---|---|"]
+    lines += [f"| `{name}` | {_cell(summary_of(control))} |" for name, control in CONTROLS.items()]
     lines += ["", "## Searched parameters", "", "An entry under `search` is a range or a list of choices."]
     for model in (Range, Choices):
         lines += ["", f"### {model.__name__}", "", summary_of(model), "", *_table(list(entries_of(model)))]
@@ -214,6 +213,8 @@ def render_reference() -> str:
     ]
     for group in trial_groups():
         lines += ["", f"### {group.name or 'others'}", "", group.doc, ""]
+        if group.name in TrialConfig.teacher_sections():
+            lines += ["A teacher depends on this section, so every combination of its values is another teacher.", ""]
         if group.components:
             lines += ["| kind | what it is | source |", "|---|---|---|"]
             lines += [f"| `{each.kind}` | {_cell(each.summary)} | {_cell(each.source)} |" for each in group.components]
@@ -222,9 +223,10 @@ def render_reference() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _component_group(name: str, registry: Mapping[str, Any], key: str) -> Group:
+def _component_group(name: str, choice: OneOf) -> Group:
+    registry, key = choice.registry, choice.key
     components = tuple(
-        Component(kind, summary_of(component), source_of(component), component.Config)
+        Component(kind, re.sub(r"; see `\w+`", "", summary_of(component)), source_of(component), component.Config)
         for kind, component in registry.items()
     )
     owners: dict[Entry, list[str]] = {}
@@ -232,12 +234,20 @@ def _component_group(name: str, registry: Mapping[str, Any], key: str) -> Group:
         for entry in entries_of(component.config, f"{name}."):
             if entry.name != f"{name}.{key}":
                 owners.setdefault(entry, []).append(component.kind)
-    chooser = Entry(f"{name}.{key}", ", ".join(f"`{kind}`" for kind in registry), "", f"`{next(iter(registry))}`", "")
+    kinds = ", ".join(f"`{kind}`" for kind in registry)
+    chooser = Entry(f"{name}.{key}", kinds, "", f"`{next(iter(registry))}`", "Which of the components above.")
+    names = list(dict.fromkeys(entry.name for entry in owners))
     entries = [
-        Entry(entry.name, entry.type, entry.range, entry.default, entry.doc, tuple(kinds))
-        for entry, kinds in owners.items()
+        replace(entry, kinds=() if len(kinds) == len(components) else tuple(kinds))
+        for entry, kinds in sorted(owners.items(), key=lambda item: names.index(item[0].name))
     ]
-    return Group(name, f"One of {len(components)} kinds.", (chooser, *entries), components)
+    return Group(name, _first_sentence(next(iter(registry.values()))), (chooser, *entries), components)
+
+
+def _first_sentence(component: type) -> str:
+    """Return the first sentence of the documentation of a component's package."""
+    package = sys.modules[component.__module__.rpartition(".")[0]]
+    return summary_of(package).split(". ")[0].rstrip(".") + "."
 
 
 def _entry(name: str, field: FieldInfo, doc: str) -> Entry:
@@ -252,6 +262,11 @@ def _nested_metadata(annotation: Any) -> Iterator[Any]:
     if get_origin(annotation) in (Union, types.UnionType):
         for argument in get_args(annotation):
             yield from _nested_metadata(argument)
+
+
+def _listed(names: list[str]) -> str:
+    names = [name for name in names if name != "integer" or "number" not in names]
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _table(entries: list[Entry]) -> list[str]:

@@ -18,7 +18,7 @@ PROSE = [README, ROOT / "CONTRIBUTING.md", *PAGES]
 GENERATED = {ROOT / "docs" / "space_file_reference.md"}
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|mailto:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
-REPOSITORY_PATH = re.compile(r"`(?P<path>(?:tdmr_ray|tests|benchmarks|cluster|search_spaces|docs)/[\w./]+\.\w+)`")
+REPOSITORY_PATH = re.compile(r"`(?P<path>(?:tdmr_ray|tests|benchmarks|cluster|search_spaces|docs)/[\w./]+)`")
 MAX_WORDS = 30
 
 
