@@ -144,7 +144,7 @@ def type_text(annotation: Any) -> str:
     if origin is dict:
         return "mapping"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "section"
+        return "mapping"
     names = {int: "integer", float: "number", bool: "true or false", str: "text", type(None): "`null`", Any: "value"}
     return names.get(annotation, str(annotation))
 
@@ -194,7 +194,7 @@ def render_reference() -> str:
         "",
         "## Sections",
         "",
-        *_table(list(entries_of(Space))),
+        *_table([_with_link(entry) for entry in entries_of(Space)]),
     ]
     for name, field in Space.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
@@ -250,6 +250,14 @@ def _first_sentence(component: type) -> str:
     return summary_of(package).split(". ")[0].rstrip(".") + "."
 
 
+def _with_link(entry: Entry) -> Entry:
+    """Return a top-level key with a link to the part of the page that lists its keys."""
+    model = Space.model_fields[entry.name].annotation
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return replace(entry, doc=f"{summary_of(model)} See [{entry.name}](#{entry.name}).")
+    return entry
+
+
 def _entry(name: str, field: FieldInfo, doc: str) -> Entry:
     text = " ".join((field.description or doc).split())
     return Entry(name, type_text(field.annotation), range_text(field), default_text(field), text)
@@ -270,7 +278,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _table(entries: list[Entry]) -> list[str]:
-    """Return a Markdown table; the column of kinds only where one is owned by some kinds."""
+    """Return a Markdown table without empty columns."""
     with_kinds = any(entry.kinds for entry in entries)
     names = ["parameter", *(["kinds"] if with_kinds else []), "type or values", "range", "default", "meaning"]
     rows = [
@@ -281,7 +289,9 @@ def _table(entries: list[Entry]) -> list[str]:
         ]
         for entry in entries
     ]
-    return [_row(names), _row(["---"] * len(names)), *map(_row, rows)]
+    used = [column for column in range(len(names)) if any(row[column] for row in rows)]
+    lines = [names, ["---"] * len(names), *rows]
+    return [_row([line[column] for column in used]) for line in lines]
 
 
 def _row(cells: list[str]) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
+import tdmr_ray
 from tdmr_ray.training.config import TrialConfig
 
 ROOT = Path(__file__).parents[1]
@@ -124,3 +126,17 @@ def test_reference_states_ranges_and_defaults(reference: ModuleType) -> None:
 def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert not [page for page in PAGES if page.relative_to(ROOT / "docs").as_posix() not in navigation]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=name_of)
+def test_workflows_run_existing_commands(path: Path) -> None:
+    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    commands = "\n".join(step.get("run", "") for job in jobs.values() for step in job["steps"])
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(re.findall(r"^make ([\w-]+)", commands, re.MULTILINE)) <= set(targets)
+    assert commands.strip()
+
+
+def test_citation_names_the_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == tdmr_ray.__version__
