@@ -46,7 +46,8 @@ def test_one_class_and_one_entry_make_a_component_searchable(tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     records = Ledger(out / "records.jsonl").read()
     searched = [record for record in records if record.phase == "search"]
-    assert [record.state for record in searched] == ["complete"] * 3
+    assert len(searched) == 3
+    assert {record.state for record in searched} <= {"complete", "pruned"}
     assert {record.config["prompt"]["kind"] for record in searched} == {"tint", "border"}
     for record in searched:
         kinds = [record.config[section]["kind"] for section in ("mapping", "loss", "alignment")]
