@@ -13,7 +13,8 @@ from tdmr_ray.method.mappings.mapping import Mapping, MappingConfig, Refit
 class LinearMapping(Mapping):
     """A linear layer on standardised features; with an empty prompt it is the linear probe.
 
-    Its embedding is the standardised features. It starts at zero: every class is equally likely.
+    logits = W f + b, with standardised features f [B, d] that are also its embedding, W [C, d] and b [C]. W and b start
+    at zero, so that every class is equally likely.
     """
 
     refits: ClassVar[Refit | None] = Refit()

@@ -9,7 +9,7 @@ class ExponentialSchedule(Schedule):
     """T = start * (end / start) ** progress."""
 
     class Config(RampConfig):
-        """Hyperparameters of a exponential schedule."""
+        """Hyperparameters of an exponential schedule."""
 
         schedule: Literal["exponential"] = "exponential"
 

@@ -64,7 +64,8 @@ class Schedule(nn.Module):
 
     def planned(self, moment: Moment) -> float:
         """Return the temperature for a plot; an expectation if it is learned."""
-        return float(self.forward(moment))
+        temperature = self.forward(moment)
+        return float(temperature.detach() if isinstance(temperature, Tensor) else temperature)
 
     def parameter_groups(self, lr: float) -> list[ParameterGroup]:
         """Return the trained parameters; decay would pull a learned temperature to the middle of its range."""

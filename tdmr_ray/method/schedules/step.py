@@ -6,7 +6,7 @@ from tdmr_ray.method.schedules.schedule import Moment, RampConfig, Schedule
 
 
 class StepSchedule(Schedule):
-    """One temperature for each stage, with equal jumps from `start` in the first to `end` in the last.
+    """T = start + (end - start) * stage / (num_stages - 1): one temperature for each stage, with equal jumps.
 
     With a single stage the temperature stays at `start`.
     """

@@ -1,0 +1,102 @@
+"""Every alignment keeps its contract; CKA and the cosine match values worked out by hand."""
+
+import pytest
+import torch
+from helpers.registries import check_groups
+
+from tdmr_ray.method.alignments import ALIGNMENTS, Alignment, ProjectionAlignment
+from tdmr_ray.method.alignments.cka import cka_distance
+
+
+def build(kind: str, feature_dim: int = 4, embedding_dim: int = 7) -> Alignment:
+    """Build an alignment for features and an embedding of different width."""
+    return ALIGNMENTS[kind](ALIGNMENTS[kind].Config(), feature_dim, embedding_dim)
+
+
+@pytest.mark.parametrize("kind", ALIGNMENTS)
+def test_distance_is_a_scalar_between_0_and_2(kind: str) -> None:
+    alignment = build(kind)
+    for _ in range(20):
+        distance = alignment(torch.randn(5, 4), torch.randn(5, 7))
+        assert distance.shape == ()
+        assert 0 <= distance <= 2
+
+
+@pytest.mark.parametrize("kind", ALIGNMENTS)
+def test_gradients_reach_features_and_projection_and_not_the_teacher(kind: str) -> None:
+    alignment = build(kind)
+    features, embedding = torch.randn(5, 4).requires_grad_(), torch.randn(5, 7).requires_grad_()
+    alignment(features, embedding).backward()
+    assert features.grad is not None
+    assert features.grad.abs().sum() > 0
+    assert embedding.grad is None
+    assert all(parameter.grad is not None for parameter in alignment.parameters())
+
+
+@pytest.mark.parametrize("kind", ALIGNMENTS)
+def test_calling_an_alignment_is_projecting_and_comparing(kind: str) -> None:
+    alignment, features, embedding = build(kind), torch.randn(5, 4), torch.randn(5, 7)
+    assert torch.equal(alignment(features, embedding), alignment.distance(alignment.project(features), embedding))
+
+
+@pytest.mark.parametrize("kind", ALIGNMENTS)
+def test_parameter_groups_hold_every_parameter_at_the_targets_rates(kind: str) -> None:
+    alignment = build(kind)
+    groups = alignment.parameter_groups(lr=0.3, weight_decay=0.2)
+    check_groups(groups, alignment)
+    assert {(group.lr, group.weight_decay) for group in groups} <= {(0.3, 0.2)}
+
+
+@pytest.mark.parametrize("kind", ALIGNMENTS)
+def test_a_few_steps_bring_features_closer_to_the_embedding(kind: str) -> None:
+    alignment, embedding = build(kind), torch.randn(8, 7)
+    features = torch.randn(8, 4).requires_grad_()
+    optimizer = torch.optim.SGD([features, *alignment.parameters()], lr=1.0)
+    distances = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        distance = alignment(features, embedding)
+        distance.backward()
+        optimizer.step()
+        distances.append(distance.item())
+    assert distances[-1] < 0.7 * distances[0]
+
+
+def test_cka_is_zero_for_a_rotated_scaled_shifted_copy_and_for_other_widths() -> None:
+    features = torch.randn(10, 5)
+    rotation = torch.linalg.qr(torch.randn(5, 5)).Q
+    assert cka_distance(features, 3 * features @ rotation + 1) == pytest.approx(0, abs=1e-5)
+    assert cka_distance(features, torch.cat([features, features], dim=1)) == pytest.approx(0, abs=1e-5)
+    assert 0.1 < cka_distance(features, torch.randn(10, 7)) <= 1
+
+
+def test_cka_by_hand() -> None:
+    # centred, 1-dimensional: K = x x', L = y y'; the value is the squared correlation
+    x, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[0.0], [2.0], [1.0]])
+    assert cka_distance(x, y) == pytest.approx(1 - 0.5**2)
+
+
+def test_cka_refuses_different_batches() -> None:
+    with pytest.raises(ValueError, match=r"the batches must be equal, but got \(3, 4\)"):
+        cka_distance(torch.zeros(3, 2), torch.zeros(4, 2))
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(2.0, 0.0), (-1.0, 2.0)])
+def test_cosine_of_projected_features_by_hand(factor: float, expected: float) -> None:
+    alignment, embedding = build("project"), torch.randn(5, 7)
+    assert alignment.distance(factor * embedding, embedding) == pytest.approx(expected, abs=1e-6)
+
+
+def test_projection_has_the_embeddings_width() -> None:
+    alignment = build("project")
+    assert isinstance(alignment, ProjectionAlignment)
+    features = torch.randn(5, 4)
+    torch.testing.assert_close(
+        alignment.project(features), features @ alignment.projection.weight.T + alignment.projection.bias
+    )
+
+
+def test_cka_has_nothing_to_learn() -> None:
+    features = torch.randn(5, 4)
+    assert build("cka").project(features) is features
+    assert list(build("cka").parameters()) == []

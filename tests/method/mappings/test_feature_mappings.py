@@ -1,0 +1,57 @@
+"""Mappings that read features: standardisation, a layer that starts at zero, prototypes at the class means."""
+
+import pytest
+import torch
+from helpers.shapes import TASK, foundation_shape
+
+from tdmr_ray.method.mappings import LinearMapping, PrototypeMapping
+from tdmr_ray.method.mappings.feature_scaler import FeatureScaler
+
+NO_SOURCE = torch.zeros(60, 0)
+
+
+def test_scaler_by_hand() -> None:
+    scaler = FeatureScaler(2)
+    scaler.refit(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
+    # mean 2 and standard deviation sqrt(2) of the first; the second is constant and only centred
+    expected = torch.tensor([[-1 / 2**0.5, 0.0], [2 / 2**0.5, 2.0]])
+    torch.testing.assert_close(scaler(torch.tensor([[1.0, 5.0], [4.0, 7.0]])), expected)
+
+
+def test_linear_mapping_starts_with_equal_logits_of_standardised_features() -> None:
+    mapping, features = LinearMapping(LinearMapping.Config(), foundation_shape(), TASK, seed=0), torch.randn(60, 6)
+    mapping.refit(3 * features + 1, NO_SOURCE, torch.arange(60) % 3)
+    embedding, logits = mapping(3 * features + 1, NO_SOURCE)
+    torch.testing.assert_close(embedding.std(dim=0), torch.ones(6))
+    torch.testing.assert_close(embedding.mean(dim=0), torch.zeros(6), atol=1e-6, rtol=0)
+    assert torch.equal(logits, torch.zeros(60, 3))
+
+
+def test_prototype_mapping_starts_as_a_nearest_mean_classifier() -> None:
+    means = torch.eye(3, 6) * 5
+    features = (means.repeat(20, 1) + 0.3 * torch.randn(60, 6))[torch.randperm(60)]
+    labels = features[:, :3].argmax(dim=1)
+    mapping = PrototypeMapping(PrototypeMapping.Config(dim=6), foundation_shape(), TASK, seed=0)
+    mapping.refit(features, NO_SOURCE, labels)
+    embedding, logits = mapping(features, NO_SOURCE)
+    assert torch.equal(logits.argmax(dim=1), labels)
+    torch.testing.assert_close(embedding.norm(dim=1), torch.ones(60))
+    own_mean = torch.stack([embedding[labels == task].mean(dim=0) for task in range(3)])
+    cosines = embedding @ torch.nn.functional.normalize(own_mean, dim=1).T
+    torch.testing.assert_close(logits, 10 * cosines)
+
+
+def test_prototype_of_a_class_without_images_stays_at_zero() -> None:
+    mapping = PrototypeMapping(PrototypeMapping.Config(dim=6), foundation_shape(), TASK, seed=0)
+    mapping.refit(torch.randn(10, 6), torch.zeros(10, 0), torch.arange(10) % 2)
+    assert torch.equal(mapping.prototypes[2], torch.zeros(6))
+    assert torch.isfinite(mapping(torch.randn(4, 6), torch.zeros(4, 0))[1]).all()
+
+
+@pytest.mark.parametrize("mapping", [LinearMapping, PrototypeMapping])
+def test_learning_rate_and_decay_come_from_the_config(
+    mapping: type[LinearMapping] | type[PrototypeMapping],
+) -> None:
+    config = mapping.Config(lr=0.3, weight_decay=0.2)
+    (group,) = mapping(config, foundation_shape(), TASK, seed=0).parameter_groups()  # type: ignore[arg-type]
+    assert (group.lr, group.weight_decay) == (0.3, 0.2)
