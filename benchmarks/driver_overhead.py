@@ -12,6 +12,7 @@ long.
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -30,10 +31,11 @@ from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import num_slots, ray_session
+from tdmr_ray.runner.ledger_writer import LedgerWriter
 from tdmr_ray.runner.loop import run_trials
+from tdmr_ray.runner.messages import TrialReport, WorkerSettings, assignment_in
 from tdmr_ray.runner.progress import SEARCH, Progress
-from tdmr_ray.runner.schedulers import PairAsha
-from tdmr_ray.runner.search import LedgerWriter
+from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.runner.teacher_provider import teacher_key_of
 from tdmr_ray.runner.tensorboard import TensorBoardLog
 from tdmr_ray.space import Space
@@ -79,23 +81,15 @@ class EmptyTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Tune's word for a further trial."""
-        self.job, self.epoch = new_config, 0
+        self.config, self.epoch = assignment_in(new_config).spec.config, 0
         return True
 
     def step(self) -> dict[str, Any]:
         """An epoch."""
         self.epoch += 1
-        score = 1 - abs(self.job["config"]["distill"]["lr"] - 0.05) - 0.1 / self.epoch
-        metrics = {"epoch": self.epoch, "val/top1": score}
-        facts = {"id": self.job["id"], "pair": self.job["pair"], "seconds": 0.0}
-        return {
-            **facts,
-            "metrics": metrics,
-            "epoch": self.epoch,
-            "error": "",
-            "earlier": [],
-            "done": self.epoch == EPOCHS,
-        }
+        score = 1 - abs(self.config.distill.lr - 0.05) - 0.1 / self.epoch
+        metrics = {"epoch": float(self.epoch), "val/top1": score}
+        return TrialReport(epoch=self.epoch, done=self.epoch == EPOCHS, metrics=metrics).as_result()
 
 
 class Watch(Listener):
@@ -134,15 +128,15 @@ def measure(trials: int, pairs: str, address: str | None = None) -> tuple[list[f
         board = TensorBoardLog(layout.tensorboard, store, "val/top1")
         slots = num_slots(space.resources)
         run_trials(
-            CacheAwareQueue(studies, teacher_key_of, store.has, slots=slots),
+            CacheAwareQueue(studies, partial(teacher_key_of, tasks=TaskCache()), store.has, slots=slots),
             resources=space.resources,
             slots=slots,
-            store=store,
+            settings=WorkerSettings.build(store, space.resources),
             layout=layout,
             objective="val/top1",
             listeners=(LedgerWriter(layout, rungs.epochs), board, progress, watch),
             stop_conditions=(),
-            scheduler=PairAsha(rungs, "val/top1"),
+            pruner=rungs,
             trainable=EmptyTrial,
         )
         progress.stop()

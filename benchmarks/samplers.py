@@ -29,7 +29,7 @@ from benchmarks.resumable import Row, read_runs, run_missing
 from tdmr_ray.data.task import load_task
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
-from tdmr_ray.runner.events import blank_record
+from tdmr_ray.runner.trial_record import blank_record
 from tdmr_ray.space import Space, Value
 from tdmr_ray.space.reading import check_tree
 from tdmr_ray.training.config import hash_json

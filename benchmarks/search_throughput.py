@@ -20,6 +20,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from time import perf_counter
@@ -33,9 +34,7 @@ from ray import tune
 from ray.cloudpickle import register_pickle_by_value
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
-from ray.tune.experiment import Trial
 from ray.tune.integration.ray_train import TuneReportCallback
-from ray.tune.schedulers import TrialScheduler
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -47,9 +46,12 @@ from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import num_slots, ray_session
+from tdmr_ray.runner.leases import LeaseTable
 from tdmr_ray.runner.loop import run_trials
-from tdmr_ray.runner.schedulers import WarmActorFIFO
-from tdmr_ray.runner.teacher_provider import resident_task, teacher_key_of
+from tdmr_ray.runner.messages import WorkerSettings
+from tdmr_ray.runner.shared_store import SharedStore
+from tdmr_ray.runner.task_cache import TaskCache
+from tdmr_ray.runner.teacher_provider import teacher_key_of
 from tdmr_ray.space import Resources
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
@@ -97,9 +99,9 @@ def build_list(trials: int, shots: int, foundation: str) -> list[tuple[TrialSpec
 
 def sequential(jobs: list[tuple[TrialSpec, int]]) -> Scores:
     """One after the other in this process."""
-    scores = {}
+    scores, tasks = {}, TaskCache()
     for job, stop in jobs:
-        run = Run(live(job.config), resident_task(job.config))
+        run = Run(live(job.config), tasks.get(job.config.data))
         for _ in range(stop):
             metrics = run.run_epoch()
         scores[job.id] = metrics[OBJECTIVE]
@@ -159,17 +161,15 @@ def tuned(jobs: list[tuple[TrialSpec, int]], cores: int) -> Scores:
         return {result.config["row"]["id"]: result.metrics[OBJECTIVE] for result in results}
 
 
-class StopAfter(WarmActorFIFO):
-    """Ends each trial after its last epoch."""
+class StopAfter:
+    """Pruner that ends each trial after its last epoch."""
 
     def __init__(self, stops: dict[str, int]) -> None:
-        super().__init__()
-        self.stops = stops
+        self.stops, self.epochs = stops, tuple(sorted(set(stops.values())))
 
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Go on or stop."""
-        over = int(result["epoch"]) >= self.stops[result["id"]]
-        return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
+    def should_continue(self, pair: str, trial_id: str, epoch: int, score: float) -> bool:
+        """Whether the trial has epochs left."""
+        return epoch < self.stops[trial_id]
 
 
 class Watch(Listener):
@@ -194,7 +194,7 @@ def ours(jobs: list[tuple[TrialSpec, int]], store: Path) -> Scores:
     slots, started = num_slots(resources), perf_counter()
     source = CacheAwareQueue(
         Queue([job for job, _ in jobs]),
-        teacher_key_of,
+        partial(teacher_key_of, tasks=TaskCache(SharedStore(programs, LeaseTable()))),
         programs.has,
         slots=slots,
     )
@@ -203,12 +203,12 @@ def ours(jobs: list[tuple[TrialSpec, int]], store: Path) -> Scores:
             source,
             resources=resources,
             slots=slots,
-            store=programs,
+            settings=WorkerSettings.build(programs, resources),
             layout=RunLayout(Path(root)),
             objective=OBJECTIVE,
             listeners=(watch,),
             stop_conditions=(),
-            scheduler=StopAfter({job.id: stop for job, stop in jobs}),
+            pruner=StopAfter({job.id: stop for job, stop in jobs}),
         )
     rest_s = slots * (perf_counter() - started) - watch.teachers_s - watch.targets_s
     print(

@@ -5,7 +5,7 @@ Cost:   about 3 minutes on 2 cores.
 Result: results/train_start.json and .md.
 
 Each run is a TorchTrainer whose workers report once. `as delivered` asks its workers for news every 2 s; `ours` is what
-`run_together` does. In a Ray that is running; the first run of all also starts Ray Train's own helpers and is apart.
+`run_with_ray_train` does. In a Ray that is running; the first run also starts Ray Train's own helpers and is apart.
 """
 
 import os
@@ -26,7 +26,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.results_file import show_and_keep
 from tdmr_ray.runner.cluster import ray_session
-from tdmr_ray.runner.distributed import POLL_S, run_together
+from tdmr_ray.runner.messages import WorkerSettings
+from tdmr_ray.runner.ray_train import POLL_S, run_with_ray_train
+from tdmr_ray.storage import StoragePath
 
 NAME = "train_start"
 REPEATS = 3
@@ -43,10 +45,12 @@ def seconds_of(workers: int, interval_s: float) -> tuple[float, float]:
     os.environ[HEALTH_CHECK_INTERVAL_S_ENV_VAR] = str(interval_s)
     with tempfile.TemporaryDirectory() as folder:
         began = Path(folder) / "began"
-        job = {"id": "empty", "threads": 1, "gpu": 0, "notes": f"{folder}/notes", "began": str(began)}
+        settings, files = WorkerSettings(Path(folder) / "store"), StoragePath(f"{folder}/ray_train")
         started = perf_counter()
         before = began.parent.stat().st_mtime
-        run_together(report_once, job, workers)
+        run_with_ray_train(
+            report_once, {"began": str(began)}, name="empty", settings=settings, files=files, workers=workers
+        )
         took = perf_counter() - started
         return began.stat().st_mtime - before, took
 

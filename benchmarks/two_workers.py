@@ -19,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.results_file import show_and_keep
 from tdmr_ray.report.statistics import paired_difference
+from tdmr_ray.run_layout import TrainLayout
 from tdmr_ray.runner.cluster import ray_session
-from tdmr_ray.runner.distributed import train_together
+from tdmr_ray.runner.train_together import train_together
 from tdmr_ray.space import Resources
 from tdmr_ray.storage import StoragePath
 from tdmr_ray.store import Store
@@ -39,9 +40,8 @@ def val_top1(seed: int, workers: int) -> float:
             config,
             Resources(workers=workers),
             store=Store(root / "store"),
-            place=StoragePath(root / "out"),
-            stack=root / "stack",
-            say=lambda metrics: None,
+            layout=TrainLayout(StoragePath(root / "out"), scratch=root),
+            on_progress=lambda metrics: None,
         )
     return metrics["val/top1"]
 

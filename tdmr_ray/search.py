@@ -24,6 +24,7 @@ from tdmr_ray.report.folder import compare, read_search
 from tdmr_ray.report.terminal import say, show
 from tdmr_ray.report.write import write_reports
 from tdmr_ray.run_layout import RunLayout
+from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.runner.weights import check_weights
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import parse_overrides, read_space
@@ -64,7 +65,7 @@ def search(
     if dry_run:
         describe(plan, console)
         return
-    from tdmr_ray.runner.launch import LaunchOptions, launch_search
+    from tdmr_ray.runner.launch import LaunchOptions, launch_search, open_tasks
 
     root = out or DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
     others = [record for folder in warm_start or [] for record in records_of(folder)]
@@ -78,13 +79,15 @@ def search(
         nearby = (store or default_store()).expanduser().resolve()
         teachers = Store(nearby, shared / "teachers" if shared else None, int(store_gb * 1e9))
         layout = RunLayout(root.resolve(), results)
-        for note in open_images_with_bar(plan, teachers, console).notes:
+        tasks = open_tasks(teachers)
+        for note in open_images_with_bar(plan, tasks, console).notes:
             say(console, note)
         options = LaunchOptions(address=address, verbose=verbose, others=others, console=console)
         end = launch_search(
             plan,
             layout,
             teachers,
+            tasks=tasks,
             on_message=partial(say, console),
             write_reports=partial(show_reports, layout, console),
             options=options,
@@ -133,14 +136,12 @@ def describe(space: Space, console: Console) -> None:
     say(console, "\n".join(lines))
 
 
-def open_images_with_bar(space: Space, store: Store, console: Console) -> Task:
+def open_images_with_bar(space: Space, tasks: TaskCache, console: Console) -> Task:
     """Open the images of a space; a bar shows how many are decoded."""
-    from tdmr_ray.runner.launch import open_images
-
     columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=len(load_dataset(space.data.name).labels))
-        return open_images(space, store, partial(progress.advance, bar))
+        return tasks.get(space.data, on_progress=partial(progress.advance, bar))
 
 
 def show_reports(layout: RunLayout, console: Console) -> None:

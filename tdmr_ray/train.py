@@ -12,7 +12,7 @@ from tdmr_ray.cli import run_command
 from tdmr_ray.errors import InputError, near_match
 from tdmr_ray.output_dir import open_storage, prepare_output_dir
 from tdmr_ray.records import Ledger, TrialRecord
-from tdmr_ray.run_layout import METRICS
+from tdmr_ray.run_layout import METRICS, TrainLayout
 from tdmr_ray.search import default_store
 from tdmr_ray.space import Resources
 from tdmr_ray.space.reading import parse_overrides, read_space
@@ -132,16 +132,16 @@ def _with_ray_train(
     verbose: bool,
 ) -> Metrics:
     from tdmr_ray.runner.cluster import check_fit, ray_session
-    from tdmr_ray.runner.distributed import train_together
+    from tdmr_ray.runner.train_together import train_together
     from tdmr_ray.runner.weights import share_weights_of_trial
 
-    stack = store.local.parent / "train.stack"
+    layout = TrainLayout(place, scratch=store.local.parent)
     with ray_session(address, verbose=verbose):
         if address is None:
             check_fit(resources)
         copies = share_weights_of_trial(config, store)
         say = partial(say_epoch, console)
-        return train_together(config, resources, store=store, copies=copies, place=place, stack=stack, say=say)
+        return train_together(config, resources, store=store, layout=layout, on_progress=say, copies=copies)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,12 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-import boto3
 import pytest
 import torch
-from moto.server import ThreadedMotoServer
 from torch import Tensor, nn
 
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.workers import Metrics
 
 NUM_CLASSES = 3
 IMAGE_PX = 16
@@ -87,13 +84,15 @@ def tiny_config() -> TrialConfig:
 
 @pytest.fixture(scope="session")
 def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For all searches that do not look at what is in it."""
+    """A store for all searches that do not depend on its content."""
     return tmp_path_factory.mktemp("store")
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[None]:
-    """An S3 server on loopback, where this process and those that it starts look for S3."""
+    """An S3 server on loopback, for this process and the processes that it starts."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -108,12 +107,9 @@ def s3() -> Iterator[None]:
 
 @pytest.fixture
 def bucket(s3: None, request: pytest.FixtureRequest) -> str:
-    """A new bucket's URI."""
+    """The URI of a new bucket."""
+    import boto3
+
     name = f"bucket-{abs(hash(request.node.nodeid))}"
     boto3.client("s3").create_bucket(Bucket=name)
     return f"s3://{name}"
-
-
-def without_times(metrics: Metrics) -> Metrics:
-    """What two equal trials have in common."""
-    return {name: value for name, value in metrics.items() if not name.endswith("images_per_s")}

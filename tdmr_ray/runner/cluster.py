@@ -15,9 +15,9 @@ from tdmr_ray.errors import InputError
 from tdmr_ray.space import Resources
 
 OBJECT_STORE_BYTES = 400 * 1024**2
-"""Of a Ray that we start ourselves; results are small, images stay in the actors."""
+"""Size of the object store of a Ray that we start; results are small, images stay in the actors."""
 
-LOOK_EVERY_S = 5.0
+CHECK_EVERY_S = 5.0
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -28,12 +28,12 @@ QUIET = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
-"""We write our own tables, TensorBoard files and ledger; Ray's would be a second, different truth."""
+"""Environment that turns off Ray's own tables and logs, which would be a second, different truth."""
 
 
 @contextmanager
 def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
-    """A Ray on this machine, or the one at `address`; a Ray of our own is stopped at the end."""
+    """Start a Ray on this machine, or connect to the one at `address`; a Ray of our own is stopped at the end."""
     os.environ.update(QUIET)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
@@ -52,27 +52,31 @@ def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
 
 
 class RayWatch:
-    """Looks whether Ray still has a machine; without one, Tune would wait for ever."""
+    """Stop condition for a Ray that has lost its last machine; Tune would wait for ever.
+
+    Attributes:
+        is_dead: Whether no machine was left at the last check.
+    """
 
     def __init__(self) -> None:
-        self.looked, self.dead = time.monotonic(), False
+        self.checked, self.is_dead = time.monotonic(), False
 
     @property
-    def came(self) -> bool:
-        """Whether all machines are gone."""
+    def should_stop(self) -> bool:
+        """Whether all machines are lost; checked every few seconds."""
         import ray
 
-        if time.monotonic() - self.looked >= LOOK_EVERY_S:
-            self.dead = not any(node["Alive"] for node in ray.nodes())
-            self.looked = time.monotonic()
-        return self.dead
+        if time.monotonic() - self.checked >= CHECK_EVERY_S:
+            self.is_dead = not any(node["Alive"] for node in ray.nodes())
+            self.checked = time.monotonic()
+        return self.is_dead
 
 
 def check_fit(resources: Resources) -> None:
-    """A Ray of our own does not grow: a trial that is too large for it would wait for ever.
+    """Check that a trial fits on a Ray of our own, which does not grow; a larger trial would wait for ever.
 
     Raises:
-        InputError: If it has fewer CPUs or GPUs than a trial takes.
+        InputError: If Ray has fewer CPUs or GPUs than a trial takes.
     """
     import ray
 
@@ -93,7 +97,11 @@ def check_fit(resources: Resources) -> None:
 
 
 def largest_cluster(bootstrap: Path = Path("~/ray_bootstrap_config.yaml")) -> dict[str, float]:
-    """What a cluster of Ray's launcher can grow to, by the file that `ray up` leaves on the head; {} without one."""
+    """Return the resources to which a cluster of Ray's launcher can grow; {} without the file of `ray up`.
+
+    Args:
+        bootstrap: The cluster file, as `ray up` leaves it on the head.
+    """
     path = bootstrap.expanduser()
     if not path.exists():
         return {}
@@ -111,11 +119,11 @@ def largest_cluster(bootstrap: Path = Path("~/ray_bootstrap_config.yaml")) -> di
 
 
 def num_slots(resources: Resources, *, joined: bool = False) -> int:
-    """How many trials fit at the same time, at least one.
+    """Return the number of trials that fit at the same time, at least one.
 
     Args:
-        resources: Of one.
-        joined: Whether this Ray was started by somebody else; it counts with what it can grow to.
+        resources: Resources of one trial.
+        joined: Whether somebody else has started this Ray; such a Ray counts with the size to which it can grow.
     """
     import ray
 

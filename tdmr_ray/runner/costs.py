@@ -1,28 +1,27 @@
-"""What targets cost, measured before anything is trained; those that break a constraint are left out."""
+"""Costs of the targets, measured before anything is trained; targets that break a constraint are left out."""
 
 import json
 from pathlib import Path
 
+from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
 from tdmr_ray.models.cost import measure_target
-from tdmr_ray.runner.teacher_provider import resident_task
 from tdmr_ray.space import Space
-from tdmr_ray.training.config import TrialConfig
 
 Costs = dict[str, dict[str, float]]
 
 
-def target_costs(space: Space, path: Path) -> Costs:
-    """`params`, `macs` and `latency_ms` of each target with each size of image, by label.
+def target_costs(space: Space, task: Task, path: Path) -> Costs:
+    """Measure `params`, `macs` and `latency_ms` of each target with each size of image; return them by label.
 
-    What the file knows already is not measured again.
+    Targets that the file lists are not measured again.
 
     Args:
-        space: Its targets.
+        space: The space with the targets.
+        task: Number of classes and size of the images.
         path: `targets.json`; written.
     """
     known: Costs = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    task = resident_task(TrialConfig(data=space.data))
     for part in space.all_target_versions:
         if part.label not in known:
             image_px = part.input_px or task.image_px
@@ -33,7 +32,7 @@ def target_costs(space: Space, path: Path) -> Costs:
 
 
 def within_limits(space: Space, costs: Costs) -> tuple[Space, list[str]]:
-    """The space without the targets that break a constraint, if only with one size of image, and a line for each.
+    """Return the space without the targets that break a constraint with any size of image, and a message for each.
 
     Raises:
         InputError: If no target is left.

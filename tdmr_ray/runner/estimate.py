@@ -1,32 +1,30 @@
-"""How long a search will take: steps counted, one of each kind timed."""
+"""Estimated duration of a search: steps are counted, and one step of each target is timed."""
 
 from time import perf_counter
 
-from tdmr_ray.runner.teacher_provider import resident_task
+from tdmr_ray.data.task import Task
 from tdmr_ray.space import Space
 from tdmr_ray.training.batches import batches_per_epoch
-from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distill import Distillation
 
 SHARE_OF_EPOCHS = 0.5
-"""Of all epochs that a search runs with early stopping; measured on vit_mobile.yaml."""
+"""Share of all epochs that a search runs with early stopping; measured on vit_mobile.yaml."""
 
 TEACHER_STEPS = 150
-"""A teacher with its outputs costs about as much as so many steps of a target; measured on vit_mobile.yaml."""
+"""Cost of a teacher with its outputs, in steps of a target; measured on vit_mobile.yaml."""
 
 
-def estimate_seconds(space: Space, slots: int) -> tuple[float, float]:
-    """Rough wall time of the search and of its confirmation, `slots` trials at a time."""
-    task = resident_task(TrialConfig(data=space.data))
+def estimate_seconds(space: Space, task: Task, slots: int) -> tuple[float, float]:
+    """Estimate the wall time of the search and of its confirmation, `slots` trials at a time."""
     config = space.config(space.default_values(), *space.all_pairs[0])
     distil = space.budget.epochs * batches_per_epoch(len(task.train), config.distill.batch_size)
-    step_s = sum(_step_seconds(space, name) for name in space.pairs.by_name) / len(space.pairs.by_name)
+    step_s = sum(_step_seconds(space, task, name) for name in space.pairs.by_name) / len(space.pairs.by_name)
     search = space.budget.trials * (SHARE_OF_EPOCHS * distil + TEACHER_STEPS)
     return search * step_s / slots, _confirmation_steps(space, distil) * step_s / slots
 
 
 def _confirmation_steps(space: Space, distil: int) -> int:
-    """Optimisation steps of all confirmation runs; `distil` are those of a finalist."""
+    """Return the optimisation steps of the whole confirmation; a finalist has `distil` steps."""
     longest = max(distil, space.confirm.control_steps)
     alone = {"scratch": longest, "fine_tune": longest, "self_training": 2 * longest}
     each = {"linear_probe": TEACHER_STEPS, **alone}
@@ -37,11 +35,11 @@ def _confirmation_steps(space: Space, distil: int) -> int:
     return steps
 
 
-def _step_seconds(space: Space, target: str) -> float:
-    """One optimisation step of a target, after a first one; at a learning rate that cannot diverge."""
+def _step_seconds(space: Space, task: Task, target: str) -> float:
+    """Time an optimisation step of a target in its second epoch, at a learning rate that cannot diverge."""
     config = space.config(space.default_values(), space.all_pairs[0][0], target)
     short = config.replace(method="scratch", distill__epochs=2, distill__num_stages=1, distill__lr=1e-4)
-    run = Distillation(short, resident_task(short), None)
+    run = Distillation(short, task, None)
     run.run_epoch()
     started = perf_counter()
     run.run_epoch()

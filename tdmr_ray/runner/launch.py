@@ -19,15 +19,15 @@ from tdmr_ray.runner.environment import describe_environment
 from tdmr_ray.runner.estimate import estimate_seconds
 from tdmr_ray.runner.gpu_sharing import with_gpu_share
 from tdmr_ray.runner.leases import LeaseTable
-from tdmr_ray.runner.loop import Interrupt, interruptible
+from tdmr_ray.runner.messages import WorkerSettings
 from tdmr_ray.runner.mirror import mirrored
 from tdmr_ray.runner.search import Search
-from tdmr_ray.runner.teacher_provider import SharedStore, resident_task
-from tdmr_ray.runner.trial import place_of_trials
-from tdmr_ray.runner.weights import Copies, share_weights_of_space
+from tdmr_ray.runner.shared_store import SharedStore
+from tdmr_ray.runner.stopping import Interrupt, interruptible
+from tdmr_ray.runner.task_cache import TaskCache
+from tdmr_ray.runner.weights import WeightCopy, share_weights_of_space
 from tdmr_ray.space import Space
 from tdmr_ray.store import Store
-from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.tuning.listener import Listener
 
 OnMessage = Callable[[str], object]
@@ -64,15 +64,9 @@ class SearchEnd:
     interrupted: bool
 
 
-def open_images(space: Space, store: Store, on_progress: Callable[[int], object] = lambda count: None) -> Task:
-    """Return the decoded images of a space; they are decoded unless the store has them.
-
-    Args:
-        space: The space.
-        store: Store that keeps the decoded images.
-        on_progress: Called with the number of newly decoded images.
-    """
-    return resident_task(TrialConfig(data=space.data), SharedStore(store, LeaseTable()), on_progress=on_progress)
+def open_tasks(store: Store) -> TaskCache:
+    """Return an empty cache of tasks for the driver, which keeps decoded images in the store."""
+    return TaskCache(SharedStore(store, LeaseTable()))
 
 
 def launch_search(
@@ -80,6 +74,7 @@ def launch_search(
     layout: RunLayout,
     store: Store,
     *,
+    tasks: TaskCache,
     on_message: OnMessage,
     write_reports: Callable[[], object],
     options: LaunchOptions = LaunchOptions(),
@@ -87,9 +82,10 @@ def launch_search(
     """Run or resume a search, its confirmation, and `write_reports` while the results are still mirrored.
 
     Args:
-        space: A checked space whose images are open (`open_images`).
+        space: A checked space.
         layout: Files of the search; its root exists.
         store: Store of teachers, decoded images and weights.
+        tasks: Decoded images; the caller may have opened the space's own with a progress bar.
         on_message: Receives notes, the announcement and warnings.
         write_reports: Writes the report over the records.
         options: Everything else.
@@ -100,15 +96,16 @@ def launch_search(
     """
     write_inputs(space, layout)
     with _num_threads(space.resources.cpu):
-        space, costs = _affordable(space, layout, on_message)
+        task = tasks.get(space.data)
+        space, costs = _affordable(space, task, layout, on_message)
         copies = share_weights_of_space(space, store)
         if copies:
             on_message(f"{len(copies)} networks' weights are in {store.shared} for every machine")
         with mirrored(layout, on_message), interruptible() as interrupt:
             with ray_session(options.address, verbose=options.verbose):
-                _search(space, layout, store, costs, copies, interrupt, on_message, options)
+                _search(space, layout, store, tasks, costs, copies, interrupt, on_message, options)
             write_reports()
-            return SearchEnd(interrupted=interrupt.came)
+            return SearchEnd(interrupted=interrupt.should_stop)
 
 
 def write_inputs(space: Space, layout: RunLayout) -> None:
@@ -135,9 +132,9 @@ def announcement(space: Space, slots: int, seconds: float) -> str:
     )
 
 
-def _affordable(space: Space, layout: RunLayout, on_message: OnMessage) -> tuple[Space, Costs]:
+def _affordable(space: Space, task: Task, layout: RunLayout, on_message: OnMessage) -> tuple[Space, Costs]:
     """Return the space without the targets that break a constraint, and the costs of all targets."""
-    costs = target_costs(space, layout.targets)
+    costs = target_costs(space, task, layout.targets)
     space, rejected = within_limits(space, costs)
     for line in rejected:
         on_message(line)
@@ -148,21 +145,22 @@ def _search(
     space: Space,
     layout: RunLayout,
     store: Store,
+    tasks: TaskCache,
     costs: Costs,
-    copies: Copies,
+    copies: tuple[WeightCopy, ...],
     interrupt: Interrupt,
     on_message: OnMessage,
     options: LaunchOptions,
 ) -> None:
     """Run all trials on the Ray that is connected."""
     joined = options.address is not None
-    space = with_gpu_share(space, place_of_trials(store, space.resources, copies))
+    space = with_gpu_share(space, WorkerSettings.build(store, space.resources, copies))
     if not joined:
         check_fit(space.resources)
     elif layout.shared is None:
         on_message(f"every machine must see {layout.root} and {store.local}; if they do not, give --storage")
     slots = num_slots(space.resources, joined=joined)
-    search_s, confirm_s = estimate_seconds(space, slots)
+    search_s, confirm_s = estimate_seconds(space, tasks.get(space.data), slots)
     on_message(announcement(space, slots, search_s + confirm_s))
     on_message(f"results: {layout.root}")
     search = Search(
@@ -170,6 +168,7 @@ def _search(
         layout,
         store,
         interrupt,
+        tasks=tasks,
         on_message=on_message,
         console=options.console,
         slots=slots,

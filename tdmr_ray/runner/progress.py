@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: a live table at a terminal, plain lines elsewhere."""
+"""Progress of a search for its user: a live table at a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from tdmr_ray.durations import pretty_seconds
 from tdmr_ray.records import TrialRecord
@@ -15,12 +16,12 @@ from tdmr_ray.tuning.trial_spec import TrialSpec
 
 SEARCH, CONFIRMATION = "search", "confirmation"
 LINE_EVERY_S = 15.0
-"""Plain lines come at most this often."""
+"""Interval of plain lines."""
 
 
 @dataclass
 class PairState:
-    """Counts of one row."""
+    """Counts of a pair's trials, and its best objective."""
 
     done: int = 0
     pruned: int = 0
@@ -30,12 +31,12 @@ class PairState:
 
 
 class Progress(Listener):
-    """A listener that shows how the specs of a phase go.
+    """Listener that shows the progress of a phase.
 
     Args:
-        console: Where to.
-        objective: The figure shown as best.
-        spent: Says what is spent of the search's budget; '' without one.
+        console: Console for the table or the lines.
+        objective: Metric whose best value is shown.
+        spent: Returns what is spent of the search's budget; '' without one.
     """
 
     def __init__(self, console: Console, objective: str, spent: Callable[[], str] = str) -> None:
@@ -46,17 +47,17 @@ class Progress(Listener):
         self.parts: dict[str, float] = {}
         self.begun = self.last_line = time.monotonic()
         self.first: tuple[float, float] | None = None
-        """When the first epoch of the phase ended, and how much was done then."""
+        """Time at which the first epoch of the phase ended, and the work that was done then."""
         self.live: Live | None = None
 
     def begin(self, title: str, names: list[str], total: int, work: dict[str, float] | None = None) -> None:
         """Start a phase with an empty table.
 
         Args:
-            title: Of the phase.
-            names: Of the rows.
-            total: Number of specs.
-            work: How long each spec is, by its id, in any unit; without it all count the same.
+            title: Name of the phase.
+            names: Names of the rows.
+            total: Number of trials.
+            work: Length of each trial in any unit, by its id; None counts all trials the same.
         """
         self.stop()
         self.title, self.total, self.finished = title, total, 0
@@ -75,11 +76,11 @@ class Progress(Listener):
             self.live = None
 
     def started(self, spec: TrialSpec) -> None:
-        """Counts a running spec."""
+        """Count a running trial."""
         self._row(spec).running += 1
 
     def epoch_ended(self, spec: TrialSpec, metrics: dict[str, float]) -> None:
-        """Keeps the best figure up to date."""
+        """Update the best value and the work done."""
         row = self._row(spec)
         self.parts[spec.id] = metrics["epoch"] / spec.config.num_epochs
         self.first = self.first or (time.monotonic(), self._done())
@@ -88,13 +89,12 @@ class Progress(Listener):
         self._line(force=False)
 
     def lost(self, spec: TrialSpec, reason: str) -> None:
-        """Says so."""
+        """Show the reason of the loss."""
         self._row(spec).running -= 1
-        said = f"[yellow]lost[/yellow] {spec.pair.name} {spec.id}: {reason}; it goes on in another process"
-        self.console.print(said, soft_wrap=True)
+        self._print("lost", "yellow", spec, f"{reason}; it goes on in another process")
 
     def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
-        """Counts a finished spec; failures are said at once."""
+        """Count a finished trial; show a failure at once."""
         row = self._row(spec)
         row.running -= 1
         row.done += 1
@@ -103,18 +103,22 @@ class Progress(Listener):
         self.finished += 1
         self.parts[spec.id] = 1.0
         if record.error:
-            self.console.print(f"[red]failed[/red] {spec.pair.name} {spec.id}: {record.error}", soft_wrap=True)
+            self._print("failed", "red", spec, record.error)
         self._line(force=self.finished == self.total)
 
     def render(self) -> Group:
-        """The table."""
+        """Build the table."""
         table = Table(title=self.title, title_justify="left")
         for name in ("pair", "done", "running", "stopped early", "failed", f"best {self.objective}"):
             table.add_column(name, justify="left" if name == "pair" else "right")
         for name, row in self.pairs.items():
             best = "" if row.best is None else f"{100 * row.best:.1f} %"
-            table.add_row(name, str(row.done), str(row.running), str(row.pruned), str(row.failed), best)
-        return Group(table, self._summary())
+            table.add_row(Text(name), str(row.done), str(row.running), str(row.pruned), str(row.failed), best)
+        return Group(table, Text(self._summary()))
+
+    def _print(self, word: str, style: str, spec: TrialSpec, text: str) -> None:
+        """Print a line on a trial; as `Text`, because names and errors may hold what looks like markup."""
+        self.console.print(Text.assemble((word, style), f" {spec.pair.name} {spec.id}: {text}"), soft_wrap=True)
 
     def _row(self, spec: TrialSpec) -> PairState:
         return self.pairs.setdefault(spec.pair.name, PairState())
@@ -123,7 +127,7 @@ class Progress(Listener):
         return sum(part * self.work.get(name, 1.0) for name, part in self.parts.items())
 
     def _left(self) -> str:
-        """How long the rest takes at the rate since the first epoch, before which processes and teachers were made."""
+        """Estimate the time left from the rate since the first epoch; before, processes and teachers were made."""
         if not any(row.running or row.done for row in self.pairs.values()):
             return ", waiting for a process or a machine to start"
         first_s, first = self.first or (0.0, self._done())
@@ -148,4 +152,5 @@ class Progress(Listener):
             f"{name} {row.done} done" + ("" if row.best is None else f", best {100 * row.best:.1f} %")
             for name, row in self.pairs.items()
         )
-        self.console.print(f"{self.title}: {self._summary()} | {best}", soft_wrap=True, highlight=False)
+        line = f"{self.title}: {self._summary()} | {best}"
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,37 +1,42 @@
-"""Tune schedulers: first in, first out, with early stopping for each pair."""
+"""Adapters to Tune's schedulers: first in, first out, with a `Pruner` that may stop trials early."""
 
 from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from tdmr_ray.runner.messages import assignment_in, report_in
 from tdmr_ray.tuning.pruning import Pruner
 
 
 class WarmActorFIFO(FIFOScheduler):
-    """Every trial runs to its end, in an actor that is free or else in a new one.
+    """Runs every trial to its end, in a free actor or else in a new one.
 
-    Tune's own gives an actor that becomes free to the trial that already waits for a new one, which is then thrown
-    away: of trials that are shorter than the start of an actor, only one at a time would ever run.
+    Tune's own FIFO gives an actor that becomes free to the trial that already waits for a new actor, which is then
+    thrown away. Among trials that are shorter than the start of an actor, only one at a time would ever run.
     """
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """None: Tune starts those that wait in their order, and no actor is taken away from them."""
+        """Return None: Tune starts pending trials in order, and no trial loses its actor to another."""
         return None
 
 
-class PairAsha(WarmActorFIFO):
-    """Stops search trials after an epoch when the pruner says so."""
+class PrunerScheduler(WarmActorFIFO):
+    """Stops a trial after an epoch when the pruner says so.
+
+    Args:
+        pruner: Early-stopping rule.
+        objective: Metric that the rule compares.
+    """
 
     def __init__(self, pruner: Pruner, objective: str) -> None:
         super().__init__()
         self.pruner, self.objective = pruner, objective
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Go on or stop."""
-        score = result.get(f"metrics/{self.objective}")
-        if score is None or self.pruner.should_continue(
-            result["pair"], result["id"], int(result["epoch"]), float(score)
-        ):
+        """Decide whether a trial continues; called by Tune."""
+        report, spec = report_in(result), assignment_in(trial.config).spec
+        score = report.metrics.get(self.objective)
+        if score is None or self.pruner.should_continue(spec.pair.name, spec.id, report.epoch, score):
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)

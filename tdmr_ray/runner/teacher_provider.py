@@ -1,95 +1,61 @@
-"""What is made once and used by every trial of the cluster: decoded images, and teachers with their outputs.
+"""Teachers from a store: each is made once and used by every trial of the cluster."""
 
-The first that needs it makes it, the others wait and take it from the store.
-"""
-
-import os
-import socket
 import time
-import uuid
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 
-from tdmr_ray.data.decoded import decode_task, open_task, task_key
-from tdmr_ray.data.task import Task, load_task
-from tdmr_ray.runner.leases import Leases, renewed
-from tdmr_ray.store import Store
+from tdmr_ray.data.task import Task
+from tdmr_ray.errors import InputError
+from tdmr_ray.runner.leases import renewed
+from tdmr_ray.runner.shared_store import POLL_S, SharedStore
+from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.teacher_artifact import TeacherArtifact, load_artifact, make_teacher, save_artifact, teacher_key
+from tdmr_ray.training.workers import Workers
 
-ASK_EVERY_S = 0.2
+MakeInStore = Callable[[TrialConfig, str], Path]
+"""Adds the artifact for a configuration to the store under a key and returns its directory."""
 
 
-class SharedStore:
-    """A store in which each folder is made by one process of the cluster.
-
-    Args:
-        store: Where the layout lie.
-        leases: Who makes what.
-
-    Attributes:
-        waited_s: How long others kept it waiting, all in all.
-        kept: Holds of what stays in use for as long as this process lives.
-    """
-
-    def __init__(self, store: Store, leases: Leases) -> None:
-        self.store, self.leases = store, leases
-        self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.waited_s, self.kept = 0.0, ExitStack()
-
-    def obtain(self, key: str, make: Callable[[str], Path]) -> tuple[Path, bool]:
-        """The folder with this key, and whether it was there already (or another process made it periodic_task).
-
-        Args:
-            key: Of the folder.
-            make: Puts the folder into the store if nobody has; says where it is.
-        """
-        started = perf_counter()
-        while True:
-            found = self.store.find(key)
-            if found is not None:
-                self.waited_s += perf_counter() - started
-                return found, True
-            if self.leases.take(key, self.holder):
-                break
-            time.sleep(ASK_EVERY_S)
-        self.waited_s += perf_counter() - started
-        with renewed(self.leases, key, self.holder):
-            found = self.store.find(key)
-            return (found, True) if found else (make(key), False)
+def teacher_key_of(config: TrialConfig, tasks: TaskCache) -> str:
+    """Return the key of a trial's teacher; '' if it needs none."""
+    return teacher_key(config, tasks.get(config.data).fingerprint) if config.needs_teacher else ""
 
 
 class StoredTeacherProvider:
-    """Takes teachers out of a store and puts new ones in; what it gave last is held until `expect`.
+    """Loads teachers from a store and adds missing ones. The last one is held in the store until `expect`.
 
     Args:
         shared: The store.
-        make: Makes a artifact's folder in the store; None makes it in this process.
+        make: Makes an artifact elsewhere, such as with Ray Train; None makes it in this process.
 
     Attributes:
-        key: Of the last artifact.
-        reused: Whether the last artifact was there already.
-        seconds: That the last artifact took to make, whoever made it.
+        key: Key of the last artifact.
+        reused: Whether the last artifact existed already.
+        seconds: Seconds it took to make the last artifact, in whichever process.
     """
 
-    def __init__(self, shared: SharedStore, make: Callable[[TrialConfig, str], Path] | None = None) -> None:
+    def __init__(self, shared: SharedStore, make: MakeInStore | None = None) -> None:
         self.shared, self.make = shared, make
         self._held = ExitStack()
         self.expect()
 
     def __call__(self, config: TrialConfig, task: Task) -> TeacherArtifact:
-        """The artifact of a trial, made if it is not there."""
-        self._begin(config, task)
+        """Return the artifact of a trial; it is made if the store lacks it."""
+        self._hold(config, task)
         folder, self.reused = self.shared.obtain(self.key, partial(self._make, config, task))
         artifact = load_artifact(folder)
         self.seconds = artifact.seconds
         return artifact
 
-    def _begin(self, config: TrialConfig, task: Task) -> None:
-        """From now on this is the artifact that is held."""
+    def expect(self, key: str = "") -> None:
+        """Release the last artifact. The next one has this key; '' computes it from configuration and images."""
+        self._held.close()
+        self._expected, self.key, self.reused, self.seconds = key, "", False, 0.0
+
+    def _hold(self, config: TrialConfig, task: Task) -> None:
         self._held.close()
         self.key = self._expected or teacher_key(config, task.fingerprint)
         self._held.enter_context(self.shared.store.held(self.key))
@@ -99,45 +65,60 @@ class StoredTeacherProvider:
             return self.make(config, key)
         return self.shared.store.add(key, lambda draft: save_artifact(make_teacher(config, task), draft))
 
-    def expect(self, key: str = "") -> None:
-        """Let go of the last artifact; the next has this key, or '' if it is to be worked out."""
-        self._held.close()
-        self._expected, self.key, self.reused, self.seconds = key, "", False, 0.0
 
-
-def teacher_key_of(config: TrialConfig) -> str:
-    """The key of a trial's artifact; '' if it needs none."""
-    return teacher_key(config, resident_task(config).fingerprint) if config.needs_teacher else ""
-
-
-_tasks: dict[str, Task] = {}
-
-
-def resident_task(
-    config: TrialConfig,
-    shared: SharedStore | None = None,
-    *,
-    key: str = "",
-    on_progress: Callable[[int], object] = lambda count: None,
-) -> Task:
-    """The images of a trial; the last few stay in memory for the next trials of this process.
+class GroupTeacherProvider(StoredTeacherProvider):
+    """Provider for workers that run one trial together; they also make missing teachers together.
 
     Args:
-        config: The trial.
-        shared: All processes of a machine that give it share the memory of the images.
-        key: Of the images in the store, where it is known; a machine that has only the store needs no more.
-        on_progress: Told how many more images are decoded.
+        shared: The store.
+        workers: The group; all its members call the provider at the same time.
     """
-    key = key or task_key(config.data)
-    if key not in _tasks:
-        while len(_tasks) >= 3:
-            _tasks.pop(next(iter(_tasks)))
-        _tasks[key] = load_task(config.data) if shared is None else _shared_task(config, key, shared, on_progress)
-    return _tasks[key]
+
+    def __init__(self, shared: SharedStore, workers: Workers) -> None:
+        super().__init__(shared)
+        self.workers = workers
+
+    def __call__(self, config: TrialConfig, task: Task) -> TeacherArtifact:
+        """Return the artifact of a trial; it is made if the store lacks it."""
+        self._hold(config, task)
+        while True:
+            exists, ours = self._look()
+            if exists:
+                artifact, self.reused = load_artifact(find_artifact(self.shared, self.key)), True
+                break
+            if ours:
+                artifact, self.reused = self._make_together(config, task), False
+                break
+            time.sleep(POLL_S)
+        self.seconds = artifact.seconds
+        return artifact
+
+    def _look(self) -> tuple[bool, bool]:
+        """Whether the artifact exists, and whether this group may make it; the first worker decides for all."""
+        exists = ours = False
+        if self.workers.rank == 0:
+            exists = self.shared.store.find(self.key) is not None
+            ours = not exists and self.shared.leases.take(self.key, self.shared.holder)
+        decided = self.workers.mean({"exists": float(exists), "ours": float(ours)})
+        return decided["exists"] > 0, decided["ours"] > 0
+
+    def _make_together(self, config: TrialConfig, task: Task) -> TeacherArtifact:
+        first = self.workers.rank == 0
+        with renewed(self.shared.leases, self.key, self.shared.holder) if first else nullcontext():
+            artifact = make_teacher(config, task, self.workers)
+            if first:
+                self.shared.store.add(self.key, lambda draft: save_artifact(artifact, draft))
+            self.workers.mean({"saved": 1.0})
+        return artifact
 
 
-def _shared_task(config: TrialConfig, key: str, shared: SharedStore, on_progress: Callable[[int], object]) -> Task:
-    shared.kept.enter_context(shared.store.held(key))
-    decode = partial(shared.store.add, write=partial(decode_task, config.data, on_progress=on_progress))
-    folder, _ = shared.obtain(key, decode)
-    return open_task(folder)
+def find_artifact(shared: SharedStore, key: str) -> Path:
+    """Return the directory of an artifact that another process has made.
+
+    Raises:
+        InputError: If this machine cannot reach it.
+    """
+    found = shared.store.find(key)
+    if found is None:
+        raise InputError("--store", f"a teacher made on another machine is not in {shared.store.local}; give --storage")
+    return found

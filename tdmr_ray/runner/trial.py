@@ -1,12 +1,10 @@
 """One trial in the process that runs it: an epoch a step, a checkpoint after each, and exceptions as its end."""
 
 import json
-import traceback
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
 
 import torch
 
@@ -15,198 +13,155 @@ from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
 from tdmr_ray.records import Note
 from tdmr_ray.run_layout import VISUALIZATIONS
-from tdmr_ray.runner.leases import cluster_leases
-from tdmr_ray.runner.teacher_provider import SharedStore, StoredTeacherProvider, resident_task
+from tdmr_ray.runner.failure import describe_failure
+from tdmr_ray.runner.messages import Assignment, TrialReport
 from tdmr_ray.runner.watchdog import watchdog
-from tdmr_ray.runner.weights import Copies, take_copies
-from tdmr_ray.space import Resources
-from tdmr_ray.storage import StoragePath
-from tdmr_ray.store import Store
+from tdmr_ray.runner.worker_context import WorkerContext
 from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
-from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device, used_precision
 from tdmr_ray.training.fit import Outcome, Run
 from tdmr_ray.training.visualizations import collect_visualizations
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 
-def place_of_trials(store: Store, resources: Resources, copies: Copies = ()) -> dict[str, Any]:
-    """What a process must know besides its spec; see `Trial`."""
-    return {
-        "store": str(store.local),
-        "store_bytes": store.max_bytes,
-        "shared_store": str(store.shared or ""),
-        "copies": list(copies),
-        "threads": resources.cpu,
-        "gpu": resources.gpu_share,
-        "workers": resources.workers,
-        "min_workers": resources.min_workers,
-        "reprogram_workers": resources.reprogram_workers,
-        "timeout_s": resources.trial_timeout,
-    }
-
-
-class Shop:
-    """What a process keeps from one trial to the next.
-
-    Args:
-        spec: The first; see `Trial`.
-        make: Makes a artifact's folder in the store; None makes it in this process.
-    """
-
-    def __init__(self, spec: dict[str, Any], make: Callable[[TrialConfig, str], Path] | None = None) -> None:
-        shared = StoragePath(spec["shared_store"]) if spec["shared_store"] else None
-        self.shared = SharedStore(Store(Path(spec["store"]), shared, spec["store_bytes"]), cluster_leases())
-        self.provider = StoredTeacherProvider(self.shared, make)
-        take_copies(spec["copies"], self.shared)
-
-
 class Trial:
-    """A trial that says after each epoch how it stands.
+    """A trial that reports after each epoch.
 
-    A trial that has a checkpoint goes on from there: its first step says again how the last epoch ended, with the
-    epochs before as `earlier`, and trains nothing.
+    A trial that has a checkpoint continues from there: its first step trains nothing and reports the last epoch again,
+    with the epochs before as `earlier`.
 
     Args:
-        spec: `id`, `config` (a `TrialConfig` as JSON), `pair` (name), `artifact` (the key of its teacher, if it is
-            known), `only_teacher` (whether to make no more than that), `finalist` (whether to read test and keep the
-            weights), `store`, `store_bytes` and `shared_store` (folder, limit, and place or ''), `copies` (of weights,
-            in the store), `artifacts` and `checkpoint` (places), `stack` (file), `timeout_s`, `threads` and `gpu` (of
-            each worker), `workers`, `min_workers` and `reprogram_workers`, `notes` (Ray Train's place), `data` (key of
-            the images).
-        shop: Of this process.
-        workers: Who else runs this trial; the first of them writes.
+        assignment: The trial.
+        context: State of this process.
+        workers: Group of workers that run this trial; the first of them writes files.
     """
 
-    def __init__(self, spec: dict[str, Any], shop: Shop, workers: Workers = ALONE) -> None:
-        self.spec, self.shared, self.provider, self.workers = spec, shop.shared, shop.provider, workers
+    def __init__(self, assignment: Assignment, context: WorkerContext, workers: Workers = ALONE) -> None:
+        self.spec, self.files, self.settings = assignment.spec, assignment.files, assignment.settings
+        self.data_key, self.context, self.workers = assignment.data_key, context, workers
         self.run: Run | None = None
-        self.provider.expect(spec["artifact"])
         self.seconds = 0.0
         self.history: list[Metrics] = []
         self.notes: list[Note] = []
-        torch.set_num_threads(spec["threads"])
+        context.provider.expect(self.spec.teacher_key)
+        torch.set_num_threads(self.settings.threads)
 
-    def step(self) -> dict[str, Any]:
-        """One epoch. A trial that throws ends with its reason, and the process stays for the next one.
+    @property
+    def is_finalist(self) -> bool:
+        """Whether the trial evaluates on test and keeps its weights."""
+        return self.spec.phase == "confirm"
 
-        Out of memory, where parts of a batch are too large as well, is the exception: the process is not trusted any
-        more and goes. So is what only one of several workers may have met: the others would wait for it.
+    def step(self) -> TrialReport:
+        """Run one epoch. An exception ends the trial with its reason; the process stays for the next trial.
+
+        Exceptions are lack of memory, after which the process is not trusted, and, among several workers, anything
+        that only one of them may have met: the others would wait for it. Both end the process.
         """
-        started, waited_s = perf_counter(), self.shared.waited_s
+        shared = self.context.shared
+        started, waited_s = perf_counter(), shared.waited_s
         try:
-            with watchdog(self.spec["timeout_s"], Path(self.spec["stack"])):
-                result = self._epoch()
+            with watchdog(self.settings.timeout_s, self.files.stack(self.spec.id)):
+                report = self._epoch()
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # the one place where exceptions become a trial's state
             if self.workers.count > 1 and not isinstance(error, NonFiniteLoss | InputError):
                 raise
+            report = TrialReport(done=True, error=describe_failure(error, self.files.error(self.spec.id)))
             self.run = None
-            result = {"metrics": {}, "epoch": 0, "error": _reason(error), "done": True, "earlier": []}
-        self.seconds += perf_counter() - started - (self.shared.waited_s - waited_s)
-        return {**result, **self._facts()}
+        self.seconds += perf_counter() - started - (shared.waited_s - waited_s)
+        return self._with_facts(report)
 
-    def leave(self) -> None:
-        """Let go of everything."""
+    def release(self) -> None:
+        """Release the run and its teacher."""
         self.run = None
-        self.provider.expect()
+        self.context.provider.expect()
 
-    def _epoch(self) -> dict[str, Any]:
-        config = TrialConfig.model_validate(self.spec["config"])
-        if self.spec["only_teacher"]:
-            self.provider(config, self._images(config))
-            return {"metrics": {}, "epoch": 1, "error": "", "done": True, "earlier": []}
+    def _epoch(self) -> TrialReport:
+        if self.spec.only_teacher:
+            self.context.provider(self.spec.config, self._task())
+            return TrialReport(epoch=1, done=True)
         restored = False
         if self.run is None:
-            task = self._images(config)
-            self.notes += [Note(kind="data", text=text) for text in task.notes if self.spec["finalist"]]
-            self.run = Run(config, task, self.provider, self.workers)
-            restored = self._restore()
-        earlier = self.history[:-1] if restored else []
+            task = self._task()
+            if self.is_finalist:
+                self.notes += [Note(kind="data", text=text) for text in task.notes]
+            self.run = Run(self.spec.config, task, self.context.provider, self.workers)
+            restored = self._restore(self.run)
         if not restored:
             self.history.append(self.run.run_epoch())
-            self._save()
+            self._save(self.run)
         metrics = self.history[-1]
-        result = {"metrics": metrics, "epoch": int(metrics["epoch"]), "error": "", "done": self.run.done}
-        if self.run.done and self.spec["finalist"] and self.workers.rank == 0:
-            outcome = self.run.finish(read_test=True)
-            result |= {"metrics": outcome.metrics, "confusion": outcome.test.confusion if outcome.test else None}
-            result["artifacts"] = self._keep(outcome)
-        return {**result, "earlier": earlier}
+        earlier = tuple(self.history[:-1]) if restored else ()
+        report = TrialReport(epoch=int(metrics["epoch"]), done=self.run.done, metrics=metrics, earlier=earlier)
+        if self.run.done and self.is_finalist and self.workers.rank == 0:
+            return self._finish(self.run, report)
+        return report
 
-    def _images(self, config: TrialConfig) -> Task:
-        return resident_task(config, self.shared, key=self.spec["data"])
+    def _task(self) -> Task:
+        return self.context.tasks.get(self.spec.config.data, key=self.data_key)
 
-    def _restore(self) -> bool:
-        """Go on from a checkpoint; False if there is none that can be used."""
-        assert self.run is not None, "made just before"
+    def _restore(self, run: Run) -> bool:
+        """Continue from a checkpoint; False if there is none that can be used."""
         try:
-            state = load_checkpoint(StoragePath(self.spec["checkpoint"]), key=self.spec["id"])
+            state = load_checkpoint(self.files.checkpoint(self.spec.id), key=self.spec.id)
         except DamagedCheckpoint as damage:
             self.notes.append(Note(kind="checkpoint", text=f"the trial started again: {damage}"))
             state = None
         if state is None:
             return False
-        self.run.restore(state["run"])
-        self.history, self.seconds, self.provider.reused = state["history"], state["seconds"], state["reused"]
+        run.restore(state["run"])
+        self.history, self.seconds, self.context.provider.reused = state["history"], state["seconds"], state["reused"]
         return True
 
-    def _save(self) -> None:
-        """Write a checkpoint; a trial whose checkpoint cannot be written goes on without."""
-        assert self.run is not None, "an epoch has ended"
+    def _save(self, run: Run) -> None:
+        """Write a checkpoint; a trial whose checkpoint cannot be written continues without."""
         if self.workers.rank:
             return
         state = {
-            "run": self.run.state(),
+            "run": run.state(),
             "history": self.history,
             "seconds": self.seconds,
-            "reused": self.provider.reused,
+            "reused": self.context.provider.reused,
         }
         try:
-            save_checkpoint(state, StoragePath(self.spec["checkpoint"]), key=self.spec["id"])
+            save_checkpoint(state, self.files.checkpoint(self.spec.id), key=self.spec.id)
         except OSError as error:
             note = Note(kind="checkpoint", text=f"no checkpoint could be written: {error.strerror or error}")
             self.notes += [note] if note not in self.notes else []
 
-    def _keep(self, outcome: Outcome) -> str:
-        """Write a finalist's weights and what a report shows of it; where they lie, or ''."""
+    def _finish(self, run: Run, report: TrialReport) -> TrialReport:
+        """Evaluate a finalist on test and keep its weights."""
+        outcome = run.finish(read_test=True)
+        confusion = outcome.test.confusion if outcome.test else None
+        return replace(report, metrics=outcome.metrics, confusion=confusion, artifacts=self._keep(run, outcome))
+
+    def _keep(self, run: Run, outcome: Outcome) -> str:
+        """Write a finalist's weights and visualizations; return the name of their directory, or ''."""
         if outcome.target is None:
             return ""
-        place = StoragePath(self.spec["artifacts"])
+        directory = self.files.finalist(self.spec.id)
         with TemporaryDirectory() as scratch:
             save_target(outcome.target, Path(scratch))
             if outcome.artifact is not None:
-                assert self.run is not None, "it has just finished"
-                shown = collect_visualizations(self.run.config, self.run.task, outcome.artifact, outcome.target)
+                shown = collect_visualizations(run.config, run.task, outcome.artifact, outcome.target)
                 (Path(scratch) / VISUALIZATIONS).write_text(json.dumps(shown, ensure_ascii=False), encoding="utf-8")
             for path in Path(scratch).iterdir():
-                (place / path.name).send(path)
-        return Path(place.path).name
+                (directory / path.name).send(path)
+        return Path(directory.path).name
 
-    def _facts(self) -> dict[str, Any]:
-        device = pick_device()
-        return {
-            "id": self.spec["id"],
-            "pair": self.spec["pair"],
-            "notes": [
-                *self.notes,
-                *(Note(kind="training", text=text) for text in (self.run.notes if self.run else ())),
-            ],
-            "seconds": self.seconds,
-            "teacher": self.provider.key,
-            "teacher_reused": self.provider.reused,
-            "teacher_seconds": self.provider.seconds,
-            "threads": torch.get_num_threads(),
-            "device": device.type,
-            "precision": used_precision(self.spec["config"]["precision"], device),
-            "data": self.run.task.fingerprint if self.run else "",
-        }
-
-
-def _reason(error: Exception) -> str:
-    """What a record says of an exception: the message alone if it is one of ours, else where it came from too."""
-    if isinstance(error, NonFiniteLoss | InputError):
-        return str(error)
-    last, text = traceback.extract_tb(error.__traceback__)[-1], " ".join(str(error).split())
-    return f"{type(error).__name__}: {text} ({Path(last.filename).name}:{last.lineno}, in {last.name})"
+    def _with_facts(self, report: TrialReport) -> TrialReport:
+        """Add what is true of the trial after any epoch."""
+        device, provider = pick_device(), self.context.provider
+        return replace(
+            report,
+            notes=(*self.notes, *(Note(kind="training", text=text) for text in (self.run.notes if self.run else ()))),
+            seconds=self.seconds,
+            teacher_key=provider.key,
+            teacher_reused=provider.reused,
+            teacher_seconds=provider.seconds,
+            threads=torch.get_num_threads(),
+            device=device.type,
+            precision=used_precision(self.spec.config.precision, device),
+            data=self.run.task.fingerprint if self.run else "",
+        )

@@ -1,6 +1,7 @@
-"""Weights for every machine of a cluster: loaded once where a search is started, for the others out of the store."""
+"""Pretrained weights for every machine of a cluster: loaded where a search starts, copied by the store."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
@@ -9,24 +10,36 @@ from tdmr_ray.models import load_target
 from tdmr_ray.models.embedded import EMBEDDED
 from tdmr_ray.models.names import PRETRAINED, RANDOM
 from tdmr_ray.models.weights import create_network, save_copy, use_copies
-from tdmr_ray.runner.teacher_provider import SharedStore
+from tdmr_ray.runner.shared_store import SharedStore
 from tdmr_ray.space import Space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import FoundationConfig, TargetConfig, TrialConfig
 from tdmr_ray.training.teacher_artifact import digest_of, foundation_digest, start_digest
 
-Copies = Sequence[tuple[str, str, str]]
-"""Of a network: its name, its weights as `create_network` calls them, and their key in the store."""
+CHECK_PX = 224
+"""Side of the images for which a target is built when only its weights are checked."""
 
-TRY_PX = 224
-"""Of images, when all that counts is whether a target's weights fit."""
+
+@dataclass(frozen=True)
+class WeightCopy:
+    """A copy of pretrained weights in the store.
+
+    Attributes:
+        name: Name of the network.
+        weights: Its weights, as `create_network` takes them.
+        key: Key of the copy in the store.
+    """
+
+    name: str
+    weights: str
+    key: str
 
 
 def check_weights(space: Space) -> None:
-    """Load all weights once, before Ray starts; what they are is remembered.
+    """Load all weights once, before Ray starts; their digests are cached.
 
     Raises:
-        InputError: If any cannot be had.
+        InputError: If any are unavailable; lists all of them.
     """
     problems: list[str] = []
     for part in space.pairs.by_label.values():
@@ -36,7 +49,7 @@ def check_weights(space: Space) -> None:
             problems += error.problems
     for name, weights in sorted(_of_targets(targets_of(space))):
         try:
-            load_target(name, num_classes=2, image_px=TRY_PX, weights=weights)
+            load_target(name, num_classes=2, image_px=CHECK_PX, weights=weights)
             start_digest(name, weights)
         except InputError as error:
             problems += error.problems
@@ -45,26 +58,26 @@ def check_weights(space: Space) -> None:
 
 
 def targets_of(space: Space) -> list[TargetConfig]:
-    """The targets as a trial or the control `fine_tune` may have them."""
+    """Return every version of a target that a trial or the control `fine_tune` may need."""
     versions = list(space.all_target_versions)
     if space.confirm.top and "fine_tune" in space.confirm.controls:
         versions += [part.model_copy(update={"weights": part.weights or PRETRAINED}) for part in versions]
     return versions
 
 
-def share_weights_of_space(space: Space, store: Store) -> Copies:
-    """Copies of all weights that a search needs, in the place that its machines share; none if they share none."""
+def share_weights_of_space(space: Space, store: Store) -> tuple[WeightCopy, ...]:
+    """Copy all weights that a search needs to the shared store; none if its machines share no storage."""
     return _share(_of_foundations(space.pairs.by_label.values()) | _of_targets(targets_of(space)), store)
 
 
-def share_weights_of_trial(config: TrialConfig, store: Store) -> Copies:
-    """The same of one trial."""
+def share_weights_of_trial(config: TrialConfig, store: Store) -> tuple[WeightCopy, ...]:
+    """Copy the weights of one configuration to the shared store; none if the machines share no storage."""
     return _share(_of_foundations([config.foundation]) | _of_targets([config.target]), store)
 
 
-def take_copies(copies: Copies, shared: SharedStore) -> None:
-    """From now on this process takes these weights out of the store."""
-    keys = {(name, weights): key for name, weights, key in copies}
+def take_copies(copies: Iterable[WeightCopy], shared: SharedStore) -> None:
+    """Make this process load these weights from the store."""
+    keys = {(copy.name, copy.weights): copy.key for copy in copies}
 
     @cache
     def find(name: str, weights: str) -> Path | None:
@@ -86,12 +99,14 @@ def _of_targets(parts: Iterable[TargetConfig]) -> set[tuple[str, str]]:
     return {(part.name, part.weights) for part in parts if part.weights}
 
 
-def _share(needed: set[tuple[str, str]], store: Store) -> Copies:
-    return [(name, weights, _copy(name, weights, store)) for name, weights in sorted(needed) if store.shared]
+def _share(needed: set[tuple[str, str]], store: Store) -> tuple[WeightCopy, ...]:
+    if store.shared is None:
+        return ()
+    return tuple(WeightCopy(name, weights, _copy(name, weights, store)) for name, weights in sorted(needed))
 
 
 def _copy(name: str, weights: str, store: Store) -> str:
-    """The key of a network's copy, which is made unless the store has it."""
+    """Return the key of a network's copy, which is made unless the store has it."""
     network = create_network(name, weights)
     key = f"weights-{digest_of(network)[:16]}"
     if store.find(key) is None:

@@ -41,7 +41,7 @@ class Meter(Listener):
             self.hours[record.id] = (record.cpu_hours, record.gpu_hours)
 
     @property
-    def came(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether a limit is reached."""
         return bool(self.reason)
 

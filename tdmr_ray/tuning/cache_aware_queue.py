@@ -61,7 +61,7 @@ class CacheAwareQueue:
             self._drawn.append(self._with_key(spec))
         spec = self._take() if self._drawn else self._next_teacher()
         if spec is not None:
-            self._running[spec.id] = spec.artifact
+            self._running[spec.id] = spec.teacher_key
         return spec
 
     def tell(self, spec: TrialSpec, record: TrialRecord) -> None:
@@ -71,7 +71,7 @@ class CacheAwareQueue:
             self.source.tell(spec, record)
 
     def _with_key(self, spec: TrialSpec) -> TrialSpec:
-        return replace(spec, artifact=self.key_of(spec.config))
+        return replace(spec, teacher_key=self.key_of(spec.config))
 
     def _take(self) -> TrialSpec:
         """Remove the next spec from those that are drawn."""
@@ -84,9 +84,9 @@ class CacheAwareQueue:
 
     def _wait(self, spec: TrialSpec) -> int:
         """How long a spec has to wait: 0 for a stored teacher or none, 1 to make one, 2 for one that is being made."""
-        if not spec.artifact or self.has(spec.artifact):
+        if not spec.teacher_key or self.has(spec.teacher_key):
             return 0
-        return 2 if spec.artifact in self._running.values() else 1
+        return 2 if spec.teacher_key in self._running.values() else 1
 
     def _next_teacher(self) -> TrialSpec | None:
         """A spec that makes a teacher for afterwards, while trials of the source still run."""
@@ -94,6 +94,6 @@ class CacheAwareQueue:
             return None
         if self._teachers is None:
             needed = [self._with_key(spec) for spec in self.afterwards()]
-            missing = {spec.artifact: spec for spec in needed if self._wait(spec) == 1}
+            missing = {spec.teacher_key: spec for spec in needed if self._wait(spec) == 1}
             self._teachers = [replace(spec, id=f"teacher-{key}", only_teacher=True) for key, spec in missing.items()]
         return self._teachers.pop(0) if self._teachers else None

@@ -18,7 +18,7 @@ class TrialSpec:
         pair: Foundation and target.
         config: Complete configuration.
         values: Searched parameters as Optuna drew them.
-        artifact: Key of the teacher artifact; '' if the trial needs none or the key is not computed yet.
+        teacher_key: Key of the teacher artifact; '' if the trial needs none or the key is not computed yet.
         only_teacher: Whether to make the teacher and nothing else; such a trial has no record.
     """
 
@@ -28,7 +28,7 @@ class TrialSpec:
     pair: Pair
     config: TrialConfig
     values: dict[str, Value] = field(default_factory=dict)
-    artifact: str = ""
+    teacher_key: str = ""
     only_teacher: bool = False
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import cfnlint.api
 import kubernetes_validate
 import pytest
@@ -46,6 +45,8 @@ def test_the_token_is_on_and_travels(aws: dict[str, Any]) -> None:
 
 def test_machines_may_do_what_they_need_and_no_more(aws: dict[str, Any], s3: None) -> None:
     """The stack as an emulated CloudFormation makes it."""
+    import boto3
+
     body = (ROOT / "cluster" / "aws_iam.yaml").read_text()
     assert cfnlint.api.lint(body) == []
     parameters = [{"ParameterKey": "Bucket", "ParameterValue": "ours"}]

@@ -8,9 +8,9 @@ from typing import Any
 
 import psutil
 import pytest
+from helpers.resuming import progress
+from helpers.searching import command, write_space
 from ray.cluster_utils import Cluster
-from searching import command, write_space
-from test_resume import progress
 
 from tdmr_ray.records import Ledger, TrialRecord
 

@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from searching import run, write_space
+from helpers.searching import run, write_space
 
+from tdmr_ray.data.task import load_task
 from tdmr_ray.errors import InputError
 from tdmr_ray.records import Ledger
 from tdmr_ray.runner.costs import target_costs, within_limits
@@ -57,7 +58,7 @@ def test_a_target_has_a_cost_for_each_size_of_image_and_keeps_every_limit(tmp_pa
     }
     space, problems = check_tree(tree)
     assert space is not None, problems
-    costs = target_costs(space, tmp_path / "targets.json")
+    costs = target_costs(space, load_task(space.data), tmp_path / "targets.json")
     assert list(costs) == ["lcnet_035@32px", "lcnet_035@64px"]
     assert 3 < costs["lcnet_035@64px"]["macs"] / costs["lcnet_035@32px"]["macs"] < 4.1
     assert costs["lcnet_035@64px"]["params"] == costs["lcnet_035@32px"]["params"]
@@ -74,7 +75,7 @@ def test_when_no_target_is_left_every_reason_is_given() -> None:
 def test_costs_are_measured_once(tmp_path: Path) -> None:
     path = tmp_path / "targets.json"
     path.write_text(json.dumps({"lcnet_050": COSTS["lcnet_050"]}))
-    costs = target_costs(build(), path)
+    costs = target_costs(build(), load_task(build().data), path)
     assert costs["lcnet_050"] == COSTS["lcnet_050"]
     assert costs["lcnet_035"].keys() == COSTS["lcnet_035"].keys()
     assert 1e5 < costs["lcnet_035"]["params"] < 1e6

@@ -1,4 +1,4 @@
-"""Ray Train: several processes that run one trial, or make one teacher, and what becomes of it when one is lost."""
+"""Ray Train: several processes run one trial or make one teacher, and one of them is lost."""
 
 import json
 import re
@@ -10,17 +10,17 @@ from typing import Any
 
 import psutil
 import pytest
-from searching import command, run, write_space
+from helpers.searching import command, run, write_space
 
 from tdmr_ray.records import Ledger
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import ray_session
-from tdmr_ray.runner.distributed import teacher_of_several
-from tdmr_ray.runner.teacher_provider import resident_task
-from tdmr_ray.runner.trial import place_of_trials
-from tdmr_ray.space import Resources
-from tdmr_ray.store import Store
+from tdmr_ray.runner.distributed import make_teacher_with_workers
+from tdmr_ray.runner.messages import Assignment, WorkerSettings
+from tdmr_ray.runner.worker_context import open_context
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.teacher_artifact import load_artifact, make_teacher, teacher_key
+from tdmr_ray.tuning.trial_spec import build_spec
 
 pytestmark = [pytest.mark.slow, pytest.mark.stress]
 
@@ -40,23 +40,21 @@ def own_ray() -> Iterator[None]:
         yield
 
 
-def test_several_workers_make_the_teacher_that_one_would_make(own_ray: None, tmp_path: Path) -> None:
+def test_several_workers_make_the_same_teacher_as_one(own_ray: None, tmp_path: Path) -> None:
     config = TrialConfig().with_values(CONFIG)
-    task = resident_task(config)
+    settings = WorkerSettings(tmp_path / "store", reprogram_workers=2)
+    assignment = Assignment(build_spec(config, phase="search"), settings, RunLayout(tmp_path))
+    context = open_context(settings)
+    task = context.tasks.get(config.data)
     key = teacher_key(config, task.fingerprint)
-    spec = {
-        **place_of_trials(Store(tmp_path / "store"), Resources(reprogram_workers=2)),
-        "id": "teacher",
-        "data": "",
-        "notes": str(tmp_path / "notes"),
-    }
-    together, alone = load_artifact(teacher_of_several(spec, config, key)), make_teacher(config, task)
+    together = load_artifact(make_teacher_with_workers(assignment, context, config, key))
+    alone = make_teacher(config, task)
     losses = [[row["reprogram/loss"] for row in artifact.history[1:]] for artifact in (together, alone)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert together.val_top1 == pytest.approx(alone.val_top1, abs=0.01)
 
 
-def test_a_search_whose_trials_have_two_workers(tmp_path: Path) -> None:
+def test_a_search_runs_trials_with_two_workers(tmp_path: Path) -> None:
     space = write_space(
         tmp_path,
         pairs={"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
@@ -77,7 +75,7 @@ def test_a_search_whose_trials_have_two_workers(tmp_path: Path) -> None:
 
 
 def workers_of(driver: int) -> list[psutil.Process]:
-    """The processes of a run that train."""
+    """The training processes of a run."""
     found = []
     for child in psutil.Process(driver).children(recursive=True):
         try:
@@ -88,20 +86,20 @@ def workers_of(driver: int) -> list[psutil.Process]:
     return found
 
 
-def test_a_run_that_loses_a_worker_goes_on_after_its_last_epoch(tmp_path: Path) -> None:
+def test_a_run_that_loses_a_worker_continues_after_its_last_epoch(tmp_path: Path) -> None:
     space = write_space(tmp_path, budget={"trials": 2, "epochs": 12})
     arguments = ["--space", space, "--workers", 2, "--out", tmp_path / "out", "--store", tmp_path / "store"]
-    said: list[str] = []
+    lines: list[str] = []
     with subprocess.Popen(command("train", *arguments), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         deadline = time.monotonic() + 200
         for line in process.stdout:
-            said.append(line)
-            if line.startswith("epoch 3:") and len(said) == 3:
+            lines.append(line)
+            if line.startswith("epoch 3:") and len(lines) == 3:
                 workers_of(process.pid)[-1].kill()
             assert time.monotonic() < deadline
     assert process.returncode == 0
-    epochs = [int(match[1]) for line in said if (match := re.match(r"epoch (\d+):", line))]
+    epochs = [int(match[1]) for line in lines if (match := re.match(r"epoch (\d+):", line))]
     again = epochs.index(3) + 1
     assert epochs[:again] == [1, 2, 3]
     assert epochs[-1] == 12

@@ -1,4 +1,4 @@
-"""Whatever becomes of a trial, its record says why and the search goes on."""
+"""Failures of trials: the record gives the reason, and the search continues."""
 
 import subprocess
 import sys
@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 import ray.exceptions
+from helpers.searching import command, run, write_space
 from helpers.studies import build_space, record_of
-from searching import command, run, write_space
 
 from tdmr_ray.records import Ledger, complete
 from tdmr_ray.run_layout import RunLayout
-from tdmr_ray.runner.events import why_it_died
-from tdmr_ray.runner.search import LedgerWriter
+from tdmr_ray.runner.ledger_writer import LedgerWriter
+from tdmr_ray.runner.process_loss import reason_of_death
 from tdmr_ray.runner.watchdog import read_hang
 from tdmr_ray.tuning.studies import PairStudies
 
 
 @pytest.mark.parametrize(
-    ("cause", "reason", "may_go_on"),
+    ("cause", "reason", "may_continue"),
     [
         (None, "it was killed, or its machine went away", True),
         (RuntimeError("first\nthe actor died"), "the actor died", True),
@@ -28,13 +28,13 @@ from tdmr_ray.tuning.studies import PairStudies
         (RuntimeError("Traceback\ntorch.OutOfMemoryError: 2 GiB"), "torch.OutOfMemoryError: 2 GiB", False),
     ],
 )
-def test_a_trial_whose_process_died_goes_on_unless_its_memory_was_too_small(
-    cause: Exception | None, reason: str, may_go_on: bool
+def test_a_trial_whose_process_died_continues_unless_memory_was_too_small(
+    cause: Exception | None, reason: str, may_continue: bool
 ) -> None:
-    assert why_it_died(cause) == (reason, may_go_on)
+    assert reason_of_death(cause) == (reason, may_continue)
 
 
-def test_a_trial_that_is_lost_and_started_again_keeps_what_its_last_rung_wrote(tmp_path: Path) -> None:
+def test_a_lost_trial_keeps_the_record_of_its_last_rung(tmp_path: Path) -> None:
     spec = PairStudies(build_space()).next_spec()
     assert spec is not None
     writer = LedgerWriter(RunLayout(tmp_path), rungs=(1,))
@@ -47,7 +47,7 @@ def test_a_trial_that_is_lost_and_started_again_keeps_what_its_last_rung_wrote(t
     assert Ledger(tmp_path / "records.jsonl").read() == [at_rung]
 
 
-def test_a_step_that_takes_too_long_ends_its_process_and_leaves_where_it_was(tmp_path: Path) -> None:
+def test_a_hanging_step_ends_its_process_and_leaves_its_stack(tmp_path: Path) -> None:
     stack = tmp_path / "checkpoints" / "trial.stack"
     lines = [
         "import time",
@@ -62,7 +62,7 @@ def test_a_step_that_takes_too_long_ends_its_process_and_leaves_where_it_was(tmp
 
 
 @pytest.mark.slow
-def test_a_diverging_trial_is_recorded_and_the_search_goes_on(shared_store: Path, tmp_path: Path) -> None:
+def test_a_diverging_trial_is_recorded_and_the_search_continues(shared_store: Path, tmp_path: Path) -> None:
     lr = {"distill.lr": {"choices": [1e-3, 1e30]}, "distill.num_stages": {"low": 1, "high": 2}}
     space = write_space(tmp_path, search=lr, confirm={"top": 0}, budget={"trials": 6, "epochs": 3})
     run("search", "--space", space, "--out", tmp_path / "out", "--store", shared_store)
@@ -76,7 +76,7 @@ def test_a_diverging_trial_is_recorded_and_the_search_goes_on(shared_store: Path
 
 
 @pytest.mark.slow
-def test_when_every_trial_fails_the_search_says_why_and_exits_1(shared_store: Path, tmp_path: Path) -> None:
+def test_a_search_whose_trials_all_fail_gives_the_reason_and_exits_1(shared_store: Path, tmp_path: Path) -> None:
     space = write_space(tmp_path, fixed={"distill.lr": 1e30}, search={}, budget={"trials": 2, "epochs": 3})
     said = run("search", "--space", space, "--out", tmp_path / "out", "--store", shared_store, code=1)
     assert "every trial failed" in said
@@ -84,7 +84,7 @@ def test_when_every_trial_fails_the_search_says_why_and_exits_1(shared_store: Pa
 
 
 @pytest.mark.slow
-def test_a_trial_that_hangs_is_ended_with_where_it_was(shared_store: Path, tmp_path: Path) -> None:
+def test_a_hanging_trial_is_recorded_with_its_location(shared_store: Path, tmp_path: Path) -> None:
     space = write_space(tmp_path, budget={"trials": 2, "epochs": 3}, confirm={"top": 0})
     arguments = ["--space", space, "--out", tmp_path / "out", "--store", tmp_path / "store"]
     said = run("search", *arguments, "--set", "resources.trial_timeout=0.02s", code=1)
@@ -105,7 +105,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.stress
-def test_on_a_full_disk_the_search_ends_with_one_message_and_goes_on_when_there_is_room(
+def test_a_search_on_a_full_disk_ends_with_one_message_and_resumes_when_there_is_room(
     shared_store: Path, small_disk: Path, tmp_path: Path
 ) -> None:
     confirm = {"top": 1, "seeds": [0], "controls": []}

@@ -1,4 +1,4 @@
-"""What Tune's actors do with many short trials, with a real Ray and trials without work."""
+"""Many short trials in Tune's actors, with a real Ray and trials without work."""
 
 import os
 import sys
@@ -16,10 +16,10 @@ from ray import tune
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import ray_session
-from tdmr_ray.runner.events import ActorRetired
 from tdmr_ray.runner.loop import run_trials
+from tdmr_ray.runner.messages import TrialReport, WorkerSettings, assignment_in
+from tdmr_ray.runner.process_loss import ActorRetired
 from tdmr_ray.space import Resources
-from tdmr_ray.store import Store
 from tdmr_ray.training.config import FoundationConfig, TrialConfig
 from tdmr_ray.training.teacher_artifact import foundation_digest
 from tdmr_ray.tuning.listener import Listener
@@ -41,7 +41,7 @@ class QuickTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Tune's word for a further trial."""
-        self.spec, self.count = new_config, self.count + 1
+        self.spec, self.count = assignment_in(new_config).spec, self.count + 1
         if self.count > MOST_TRIALS:
             raise ActorRetired("enough")
         return True
@@ -49,14 +49,10 @@ class QuickTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """The only epoch; some trials fill the memory."""
         time.sleep(LASTS_S)
-        if self.spec["config"]["seed"] == 99:
+        if self.spec.config.seed == 99:
             raise MemoryError("too large")
-        on_progress = {name: self.spec[name] for name in ("id", "pair")} | {
-            "error": "",
-            "earlier": [],
-            "seconds": LASTS_S,
-        }
-        return {**on_progress, "metrics": {"val/top1": 0.5}, "epoch": 1, "done": True, "device": str(os.getpid())}
+        metrics = {"epoch": 1.0, "val/top1": 0.5}
+        return TrialReport(epoch=1, done=True, metrics=metrics, seconds=LASTS_S, device=str(os.getpid())).as_result()
 
 
 class Watch(Listener):
@@ -90,7 +86,7 @@ def run_quickly(folder: Path, *seeds: int) -> Watch:
         Queue(specs),
         resources=Resources(),
         slots=2,
-        store=Store(folder / "store"),
+        settings=WorkerSettings(folder / "store"),
         layout=RunLayout(folder),
         objective="val/top1",
         listeners=(watch,),
@@ -117,5 +113,8 @@ def test_trials_shorter_than_the_start_of_an_actor_fill_all_slots_and_worn_out_a
 def test_a_trial_that_fills_the_memory_is_not_tried_again(tmp_path: Path) -> None:
     watch = run_quickly(tmp_path, 0, 99, 1)
     failed = [record for record in watch.records if record.state == "failed"]
-    assert [record.error for record in failed] == ["the trial's process died: MemoryError: too large"]
+    (record,) = failed
+    file = f"errors/{record.id}.txt"
+    assert record.error == f"the trial's process died: MemoryError: too large; traceback in {file}"
+    assert "in step" in (tmp_path / file).read_text()
     assert len(watch.records) == 3

@@ -1,17 +1,19 @@
-"""What a person sees."""
+"""Progress of a search on a console."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from helpers.studies import build_space, record_of
 from rich.console import Console
 
+from tdmr_ray.records import Pair
 from tdmr_ray.runner.progress import Progress, pretty_seconds
 from tdmr_ray.tuning.studies import PairStudies
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_counts_best_and_failures_are_shown(terminal: bool) -> None:
+def test_progress_shows_counts_best_and_failures(terminal: bool) -> None:
     console = Console(file=io.StringIO(), force_terminal=terminal, color_system=None, width=200)
     progress, studies = Progress(console, "val/top1"), PairStudies(build_space())
     progress.begin("search", list(studies.studies), 3)
@@ -31,7 +33,25 @@ def test_counts_best_and_failures_are_shown(terminal: bool) -> None:
     assert (row.done, row.running, row.failed) == (2, 0, 1)
 
 
-def test_what_is_left_is_told_by_the_rate_since_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_prints_square_brackets_of_errors_as_they_are(terminal: bool) -> None:
+    console = Console(file=io.StringIO(), force_terminal=terminal, color_system=None, width=300)
+    progress, studies = Progress(console, "val/top1"), PairStudies(build_space())
+    spec = studies.next_spec()
+    assert spec is not None
+    spec = replace(spec, pair=Pair(foundation="[/f]", target="[t]"))
+    progress.begin("search", [spec.pair.name], 1)
+    error = "OSError: [/mnt/images] is gone; [bold]"
+    for _ in range(2):
+        progress.started(spec)
+        progress.lost(spec, error)
+    progress.started(spec)
+    progress.ended(spec, record_of(spec, "failed").model_copy(update={"error": error}))
+    progress.stop()
+    assert console.file.getvalue().count(error) == 3  # type: ignore[attr-defined]
+
+
+def test_time_left_follows_the_rate_since_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     console = Console(file=io.StringIO(), width=200)
@@ -49,5 +69,5 @@ def test_what_is_left_is_told_by_the_rate_since_the_first_epoch(monkeypatch: pyt
     assert f"about {pretty_seconds(4 * epochs_left)} left" in progress._summary()
 
 
-def test_seconds_for_people() -> None:
+def test_pretty_seconds_shows_hours_minutes_seconds() -> None:
     assert pretty_seconds(252.4) == "0:04:12"

@@ -8,86 +8,16 @@ import re
 import signal
 import subprocess
 import time
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from searching import command, records_without_times, run, write_space
+from helpers.resuming import CHANGES, ended, kill, progress, reproducible_rows, start, wait_for_a_moment
+from helpers.searching import command, run, write_space
 
 from tdmr_ray.records import Ledger
-from tdmr_ray.storage import StoragePath
-from tdmr_ray.training.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.slow
-
-CHANGES: dict[str, Any] = {
-    "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
-    "budget": {"trials": 4, "epochs": 8},
-    "confirm": {"top": 1, "seeds": [0], "controls": ["scratch"], "control_steps": 60},
-    "resources": {"cpu": 1, "concurrent": 1},
-}
-
-
-def start(arguments: list[object]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command("search", *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True
-    )
-
-
-def is_agent(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return "Agent" in process.name() or "agent" in "".join(process.cmdline())
-    return False
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL for the driver alone; what Ray started notices by itself, its agents only after a minute or so."""
-    family = [each for each in psutil.Process(process.pid).children(recursive=True) if not is_agent(each)]
-    process.kill()
-    process.wait()
-    _, alive = psutil.wait_procs(family, timeout=60)
-    assert not alive, f"still there a minute after the driver: {alive}"
-
-
-def progress(folder: Path) -> dict[str, int]:
-    """Epochs of each trial that has not ended, as its checkpoint has them."""
-    found = {}
-    for path in (folder / "checkpoints").glob("*.pt"):
-        with contextlib.suppress(FileNotFoundError):
-            state = load_checkpoint(StoragePath(path), key=path.stem)
-            found[path.stem] = len(state["history"]) if state else 0
-    return found
-
-
-def ended(ledger: Path) -> Counter[str]:
-    """How often each trial was written as ended; every whole line is a record."""
-    lines = ledger.read_bytes().split(b"\n")[:-1] if ledger.exists() else []
-    rows = [json.loads(line) for line in lines]
-    return Counter(row["id"] for row in rows if row["state"] != "running")
-
-
-def wait_for_a_moment(process: subprocess.Popen[bytes], folder: Path, early: float | None, late: float) -> None:
-    """A moment of the start, `early` seconds from now, or `late` seconds after this process got somewhere."""
-    if early is not None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(early)
-        return
-    before = (progress(folder), ended(folder / "records.jsonl"))
-    deadline = time.monotonic() + 120
-    while (progress(folder), ended(folder / "records.jsonl")) == before and process.poll() is None:
-        assert time.monotonic() < deadline, "nothing happens"
-        time.sleep(0.05)
-    time.sleep(late)
-
-
-def what_counts(ledger: Path) -> list[dict[str, Any]]:
-    """Records without what a stop may change: times, restarts, and whether a teacher was in the store already."""
-    rows = records_without_times(ledger)
-    for row in rows:
-        del row["teacher_reused"], row["restarts"]
-    return rows
 
 
 @pytest.mark.parametrize(("num_kills", "trials"), [(2, 4), pytest.param(8, 14, marks=pytest.mark.stress)])
@@ -116,7 +46,7 @@ def test_killed_at_random_moments_and_resumed_it_gives_the_same_records(
     assert set(ended(ledger).values()) == {1}
     searched = [record for record in Ledger(ledger).read() if record.phase == "search"]
     assert len(searched) == trials
-    assert what_counts(ledger) == what_counts(tmp_path / "whole/records.jsonl")
+    assert reproducible_rows(ledger) == reproducible_rows(tmp_path / "whole/records.jsonl")
     published = [json.loads((tmp_path / name / "leaderboard.json").read_text()) for name in ("whole", "killed")]
     boards = [each["tables"][0] for each in published]
     assert boards[0]["trials"] == boards[1]["trials"]

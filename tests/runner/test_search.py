@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import without_times
+from helpers.metrics import without_times
+from helpers.searching import SPACE, records_without_times, run, write_space
 from PIL import Image
 from safetensors.torch import load_file
-from searching import SPACE, records_without_times, run, write_space
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tdmr_ray.data.task import load_task

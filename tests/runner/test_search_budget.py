@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from searching import run, write_space
+from helpers.searching import run, write_space
 
 from tdmr_ray.records import Ledger
 

@@ -6,10 +6,9 @@ import subprocess
 import time
 from pathlib import Path
 
-import boto3
 import pytest
-from searching import command, run, write_space
-from test_resume import CHANGES, kill, start, what_counts
+from helpers.resuming import CHANGES, kill, reproducible_rows, start
+from helpers.searching import command, run, write_space
 
 from tdmr_ray.errors import SearchStopped
 from tdmr_ray.output_dir import fetch_earlier, open_storage
@@ -88,7 +87,7 @@ def test_a_driver_that_is_lost_is_replaced_by_another_with_nothing_but_the_stora
     said = run("search", *on("two"), "--resume")
     assert "all of it also in" in said
     folder = tmp_path / "two" / "first"
-    assert what_counts(folder / "records.jsonl") == what_counts(tmp_path / "whole/records.jsonl")
+    assert reproducible_rows(folder / "records.jsonl") == reproducible_rows(tmp_path / "whole/records.jsonl")
     assert (folder / "best").exists()
     assert ledger.read_bytes() == (folder / "records.jsonl").read_bytes()
     assert not list_checkpoints(bucket)
@@ -98,6 +97,8 @@ def test_a_driver_that_is_lost_is_replaced_by_another_with_nothing_but_the_stora
 
 
 def list_checkpoints(bucket: str) -> list[str]:
+    import boto3
+
     found = boto3.client("s3").list_objects_v2(Bucket=bucket.removeprefix("s3://"), Prefix="team/first/checkpoints/")
     return [each["Key"] for each in found.get("Contents", []) if not each["Key"].endswith("/")]
 

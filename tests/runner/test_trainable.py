@@ -1,51 +1,49 @@
-"""Exceptions become a trial's state in one place."""
+"""Trials in a worker process: steps, failures, checkpoints."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import without_times
+import torch
+from helpers.assignments import short_trial
+from helpers.metrics import without_times
+from torch.nn.functional import linear
 
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.records import Note
 from tdmr_ray.runner import trial
-from tdmr_ray.runner.events import ActorRetired
+from tdmr_ray.runner.messages import Assignment, TrialReport, report_in
+from tdmr_ray.runner.process_loss import ActorRetired
 from tdmr_ray.runner.trainable import MAX_TRIALS_PER_ACTOR, TrialActor
-from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.fit import Run
+
+ONE_EPOCH = {"distill.epochs": 1}
 
 
-def place(tmp_path: Path, **values: Any) -> dict[str, Any]:
-    config = TrialConfig().with_values({"method": "scratch", "target.name": "lcnet_035", "data.shots": 5, **values})
-    return {
-        "id": f"search-{config.key()}",
-        "checkpoint": str(tmp_path / "checkpoints" / "trial.pt"),
-        "stack": str(tmp_path / "checkpoints" / "trial.stack"),
-        "timeout_s": 600.0,
-        "config": config.model_dump(mode="json"),
-        "pair": "lcnet_035",
-        "artifact": "",
-        "data": "",
-        "only_teacher": False,
-        "finalist": False,
-        "store": str(tmp_path / "store"),
-        "store_bytes": None,
-        "shared_store": "",
-        "copies": [],
-        "artifacts": str(tmp_path / "artifacts"),
-        "threads": 1,
-        "gpu": 0.0,
-        "workers": 1,
-        "min_workers": None,
-        "reprogram_workers": 1,
-        "notes": str(tmp_path / "notes"),
-    }
+def new_actor(assignment: Assignment) -> TrialActor:
+    actor = TrialActor.__new__(TrialActor)
+    actor.setup(assignment.as_config())
+    return actor
+
+
+def step(actor: TrialActor) -> TrialReport:
+    return report_in(actor.step())
+
+
+def step_to_the_end(actor: TrialActor) -> list[TrialReport]:
+    reports = [step(actor)]
+    while not reports[-1].done:
+        reports.append(step(actor))
+    return reports
+
+
+def comparable(report: TrialReport) -> TrialReport:
+    return replace(report, metrics=without_times(report.metrics), seconds=0.0, earlier=())
 
 
 @pytest.fixture
 def actor(tmp_path: Path) -> TrialActor:
-    actor = TrialActor.__new__(TrialActor)
-    actor.setup(place(tmp_path, **{"distill.epochs": 1}))
-    return actor
+    return new_actor(short_trial(tmp_path, **ONE_EPOCH))
 
 
 def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,24 +58,39 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (NonFiniteLoss("loss became NaN"), "loss became NaN"),
         (InputError("here", "no such thing"), "here: 1 problem\n  no such thing"),
-        (ValueError("odd"), "ValueError: odd (test_trainable.py:"),
+        (ValueError("odd"), "ValueError: odd (tdmr_ray/runner/trial.py:"),
     ],
-    ids=["ours", "the user's", "anything else"],
+    ids=["diverged", "wrong input", "anything else"],
 )
-def test_a_trial_that_throws_ends_with_its_reason_and_the_actor_goes_on(
+def test_an_exception_ends_the_trial_with_its_reason_and_the_actor_continues(
     error: Exception, reason: str, actor: TrialActor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         fail_with(error, patched)
-        result = actor.step()
-    assert result["error"].startswith(reason)
-    assert (result["done"], result["metrics"]) == (True, {})
-    assert actor.reset_config(place(tmp_path, **{"distill.epochs": 1}))
-    result = actor.step()
-    assert (result["error"], result["done"], result["epoch"]) == ("", True, 1)
+        report = step(actor)
+    assert report.error.startswith(reason)
+    assert (report.done, report.metrics) == (True, {})
+    assert actor.reset_config(short_trial(tmp_path, **ONE_EPOCH).as_config())
+    report = step(actor)
+    assert (report.error, report.done, report.epoch) == ("", True, 1)
 
 
-def test_an_actor_without_memory_is_not_trusted_any_more(actor: TrialActor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_inside_torch_names_our_innermost_frame_and_keeps_the_traceback(
+    actor: TrialActor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "run_epoch", lambda run: linear(torch.ones(2, 3), torch.ones(4, 5)))
+    monkeypatch.setattr(trial.Trial, "_save", lambda self, run: None)
+    report = step(actor)
+    assert report.error.startswith("RuntimeError: ")
+    assert "shapes cannot be multiplied" in report.error
+    assert "(tdmr_ray/runner/trial.py:" in report.error
+    assert report.error.endswith("; traceback in errors/trial.txt)")
+    kept = (tmp_path / "errors/trial.txt").read_text()
+    assert kept.startswith("Traceback (most recent call last)")
+    assert "test_trainable.py" in kept
+
+
+def test_an_actor_without_memory_ends(actor: TrialActor, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_with(MemoryError(), monkeypatch)
     with pytest.raises(MemoryError):
         actor.step()
@@ -85,78 +98,61 @@ def test_an_actor_without_memory_is_not_trusted_any_more(actor: TrialActor, monk
 
 def test_an_actor_is_replaced_after_many_trials(actor: TrialActor, tmp_path: Path) -> None:
     for _ in range(MAX_TRIALS_PER_ACTOR - 1):
-        assert actor.reset_config(place(tmp_path))
+        assert actor.reset_config(short_trial(tmp_path).as_config())
     with pytest.raises(ActorRetired, match="are enough"):
-        actor.reset_config(place(tmp_path))
+        actor.reset_config(short_trial(tmp_path).as_config())
 
 
-def test_only_a_finalist_reads_test_and_keeps_its_weights(tmp_path: Path) -> None:
-    for finalist in (False, True):
-        actor = TrialActor.__new__(TrialActor)
-        actor.setup({**place(tmp_path, **{"distill.epochs": 1}), "finalist": finalist})
-        result = actor.step()
-        assert ("test/top1" in result["metrics"]) is finalist
-        assert (tmp_path / "artifacts" / "target.safetensors").exists() is finalist
+@pytest.mark.parametrize("finalist", [False, True])
+def test_only_a_finalist_reads_test_and_keeps_its_weights(finalist: bool, tmp_path: Path) -> None:
+    report = step(new_actor(short_trial(tmp_path, finalist=finalist, **ONE_EPOCH)))
+    assert ("test/top1" in report.metrics) is finalist
+    assert (report.artifacts == "trial") is finalist
+    assert (tmp_path / "finalists/trial/target.safetensors").exists() is finalist
 
 
-@pytest.mark.parametrize(("asked", "used"), [("auto", "fp32"), ("bf16", "bf16")])
-def test_a_trial_says_in_which_precision_it_ran(asked: str, used: str, tmp_path: Path) -> None:
-    result = new_actor(place(tmp_path, **{"distill.epochs": 1, "precision": asked})).step()
-    assert (result["error"], result["device"], result["precision"]) == ("", "cpu", used)
+@pytest.mark.parametrize(("configured", "used"), [("auto", "fp32"), ("bf16", "bf16")])
+def test_a_trial_reports_the_precision_it_used(configured: str, used: str, tmp_path: Path) -> None:
+    report = step(new_actor(short_trial(tmp_path, precision=configured, **ONE_EPOCH)))
+    assert (report.error, report.device, report.precision) == ("", "cpu", used)
 
 
-def step_to_the_end(actor: TrialActor) -> list[dict[str, Any]]:
-    results = []
-    while not results or not results[-1]["done"]:
-        results.append(actor.step())
-    return results
+def test_another_process_reports_the_last_epoch_again_and_continues(tmp_path: Path) -> None:
+    assignment = short_trial(tmp_path, **{"distill.epochs": 4})
+    expected = [comparable(report) for report in step_to_the_end(new_actor(assignment))]
+    assignment.files.checkpoint("trial").remove()
+    first = new_actor(assignment)
+    reports = [step(first) for _ in range(2)]
+    second = step_to_the_end(new_actor(assignment))
+    assert [comparable(report) for report in second] == expected[1:]
+    assert second[0].earlier == (reports[0].metrics,)
+    assert second[0].metrics == reports[1].metrics
+    assert [report.earlier for report in second[1:]] == [(), ()]
 
 
-def what_counts(result: dict[str, Any]) -> dict[str, Any]:
-    return {**result, "metrics": without_times(result["metrics"]), "seconds": 0.0, "earlier": []}
+def test_a_trial_with_a_damaged_checkpoint_starts_again_with_a_note(tmp_path: Path) -> None:
+    assignment = short_trial(tmp_path, **{"distill.epochs": 2})
+    new_actor(assignment).step()
+    assignment.files.checkpoint("trial").write_bytes(b"nonsense")
+    reports = step_to_the_end(new_actor(assignment))
+    assert [report.epoch for report in reports] == [1, 2]
+    note = reports[-1].notes[0]
+    assert note.kind == "checkpoint"
+    assert note.text.startswith("the trial started again: trial.pt is unreadable")
 
 
-def new_actor(spec: dict[str, Any]) -> TrialActor:
-    actor = TrialActor.__new__(TrialActor)
-    actor.setup(spec)
-    return actor
-
-
-def test_another_process_says_the_last_epoch_again_and_goes_on(tmp_path: Path) -> None:
-    spec = place(tmp_path, **{"distill.epochs": 4})
-    expected = [what_counts(result) for result in step_to_the_end(new_actor(spec))]
-    Path(spec["checkpoint"]).unlink()
-    first = new_actor(spec)
-    said = [first.step() for _ in range(2)]
-    second = step_to_the_end(new_actor(spec))
-    assert [what_counts(result) for result in second] == expected[1:]
-    assert second[0]["earlier"] == [said[0]["metrics"]]
-    assert second[0]["metrics"] == said[1]["metrics"]
-    assert [result["earlier"] for result in second[1:]] == [[], []]
-
-
-def test_with_a_damaged_checkpoint_a_trial_begins_anew_and_says_so(tmp_path: Path) -> None:
-    spec = place(tmp_path, **{"distill.epochs": 2})
-    new_actor(spec).step()
-    Path(spec["checkpoint"]).write_bytes(b"nonsense")
-    results = step_to_the_end(new_actor(spec))
-    assert [result["epoch"] for result in results] == [1, 2]
-    assert results[-1]["notes"][0].text.startswith("the trial started again: trial.pt cannot be read")
-
-
-def test_on_a_full_disk_a_trial_goes_on_without_checkpoints_and_says_so(tmp_path: Path) -> None:
-    spec = place(tmp_path, **{"distill.epochs": 2})
-    draft = Path(spec["checkpoint"]).with_suffix(".draft")
+def test_a_trial_on_a_full_disk_continues_without_checkpoints_and_with_a_note(tmp_path: Path) -> None:
+    assignment = short_trial(tmp_path, **{"distill.epochs": 2})
+    draft = Path(assignment.files.checkpoint("trial").path).with_suffix(".draft")
     draft.parent.mkdir()
     draft.symlink_to("/dev/full")
-    results = step_to_the_end(new_actor(spec))
-    assert results[-1]["error"] == ""
-    assert results[-1]["notes"] == [
-        Note(kind="checkpoint", text="no checkpoint could be written: No space left on device")
-    ]
+    reports = step_to_the_end(new_actor(assignment))
+    assert reports[-1].error == ""
+    text = "no checkpoint could be written: No space left on device"
+    assert reports[-1].notes == (Note(kind="checkpoint", text=text),)
 
 
-def test_a_step_in_time_leaves_nothing(tmp_path: Path) -> None:
-    spec = place(tmp_path, **{"distill.epochs": 1})
-    step_to_the_end(new_actor(spec))
-    assert not Path(spec["stack"]).exists()
+def test_a_step_in_time_leaves_no_stack(tmp_path: Path) -> None:
+    assignment = short_trial(tmp_path, **ONE_EPOCH)
+    step_to_the_end(new_actor(assignment))
+    assert not assignment.files.stack("trial").exists()

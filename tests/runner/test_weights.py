@@ -13,7 +13,7 @@ from tdmr_ray.errors import InputError
 from tdmr_ray.models import load_foundation, load_target
 from tdmr_ray.models.weights import use_copies
 from tdmr_ray.runner.leases import LeaseTable
-from tdmr_ray.runner.teacher_provider import SharedStore
+from tdmr_ray.runner.shared_store import SharedStore
 from tdmr_ray.runner.weights import check_weights, share_weights_of_space, take_copies
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import check_tree
@@ -62,7 +62,7 @@ def test_another_machine_has_the_same_weights_though_the_files_are_not_there(tmp
     )
     stem = load_target(SMALL, num_classes=3, image_px=32, weights=str(small)).network.conv_stem.weight
     copies = share_weights_of_space(space, Store(tmp_path / "here", shared))
-    assert [(name, weights) for name, weights, _ in copies] == [(SMALL, str(small)), (BIG, str(big))]
+    assert [(copy.name, copy.weights) for copy in copies] == [(SMALL, str(small)), (BIG, str(big))]
     big.unlink()
     small.unlink()
     with pytest.raises(InputError, match="there is no file"):
@@ -86,7 +86,7 @@ def test_a_record_can_say_which_weights_a_target_started_from(tmp_path: Path) ->
 
 def test_nothing_is_copied_where_nothing_is_shared(tmp_path: Path) -> None:
     space = space_of(weights_file(BIG, tmp_path, 7), weights_file(SMALL, tmp_path, 5))
-    assert share_weights_of_space(space, Store(tmp_path / "here")) == []
+    assert share_weights_of_space(space, Store(tmp_path / "here")) == ()
 
 
 def test_weights_that_cannot_be_had_are_told_all_at_once(tmp_path: Path) -> None:

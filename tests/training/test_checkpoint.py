@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import without_times
+from helpers.metrics import without_times
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.storage import StoragePath

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from conftest import without_times
+from helpers.metrics import without_times
 from tdmr_ray.method.schedule import SCHEDULES
 
 from tdmr_ray.data.task import Task

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import without_times
+from helpers.metrics import without_times
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import NonFiniteLoss

@@ -37,9 +37,9 @@ def test_the_time_limit_leaves_the_reserve_for_the_confirmation(reserve_s: float
     clock = Clock()
     meter = Meter(Budget.model_validate({"time": "1m"}), reserve_s=reserve_s, clock=clock)
     clock.now = 100.0 + ends_at_s - 0.1
-    assert not meter.came
+    assert not meter.should_stop
     clock.now = 100.0 + ends_at_s
-    assert meter.came
+    assert meter.should_stop
     assert meter.reason == "budget.time of 0:01:00 is used up"
 
 
@@ -47,7 +47,7 @@ def test_a_trial_counts_once_with_its_latest_cost(spec: TrialSpec) -> None:
     meter = Meter(Budget(gpu_hours=2.0))
     meter.continued(spec, costing(spec, 1.0, 1.0))
     meter.continued(spec, costing(spec, 1.5, 1.5))
-    assert not meter.came
+    assert not meter.should_stop
     assert meter.summary() == "1.50 of 2 GPU-hours"
     meter.ended(spec, costing(spec, 2.0, 2.0))
     assert meter.reason == "budget.gpu_hours of 2 are used up"
@@ -56,16 +56,16 @@ def test_a_trial_counts_once_with_its_latest_cost(spec: TrialSpec) -> None:
 def test_trials_of_an_earlier_part_of_the_search_count(spec: TrialSpec) -> None:
     meter = Meter(Budget(gpu_hours=2.0))
     meter.count([costing(spec, 0.0, 2.5)])
-    assert meter.came
+    assert meter.should_stop
 
 
 def test_money_follows_the_price_table(spec: TrialSpec) -> None:
     prices = load_prices()
     meter = Meter(Budget(usd=10 * prices.cpu_core_hour))
     meter.ended(spec, costing(spec, 9.9, 0.0))
-    assert not meter.came
+    assert not meter.should_stop
     meter.ended(spec, costing(spec, 10.1, 0.0))
-    assert meter.came
+    assert meter.should_stop
 
 
 def test_the_price_of_a_gpu_includes_its_cpu_cores() -> None:
@@ -76,4 +76,4 @@ def test_the_price_of_a_gpu_includes_its_cpu_cores() -> None:
 
 def test_without_limits_the_meter_neither_ends_the_search_nor_reports() -> None:
     meter = Meter(Budget(), clock=Clock())
-    assert (meter.came, meter.summary()) == (False, "")
+    assert (meter.should_stop, meter.summary()) == (False, "")

@@ -70,7 +70,7 @@ def test_idle_slots_make_each_later_teacher_once() -> None:
     assert last is not None
     assert teacher is not None
     assert (last.id, last.only_teacher) == ("last", False)
-    assert (teacher.id, teacher.only_teacher, teacher.artifact) == ("teacher-B", True, "B")
+    assert (teacher.id, teacher.only_teacher, teacher.teacher_key) == ("teacher-B", True, "B")
     assert nothing is None
     assert source.exhausted
     source.tell(teacher, record_of(teacher))

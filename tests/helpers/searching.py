@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from conftest import without_times
+from helpers.metrics import without_times
 
 from tdmr_ray.records import Ledger
 

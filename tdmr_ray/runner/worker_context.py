@@ -1,0 +1,34 @@
+"""State that a worker process keeps from one trial to the next."""
+
+from dataclasses import dataclass
+
+from tdmr_ray.runner.leases import cluster_leases
+from tdmr_ray.runner.messages import WorkerSettings
+from tdmr_ray.runner.shared_store import SharedStore
+from tdmr_ray.runner.task_cache import TaskCache
+from tdmr_ray.runner.teacher_provider import GroupTeacherProvider, StoredTeacherProvider
+from tdmr_ray.runner.weights import take_copies
+from tdmr_ray.training.workers import ALONE, Workers
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """State that a worker process keeps from one trial to the next.
+
+    Attributes:
+        shared: Store of teachers, decoded images and weights.
+        tasks: Tasks in memory.
+        provider: Source of teachers.
+    """
+
+    shared: SharedStore
+    tasks: TaskCache
+    provider: StoredTeacherProvider
+
+
+def open_context(settings: WorkerSettings, workers: Workers = ALONE) -> WorkerContext:
+    """Open the store and use the copies of weights in it."""
+    shared = SharedStore(settings.open_store(), cluster_leases())
+    take_copies(settings.copies, shared)
+    provider = StoredTeacherProvider(shared) if workers.count == 1 else GroupTeacherProvider(shared, workers)
+    return WorkerContext(shared, TaskCache(shared), provider)
