@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 import tdmr_ray
+from tdmr_ray.space.parameter import Choices, Range
+from tdmr_ray.space.sections import Budget, Confirm, Objective, Pairs, Resources
 from tdmr_ray.training.config import TrialConfig
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +24,7 @@ FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | 
 LINK = re.compile(r"\]\((?!https?:|mailto:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 REPOSITORY_PATH = re.compile(r"`(?P<path>(?:tdmr_ray|tests|benchmarks|cluster|search_spaces|docs)/[\w./]+)`")
 MAX_WORDS = 30
+SECTIONS = (Pairs, Objective, Budget, Confirm, Resources)
 
 
 def name_of(path: Path) -> str:
@@ -114,6 +117,12 @@ def test_reference_covers_every_parameter(reference: ModuleType) -> None:
 def test_reference_page_lists_every_parameter(reference: ModuleType) -> None:
     page = reference.render_reference()
     assert not [name for name in TrialConfig().flat() if f"| `{name}` |" not in page]
+
+
+def test_every_parameter_has_a_meaning(reference: ModuleType) -> None:
+    entries = [entry for group in reference.trial_groups() for entry in group.entries]
+    entries += [entry for model in (Range, Choices, *SECTIONS) for entry in reference.entries_of(model)]
+    assert not [entry.name for entry in entries if not entry.doc]
 
 
 def test_reference_states_ranges_and_defaults(reference: ModuleType) -> None:

@@ -20,23 +20,26 @@ UNLABELED = -1
 
 
 class DataConfig(BaseModel):
-    """Which images, how many of them with labels."""
+    """The images, and how many of them have labels."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "digits"
+    """Built-in set, folder, `csv:FILE`, `torch/NAME`, `hfds/NAME` or `wds/SHARDS`."""
     shots: int | None = Field(default=None, ge=1)
-    """Labelled training images a class; None uses every label."""
+    """Labelled training images of each class; None uses every label."""
     unlabeled: bool = False
-    """Whether the other training images join without their labels."""
+    """Whether the training images beyond `shots` join without their labels."""
     image_px: int | None = Field(default=None, ge=8)
-    """Side to which the images are scaled; None leaves built-in ones as they are, and makes others 224."""
+    """Height and width of the images in pixels; None keeps built-in ones as they are and scales others to 224."""
     mirror: bool | None = None
-    """Whether a mirrored image still shows its class; None is what the data set says, and yes for the user's own."""
+    """Whether views may be mirrored; None follows the data set, and is true for your own images."""
     on_bad_image: Literal["fail", "skip"] = "fail"
-    """What an image does that cannot be read: end everything with the list of them, or be left out."""
+    """Effect of an unreadable image: `fail` ends the search with a list of them, `skip` leaves them out."""
     split_seed: int = Field(default=0, ge=0)
+    """Seed of the division into train, val and test where the data do not give one."""
     shots_seed: int = Field(default=0, ge=0)
+    """Seed of the choice of labelled images for `shots`."""
 
     @field_validator("name")
     @classmethod

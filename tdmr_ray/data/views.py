@@ -18,20 +18,24 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class ViewConfig(BaseModel):
-    """How far a view may be from its image; 0 everywhere gives the image itself."""
+    """Seeded augmentation; with 0 everywhere a view is the image itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     strength: float = Field(default=1.0, ge=0, le=1)
-    """Factor on all that follows but `mix`; less for images that differ much from each other already."""
+    """Factor on every other setting except `mix`; lower it for images that vary strongly already."""
     rotation_deg: float = Field(default=15.0, ge=0, le=180)
+    """Largest rotation, in degrees."""
     scale: float = Field(default=0.2, ge=0, lt=1)
-    """Sizes from 1 - scale to 1 + scale, each axis for itself by a third of it."""
+    """Relative size, 1 - scale to 1 + scale; the width also changes by up to a third of it, the height inversely."""
     shear: float = Field(default=0.2, ge=0, lt=1)
+    """Largest horizontal shear, as a fraction of the height."""
     shift: float = Field(default=0.1, ge=0, lt=1)
-    """Fraction of the image's side."""
+    """Largest shift in each direction, as a fraction of the image's side."""
     contrast: float = Field(default=0.3, ge=0, lt=1)
+    """Largest relative change of contrast."""
     brightness: float = Field(default=0.1, ge=0, lt=1)
+    """Largest change of brightness, as a fraction of white."""
     mix: float = Field(default=0.0, ge=0, le=1)
     """Fraction of views that mix two images, half of them by mixup, half by cutmix."""
 

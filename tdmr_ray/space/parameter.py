@@ -60,10 +60,15 @@ class Range(Section):
     """
 
     low: Number
+    """Smallest value."""
     high: Number
+    """Largest value."""
     step: Number | None = None
+    """Distance of values; None is 1 for integers and none for real numbers."""
     log: bool = False
+    """Whether values are drawn on a logarithmic scale."""
     when: When
+    """Other parameters, each with the values under which this one is searched."""
 
     @model_validator(mode="before")
     @classmethod
@@ -144,7 +149,9 @@ class Choices(Section):
     """A list of values without order."""
 
     choices: tuple[Value, ...]
+    """Legal values."""
     when: When
+    """Other parameters, each with the values under which this one is searched."""
 
     @model_validator(mode="before")
     @classmethod

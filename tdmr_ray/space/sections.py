@@ -22,12 +22,12 @@ class Section(BaseModel):
 
 
 class Pairs(Section):
-    """Every foundation is tried with every target."""
+    """Foundations and targets; every foundation is tried with every target."""
 
     foundations: tuple[str | FoundationConfig, ...] = Field(min_length=1)
-    """Names, or names with `weights` and `image_px`."""
+    """Names, or mappings with `name`, `weights` and `image_px`."""
     targets: tuple[str | TargetConfig, ...] = Field(min_length=1)
-    """Names, or names with `weights` to start from and `input_px`."""
+    """Names, or mappings with `name`, initial `weights` and `input_px`."""
 
     @property
     def by_name(self) -> dict[str, TargetConfig]:
@@ -70,58 +70,64 @@ def one_or_more(value: object) -> object:
 
 
 class Objective(Section):
-    """What a better configuration has more of, and a better target less."""
+    """Figures to maximise and costs to minimise."""
 
     maximize: str = "val/top1"
+    """Figure that every pair's study maximises."""
     minimize: Annotated[tuple[CostName, ...], BeforeValidator(one_or_more)] = ()
-    """Costs of the target beside. They do not differ within a pair, so each pair's study maximises alone; pairs are
-    stopped early and shown by what no other beats in all."""
+    """Costs of the target. They are equal within a pair, so each pair's study only maximises; early stopping and the
+    leaderboard compare pairs by Pareto front."""
     constraints: tuple[Annotated[Limit, BeforeValidator(parse_limit)], ...] = ()
-    """As 'latency_ms <= 5'; a target that breaks one is left out before anything is trained."""
+    """Limits such as 'latency_ms <= 5'; a target that breaks one is left out before anything is trained."""
 
 
 class Budget(Section):
-    """When the search ends: the first limit that is reached counts. Trials are shared by all pairs."""
+    """Limits of the search, shared by all pairs; the first that is reached ends it."""
 
     trials: PositiveInt = 24
+    """Number of trials."""
     epochs: PositiveInt = 30
+    """Distillation epochs of a trial."""
     time: Duration | None = None
-    """Of search and confirmation, as '20m' or '1h30m'; kept in seconds."""
+    """Wall time of search and confirmation, as '20m' or '1h30m'."""
     gpu_hours: float | None = Field(default=None, gt=0)
-    """Of the search's trials."""
+    """GPU hours of the search's trials."""
     usd: float | None = Field(default=None, gt=0)
-    """Of the search's trials, by the prices in `prices.yaml`."""
+    """Cost of the search's trials in US dollars, by the prices in `prices.yaml`."""
     allocation: AllocationName | None = None
-    """How pairs share the trials, see `tuning.allocation`; None: `Space.allocation` decides."""
+    """Rule that shares trials among pairs; None is `adaptive`, or `equal` where costs are minimised."""
 
 
 class Confirm(Section):
-    """What happens to the best of each pair after the search."""
+    """The runs of the best of each pair after the search."""
 
     top: int = Field(default=1, ge=0)
-    """Finalists of each pair; 0 leaves the confirmation out."""
+    """Finalists of each pair; 0 omits the confirmation."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    """Seeds with which every finalist and control runs."""
     controls: tuple[str, ...] = ("scratch", "linear_probe", "plain_kd")
+    """Rivals of the finalists."""
     control_steps: PositiveInt = 1500
-    """Optimisation steps that `scratch` and `fine_tune` get at least, so that they converge."""
+    """Minimum number of optimisation steps of `scratch`, `self_training` and `fine_tune`, so that they converge."""
 
 
 class Resources(Section):
-    """What one trial takes."""
+    """Processors and processes of a trial."""
 
     cpu: PositiveInt = 1
+    """CPU cores of a worker."""
     gpu: Annotated[float, Field(ge=0)] | Literal["auto"] = 0
-    """Share of a GPU; `auto` packs as many trials on one as its memory holds, after a short measurement."""
+    """Share of a GPU for a worker; `auto` measures how many trials fit into its memory."""
     workers: PositiveInt = 1
-    """Processes that run one trial together, by Ray Train; 1 keeps the trial in a warm actor, which starts at once."""
+    """Processes that run a trial together with Ray Train; 1 runs it in a warm actor, which starts at once."""
     min_workers: PositiveInt | None = None
-    """With fewer machines than `workers` need, so many will do; None insists on all."""
+    """Smallest number of workers that is accepted where machines are missing; None requires all."""
     reprogram_workers: PositiveInt = 1
-    """Processes that make a teacher together, by Ray Train, where a trial has one worker."""
+    """Processes that make a teacher together with Ray Train, where a trial has one worker."""
     concurrent: PositiveInt | None = None
-    """Trials at the same time; None is as many as fit."""
+    """Number of concurrent trials; None is as many as fit."""
     trial_timeout: Duration = 3600.0
-    """A trial that takes longer for one epoch (the first makes its teacher) hangs: it is ended and recorded."""
+    """Longest time for an epoch, the first including its teacher; a slower trial is ended and recorded as failed."""
 
     @property
     def trial_cpu(self) -> int:

@@ -28,6 +28,7 @@ class Space(Section):
     """A whole space file; build it with `read_space`, which checks it."""
 
     name: str
+    """Name of the search, in output directories and reports."""
     data: DataConfig
     pairs: Pairs
     objective: Objective = Objective()
@@ -35,10 +36,13 @@ class Space(Section):
     confirm: Confirm = Confirm()
     resources: Resources = Resources()
     sampler: SamplerName = "tpe"
-    """Which of Optuna's samplers draws configurations."""
+    """Optuna sampler that draws configurations."""
     seed: int = Field(default=0, ge=0)
+    """Seed of samplers and trials."""
     search: dict[str, Parameter] = Field(default_factory=dict)
+    """Searched parameters by dotted name."""
     fixed: dict[str, Any] = Field(default_factory=dict)
+    """Pinned parameters by dotted name, with their values."""
 
     @property
     def all_pairs(self) -> tuple[tuple[str, str], ...]:

@@ -33,13 +33,14 @@ class Section(BaseModel):
 
 
 class FoundationConfig(Section):
-    """The pretrained network; '' where a trial needs none."""
+    """The pretrained network."""
 
     name: str = ""
+    """A built-in name or a timm name; empty where a trial needs no foundation."""
     weights: str = ""
-    """A file in place of timm's own weights; `random` for a network that knows nothing."""
+    """A file in place of timm's own weights, or `random`."""
     image_px: int | None = Field(default=None, ge=8)
-    """Side of the images that it takes; None is its own."""
+    """Height and width of its input; None is the network's own."""
 
     @property
     def label(self) -> str:
@@ -131,6 +132,7 @@ class TrialConfig(Section):
     """
 
     method: Literal["tdmr", "scratch", "self_training", "linear_probe"] = "tdmr"
+    """Method of the trial; a search sets it."""
     data: DataConfig = DataConfig()
     foundation: Annotated[FoundationConfig, SHAPES_TEACHER] = FoundationConfig()
     target: TargetConfig = TargetConfig()
