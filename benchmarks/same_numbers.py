@@ -14,8 +14,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,10 +29,11 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.checkouts import ROOT, name_revision, name_this_checkout, open_worktree
+from benchmarks.older_names import OLDER_PATHS
 from benchmarks.results_file import show_and_keep
 
 NAME = "same_numbers"
-ROOT = Path(__file__).resolve().parents[1]
 RUNNER = Path(__file__).with_name("same_numbers_runner.py")
 ASSETS = "ASSETS"
 """Stands for the folder of `make_assets` in a setting."""
@@ -325,26 +325,6 @@ def compare(before: Run, after: Run) -> list[Comparison]:
     return comparisons
 
 
-@contextmanager
-def worktree(revision: str) -> Iterator[Path]:
-    """A temporary git worktree of a revision of this repository."""
-    with TemporaryDirectory(prefix="same_numbers_") as folder:
-        path = Path(folder) / "checkout"
-        _git("worktree", "add", "--quiet", "--detach", str(path), revision)
-        try:
-            yield path
-        finally:
-            _git("worktree", "remove", "--force", str(path))
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(ROOT), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise typer.BadParameter(done.stderr.strip(), param_hint="REV")
-    return done.stdout.strip()
-
-
 def make_assets(folder: Path) -> None:
     """Write what some cases need: a folder of pictures in 4 classes, and weights for a target to start from."""
     generator = np.random.default_rng(0)
@@ -385,7 +365,8 @@ def run_sides(checkouts: Mapping[str, Path], cases: Sequence[Case], *, side_by_s
         folder = Path(name)
         make_assets(folder)
         listed = folder / "cases.json"
-        listed.write_text(json.dumps([case.for_runner(folder) for case in cases]), encoding="utf-8")
+        content = {"older_paths": OLDER_PATHS, "cases": [case.for_runner(folder) for case in cases]}
+        listed.write_text(json.dumps(content), encoding="utf-8")
         processes = []
         for label, checkout in checkouts.items():
             processes.append(start_side(checkout, listed, folder / f"{label}.json", label))
@@ -423,9 +404,8 @@ def main(
     cases = [case for case in CASES if not only or any(text in case.name for text in only)]
     if not cases:
         raise typer.BadParameter(f"must be part of a configuration's name, got {only}", param_hint="--only")
-    before = _git("rev-parse", "--short", f"{revision}^{{commit}}")
-    after = _git("rev-parse", "--short", "HEAD") + (" with changes" if _git("status", "--porcelain") else "")
-    with worktree(before) as checkout:
+    before, after = name_revision(revision), name_this_checkout()
+    with open_worktree(before) as checkout:
         sides = run_sides({"before": checkout, "after": ROOT}, cases, side_by_side=side_by_side)
     comparisons = compare(*sides)
     different = [row for row in comparisons if row.difference]

@@ -1,15 +1,15 @@
 """Train a list of configurations with whichever edition of `tdmr_ray` is on the path, and write down every figure.
 
-`same_numbers.py` starts this file once for each revision; it imports nothing from `benchmarks`. Names that differ
-between editions are looked up in the tables below, today's first.
+`same_numbers.py` starts this file once for each revision. It imports nothing from `benchmarks`, since each revision has
+its own; the names of earlier editions come with the cases.
 
-Run: PYTHONPATH=CHECKOUT python benchmarks/same_numbers_runner.py CONFIGURATIONS.json FIGURES.json
+Run: PYTHONPATH=CHECKOUT python benchmarks/same_numbers_runner.py CASES.json FIGURES.json LABEL
 """
 
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,40 +25,18 @@ from tdmr_ray.training.controls import CONTROLS
 Figures = dict[str, str]
 """Each figure as text that is equal only for equal bits: `repr` of a float, or a SHA-256."""
 
-OLDER_PATHS: tuple[tuple[str, dict[str, str]], ...] = (
-    (
-        "loss",
-        {
-            "loss.kind": "distill.loss",
-            "loss.standardize": "distill.standardize",
-            "alignment.kind": "distill.alignment",
-            "mapping.lr": "reprogram.lr",
-            "mapping.weight_decay": "reprogram.weight_decay",
-            "prompt.lr": "reprogram.prompt_lr",
-        },
-    ),
-    (
-        "outputs",
-        {
-            "outputs.kind": "signals.kind",
-            "outputs.num_views": "signals.num_views",
-            "outputs.view_averaging": "signals.consensus",
-            "outputs.propagation_neighbors": "signals.neighbors",
-            "outputs.propagation_alpha": "signals.spread",
-            "distill.self_distillation_weight": "distill.own_share",
-        },
-    ),
-)
-"""Newest first: a section that an older edition lacks, and that edition's names for today's dotted paths."""
-
 UNREPEATABLE = ("images_per_s", "seconds")
 """Endings of metrics that measure time."""
 
 
-def translate(settings: Mapping[str, Any], sections: Iterable[str]) -> dict[str, Any]:
+OlderPaths = Sequence[tuple[str, Mapping[str, str]]]
+"""Newest first: a section that earlier editions lack, and their names for today's dotted paths."""
+
+
+def translate(settings: Mapping[str, Any], older_paths: OlderPaths, sections: Iterable[str]) -> dict[str, Any]:
     """Settings by the dotted paths of the edition that has these sections."""
     known, translated = set(sections), dict(settings)
-    for section, older in OLDER_PATHS:
+    for section, older in older_paths:
         if section not in known:
             translated = {older.get(path, path): value for path, value in translated.items()}
     return translated
@@ -88,9 +66,9 @@ def first_attribute(owner: object, *names: str) -> Any:
     raise AttributeError(f"{owner!r} has none of {names}")
 
 
-def configure(case: Mapping[str, Any]) -> tuple[TrialConfig, Task]:
+def configure(case: Mapping[str, Any], older_paths: OlderPaths) -> tuple[TrialConfig, Task]:
     """The configuration and images of a case; a control is configured from the case as its finalist."""
-    settings = translate(case["settings"], TrialConfig.model_fields)
+    settings = translate(case["settings"], older_paths, TrialConfig.model_fields)
     config = TrialConfig.model_validate(nest(settings))
     task = load_task(config.data)
     if case.get("control"):
@@ -101,9 +79,9 @@ def configure(case: Mapping[str, Any]) -> tuple[TrialConfig, Task]:
     return config, task
 
 
-def run_case(case: Mapping[str, Any]) -> Figures:
+def run_case(case: Mapping[str, Any], older_paths: OlderPaths) -> Figures:
     """Train a case, read test, and collect its figures."""
-    config, task = configure(case)
+    config, task = configure(case, older_paths)
     figures: Figures = {}
     trial = fit_module.Run(config, task)
     epoch = 0
@@ -162,10 +140,11 @@ def main(cases: Path, result: Path, label: str) -> None:
     """Run every case; a case that fails has the error as its only figure."""
     torch.set_num_threads(1)
     done: dict[str, Any] = {}
-    for case in json.loads(cases.read_text(encoding="utf-8")):
+    listed = json.loads(cases.read_text(encoding="utf-8"))
+    for case in listed["cases"]:
         started = perf_counter()
         try:
-            figures = run_case(case)
+            figures = run_case(case, listed["older_paths"])
         except Exception as error:  # noqa: BLE001 - other cases go on, and the comparison names it
             figures = {"error": " ".join(f"{type(error).__name__}: {error}".split())}
         seconds = perf_counter() - started
