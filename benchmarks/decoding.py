@@ -1,12 +1,13 @@
-"""How fast do the user's own images come in, and with how much memory?
+"""Measure how fast a folder of the user's images is decoded, and with how much memory.
 
 Run:    python benchmarks/decoding.py                (--large 0 leaves the large set out)
 Cost:   about 6 minutes, 3 GB of disk and 2 GB of memory on 2 cores.
 Result: results/decoding.json and .md.
 
-JPEGs of mixed sizes, made here. `plain` is a loop over Pillow, one image after the other, at the same size in the end.
-`ours` reads, scales and writes into the memory-mapped array that all trials share; `again` is what the next search on
-the same images takes until it has them. The large set is decoded by a process that may hold 1.5 GB of its own.
+The images are generated JPEGs of mixed sizes. `plain` is a loop over Pillow, one image after the other, with the same
+final size. `ours` reads and scales the images and writes them into the memory-mapped array that all trials share.
+`again` is the time until the next search on the same images has opened them. The large set is decoded by a process that
+is limited to 1.5 GB of anonymous memory.
 """
 
 import resource
@@ -38,7 +39,7 @@ LIMIT_BYTES = 1_500_000_000
 
 
 def plain_loop(root: Path) -> int:
-    """Pillow alone; how many images."""
+    """Decode with Pillow alone and return the number of images."""
     images = []
     for path in sorted(root.rglob("*.jpg")):
         with Image.open(path) as image:
@@ -47,13 +48,13 @@ def plain_loop(root: Path) -> int:
 
 
 def own_memory() -> int:
-    """Bytes of this process that are no file's."""
+    """Return the anonymous memory of this process in bytes, without mapped files."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
 def decode_large(root: Path, out: Path) -> tuple[float, int]:
-    """Seconds, and the most bytes that this process had at a time; it may not have more than `LIMIT_BYTES`."""
+    """Return the seconds and the peak of anonymous memory in bytes, which is limited to `LIMIT_BYTES`."""
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_BYTES, LIMIT_BYTES))
     seen, started = [own_memory()], perf_counter()
     with periodic_task(lambda: seen.append(own_memory()), 0.2):
@@ -62,7 +63,7 @@ def decode_large(root: Path, out: Path) -> tuple[float, int]:
 
 
 def open_again(config: DataConfig, folder: Path) -> float:
-    """Seconds until a process that knows nothing yet has listed the files and opened what was decoded."""
+    """Return the seconds until a fresh process has listed the files and opened the decoded images."""
     started = perf_counter()
     task_key(config)
     open_task(folder)
@@ -70,7 +71,7 @@ def open_again(config: DataConfig, folder: Path) -> float:
 
 
 def new_process() -> ProcessPoolExecutor:
-    """One that has listed and decoded nothing."""
+    """Return a pool with one fresh process."""
     return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
 
 
@@ -78,7 +79,7 @@ def main(
     count: Annotated[int, typer.Option(min=100)] = 1500,
     large: Annotated[int, typer.Option(min=0, help="Images of the large set.")] = 50_000,
 ) -> None:
-    """Measure, print and keep."""
+    """Measure, print and keep the figures."""
     figures: dict[str, float | Estimate] = {}
     with tempfile.TemporaryDirectory() as scratch:
         root, out = make_images(Path(scratch) / "images", count, SIDES_PX), Path(scratch) / "decoded"
@@ -113,7 +114,7 @@ def main(
         figures |= {"large_images_per_s": large / seconds, "large_own_memory_gb": most / 1e9}
         lines.append(
             f"{large} images to {LARGE_PX} px, {array_gb:.1f} GB on disk: {seconds:.0f} s, and at most "
-            f"{most / 1e9:.2f} GB of memory that is no file's."
+            f"{most / 1e9:.2f} GB of anonymous memory."
         )
     show_and_keep(NAME, lines, figures)
 

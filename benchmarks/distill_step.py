@@ -1,11 +1,11 @@
-"""What does a teacher cost a target's training? An epoch from stored outputs against a plain supervised one.
+"""Measure what a teacher adds to the training of a target: an epoch with stored outputs against a supervised one.
 
 Run:    python benchmarks/distill_step.py
-Cost:   2 minutes on one core, beside which nothing else should run.
+Cost:   2 minutes on one core of an otherwise idle machine.
 Result: results/distill_step.json and .md.
 
-The same target, images, views, batches and number of threads; one epoch of each in turn. Teacher outputs are
-memory-mapped from disk, as in a search.
+Both use the same target, images, views, batches and number of threads, and alternate epoch by epoch. Teacher outputs
+are memory-mapped from disk, as in a search.
 """
 
 import sys
@@ -30,11 +30,11 @@ from tdmr_ray.training.teacher_outputs import TeacherOutputs
 
 NAME = "distill_step"
 SIZES_PX = {32: (800, 9), 128: (200, 5)}
-"""Side of the images: how many of them, and how many epochs of each kind."""
+"""Number of images and of epochs of each kind, by the side of the images."""
 
 
 def config_for(image_px: int, num_images: int) -> TrialConfig:
-    """The defaults of the method, with a label for every image."""
+    """Return the method's defaults with a label for every image."""
     return TrialConfig().with_values(
         {
             "data.name": "digits",
@@ -48,14 +48,14 @@ def config_for(image_px: int, num_images: int) -> TrialConfig:
 
 
 def stored(config: TrialConfig, folder: Path) -> TeacherArtifact:
-    """An artifact that was written and opened again."""
+    """Make an artifact, save it and load it again."""
     folder.mkdir()
     save_artifact(make_teacher(config, load_task(config.data)), folder)
     return load_artifact(folder)
 
 
 def seconds_of(image_px: int, outputs: TeacherOutputs | None, config: TrialConfig, epochs: int) -> tuple[float, float]:
-    """The median epoch with outputs and without, in turn, each after a first one."""
+    """Return the median seconds of an epoch with outputs and without them; the first epoch of each is left out."""
     task = load_task(config.data)
     both = Distillation(config, task, outputs), Distillation(config.replace(method="scratch"), task, None)
     seconds: tuple[list[float], list[float]] = ([], [])
@@ -68,9 +68,9 @@ def seconds_of(image_px: int, outputs: TeacherOutputs | None, config: TrialConfi
 
 
 def main(threads: Annotated[int, typer.Option(min=1)] = 1) -> None:
-    """Measure at each size; print and keep."""
+    """Measure at each size, print and keep the figures."""
     torch.set_num_threads(threads)
-    lines = ["| images, px | supervised epoch, s | from outputs, s | ratio |", "|--:|--:|--:|--:|"]
+    lines = ["| images, px | supervised epoch, s | epoch with teacher outputs, s | ratio |", "|--:|--:|--:|--:|"]
     figures: dict[str, float | Estimate] = {}
     for image_px, (num_images, epochs) in SIZES_PX.items():
         config = config_for(image_px, num_images)

@@ -1,14 +1,20 @@
-"""Is the small model better with TDMR than without? Its rivals are tuned and trained as carefully.
+"""Compare TDMR with its rivals, which are tuned and trained with the same care.
 
-Run:    python benchmarks/does_it_help.py            (after a stop, again: finished runs are kept and not run twice)
-        python benchmarks/does_it_help.py --full     (a second target, 20 and 50 images a class, 10 seeds: in pieces)
+Run:    python benchmarks/does_it_help.py            (run it again after an interruption: finished runs are kept)
+        python benchmarks/does_it_help.py --full     (a second target, 20 and 50 images a class, 10 seeds)
 Cost:   65 to 95 s a run on one core at 1,500 steps, about 1.4 runs a minute on two; 5 hours in all.
 Result: results/does_it_help.json, .md and .png; every run is a line of results/does_it_help.jsonl.
 
-Every method first tries four configurations on a labelled subset that is not measured, and keeps the one that is best
-on val; equals are tried on a further subset. Then it runs with every seed (labelled subset and initial weights). All
-have one ceiling of steps, and the epoch that is best on val counts; `scratch_long` shows what scratch gains from four
-times as many. Test is read at the end of a run and decides nothing.
+Every method first tries four configurations on a labelled subset that no measured run uses, and keeps the one with the
+best accuracy on val. Ties are resolved on a further subset. Then the method runs with every seed, which draws the
+labelled subset and the initial weights. All methods have the same maximum number of steps, and the best epoch on val
+counts. `scratch_long` shows what scratch gains from four times as many steps. Test is read at the end of a run and
+decides nothing.
+
+Limits: only the labelled subset and the initial weights vary between seeds. `split_seed` is fixed, so all runs share
+one val and one test split. The same test images were also seen while the method was developed (with smaller seeds), and
+tuning chooses on the same val images that the measured runs use. Intervals therefore describe the luck of labels and
+initial weights on these images, not new images.
 """
 
 import os
@@ -27,11 +33,12 @@ import typer
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.does_it_help_report import write_report
+from benchmarks.older_names import in_first_edition
 from benchmarks.resumable import Row, finished, run_missing
 from tdmr_ray.data.task import DataConfig, Task, load_task
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TrialConfig, hash_json
-from tdmr_ray.training.controls import PLAIN_TEMPERATURE
+from tdmr_ray.training.controls import PlainKD
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.evaluate import evaluate
 from tdmr_ray.training.fit import Outcome, fit
@@ -39,25 +46,26 @@ from tdmr_ray.training.teacher_artifact import restore_teacher
 
 RUNS = Path(__file__).parent / "results" / "does_it_help.jsonl"
 SHOTS = {"digits": (5, 10, 20, 50), "script": (5, 10, 20)}
-"""Images a class that can be labelled; `script` has 28 to train on."""
+"""Numbers of labelled images per class; `script` has 28 training images per class."""
 FOUNDATIONS = ("glyph_cnn", "glyph_vit", "glyph_hybrid")
 TARGETS = ("mobilenetv3_small_050", "lcnet_050")
 MAX_STEPS = 1500
 STORED_VIEWS = 20_000
 LONG = 4
 FIRST_SEED = 10
-"""Smaller ones were seen, test too, while the method was being made."""
+"""Smaller seeds were used during development, with their accuracy on the same test images."""
 TUNING_SEEDS, TUNING_SHOTS, TUNING_FOUNDATION = (100, 101, 102), 5, "glyph_cnn"
 
 Overrides = dict[str, Any]
 Chosen = dict[tuple[str, str, bool], Overrides]
-"""By task, method and whether images without labels take part."""
+"""Chosen settings by task, method and use of unlabelled images."""
 
+_PLAIN = PlainKD.Config()
 PLAIN_KD: Overrides = {
-    "temperature.start": PLAIN_TEMPERATURE.start,
+    "temperature.start": _PLAIN.temperature,
     "distill.alignment_weight": 0.0,
-    "distill.logits_weight": 0.9,
-    "distill.labels_weight": 0.1,
+    "distill.logits_weight": _PLAIN.logits_weight,
+    "distill.labels_weight": _PLAIN.labels_weight,
 }
 SOME_MIXED, MIXED = {"views.mix": 0.5}, {"views.mix": 0.7, "distill.labels_weight": 0.0}
 SURE, SLOWER, FASTER = {"pseudo_labels.threshold": 0.8}, {"distill.lr": 0.006}, {"distill.lr": 0.02}
@@ -79,12 +87,12 @@ TRIED: dict[tuple[str, bool], tuple[Overrides, ...]] = {
     ("tdmr", True): (NEAR | OWN | BIG, NEAR | OWN | BIG | FASTER, HALF | SOFT | BIG, HALF | SOFT | BIG | FASTER),
 }
 VIEWS: dict[str, Overrides] = {"script": {"views.strength": 0.5}}
-"""Of every method on a task: letters of `script` are distorted already."""
+"""Settings for all methods on a task: the letters of `script` are distorted already."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is compared: a method on a task, with a foundation and target where it has them."""
+    """One entry of the comparison: a method on a task, with foundation and target where the method has them."""
 
     task: str
     method: str
@@ -97,7 +105,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Job:
-    """A run that is due: a cell with a configuration that is tried, or that was chosen."""
+    """A planned run: a cell with a configuration to try, or with the chosen one."""
 
     cell: Cell
     overrides: Overrides
@@ -105,7 +113,7 @@ class Job:
 
     @property
     def config(self) -> TrialConfig:
-        """All of it; as many epochs as fit under the ceiling of steps."""
+        """The whole configuration, with as many epochs as fit into the maximum number of steps."""
         cell = self.cell
         method = {"plain_kd": "tdmr", "scratch_long": "scratch"}.get(cell.method, cell.method)
         config = TrialConfig().with_values(
@@ -130,36 +138,37 @@ class Job:
         return config.with_values({"distill.epochs": epochs, "outputs.num_views": stored})
 
     def __str__(self) -> str:
-        """What it is, for people."""
+        """Return a name for messages."""
         cell = self.cell
         method = f"{'tuning ' if self.tuning else ''}{cell.method}{' + unlabelled' if cell.unlabeled else ''}"
         return f"{cell.task}, {cell.shots} a class, seed {cell.seed}, {method} {cell.foundation}".rstrip()
 
     @property
     def key(self) -> str:
-        """Equal for equal runs, whenever they are asked for."""
+        """A hash that is equal for equal runs."""
+        overrides = in_first_edition(self.overrides)
         return hash_json(
-            [asdict(self.cell), self.overrides, self.tuning, MAX_STEPS, STORED_VIEWS, VIEWS.get(self.cell.task)]
+            [asdict(self.cell), overrides, self.tuning, MAX_STEPS, STORED_VIEWS, VIEWS.get(self.cell.task)]
         )
 
 
 RowsOf = Callable[[list[Job]], list[Row]]
-"""Runs jobs, or finds what they left."""
+"""Runs jobs, or looks up their finished rows."""
 
 
 @cache
 def resident_task(data: DataConfig) -> Task:
-    """A task that stays in memory."""
+    """Return a task, which stays in memory."""
     return load_task(data)
 
 
 def max_steps(method: str) -> int:
-    """Ceiling of steps of one training."""
+    """Return the maximum number of steps of one training."""
     return MAX_STEPS * (LONG if method == "scratch_long" else 1)
 
 
 def tuned_cells(tasks: Iterable[str], target: str) -> Iterator[Cell]:
-    """Every method that has something to choose, on images that the measurement does not use."""
+    """Yield the methods with settings to choose, with labelled subsets that no measured run uses."""
     for task in tasks:
         for method, unlabeled in TRIED:
             foundation = TUNING_FOUNDATION if method in ("plain_kd", "tdmr") else ""
@@ -167,7 +176,7 @@ def tuned_cells(tasks: Iterable[str], target: str) -> Iterator[Cell]:
 
 
 def tune(tasks: Iterable[str], target: str, rows_of: RowsOf) -> Chosen:
-    """The best configuration of each method on val; those that are equal are tried on one subset more."""
+    """Choose the best configuration of each method on val; ties are tried on one more subset."""
     left = {cell: list(TRIED[cell.method, cell.unlabeled]) for cell in tuned_cells(tasks, target)}
     for seed in TUNING_SEEDS:
         jobs = [
@@ -182,21 +191,21 @@ def tune(tasks: Iterable[str], target: str, rows_of: RowsOf) -> Chosen:
 
 
 def best_on_val(rows: Iterable[Row], cell: Cell, several: list[Overrides]) -> list[Overrides]:
-    """Those of several configurations that were best; all of them if none was run."""
+    """Return the configurations with the best accuracy on val; all of them if none has run."""
     same = [
         row
         for row in rows
         if all(row[name] == getattr(cell, name) for name in ("task", "method", "unlabeled", "target"))
     ]
     most = max((row["val_top1"] for row in same), default=None)
-    best = [row["overrides"] for row in same if row["val_top1"] == most]
-    return [overrides for overrides in several if overrides in best] or several
+    best = [in_first_edition(row["overrides"]) for row in same if row["val_top1"] == most]
+    return [overrides for overrides in several if in_first_edition(overrides) in best] or several
 
 
 def measured_cells(tasks: Iterable[str], target: str, shots: Iterable[int], seeds: Iterable[int]) -> Iterator[Cell]:
-    """The fewest labels first, task after task, then seed after seed: what is finished can always be compared.
+    """Yield all measured runs, ordered by number of labels, task and seed, so that finished ones can be compared.
 
-    Scratch with four times the steps, which is there to be looked at, comes last.
+    Scratch with four times the steps comes last.
     """
     for count in shots:
         for task in (name for name in tasks if count in SHOTS[name]):
@@ -213,13 +222,13 @@ def measured_cells(tasks: Iterable[str], target: str, shots: Iterable[int], seed
 
 
 def measuring_job(cell: Cell, chosen: Chosen) -> Job:
-    """A cell with the configuration that was chosen for its method."""
+    """Return the job of a cell with the configuration that was chosen for its method."""
     method = "scratch" if cell.method == "scratch_long" else cell.method
     return Job(cell, chosen.get((cell.task, method, cell.unlabeled), {}), tuning=False)
 
 
 def run_job(job: Job) -> Row:
-    """Train, measure, and say what came out; one core."""
+    """Train on one core, measure and return the row."""
     torch.set_num_threads(1)
     config = job.config
     task = resident_task(config.data)
@@ -240,7 +249,7 @@ def run_job(job: Job) -> Row:
 
 
 def teacher_on_test(config: TrialConfig, task: Task, outcome: Outcome) -> float | None:
-    """Accuracy of the teacher that took part; None if none did."""
+    """Return the teacher's accuracy on test; None without a teacher."""
     if outcome.artifact is None:
         return None
     teacher = restore_teacher(config, outcome.artifact, task.num_classes)
@@ -250,11 +259,11 @@ def teacher_on_test(config: TrialConfig, task: Task, outcome: Outcome) -> float 
 def main(
     full: Annotated[bool, typer.Option(help="a second target, 20 and 50 images a class, 10 seeds")] = False,
     seeds: Annotated[int | None, typer.Option(min=1, help="default: 5, or 10 with --full")] = None,
-    runs: Annotated[Path, typer.Option(help="finished runs, a line each")] = RUNS,
+    runs: Annotated[Path, typer.Option(help="file of finished runs, one line each")] = RUNS,
     workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = os.cpu_count() or 1,
-    report: Annotated[bool, typer.Option("--report", help="run nothing, report what is finished")] = False,
+    report: Annotated[bool, typer.Option("--report", help="run nothing, report finished runs")] = False,
 ) -> None:
-    """Tune, measure, report; Ctrl-C loses only the runs under way."""
+    """Tune, measure and report; Ctrl-C loses only the runs in progress."""
     targets, shots = (TARGETS, (5, 10, 20, 50)) if full else (TARGETS[:1], (5, 10))
     numbers = range(FIRST_SEED, FIRST_SEED + (seeds or (10 if full else 5)))
 

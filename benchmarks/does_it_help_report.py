@@ -1,4 +1,4 @@
-"""Figures, table and plot of `does_it_help.py`; reads finished runs only."""
+"""Figures, tables and plots of `does_it_help.py`, made from finished runs only."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ SUFFIX[("script", False)] = "_script_labeled_only"
 
 @dataclass(frozen=True)
 class Runs:
-    """The measured runs of one target on one task with one number of labelled images."""
+    """The measured runs of one target on one task with one number of labelled images per class."""
 
     task: str
     shots: int
     rows: list[Row]
 
     def of(self, method: str, unlabeled: bool, foundation: str | None = None) -> list[Row]:
-        """The runs of a method, with one foundation or with all."""
+        """Return the runs of a method, with one foundation or with all of them."""
         return [
             row
             for row in self.rows
@@ -44,28 +44,28 @@ class Runs:
         ]
 
     def by_seed(self, method: str, unlabeled: bool, foundation: str | None = None) -> dict[int, float]:
-        """Test accuracy, averaged over foundations where all of them are finished."""
+        """Return test accuracy by seed, averaged over foundations, for seeds where all foundations have finished."""
         return average_by_seed(self.of(method, unlabeled, foundation), "test_top1")
 
     def gain(self, unlabeled: bool, rival: tuple[str, bool], foundation: str | None = None) -> Estimate | None:
-        """TDMR minus a rival, paired by seed."""
+        """Return TDMR minus a rival, paired by seed."""
         return paired_difference(
             self.by_seed("tdmr", unlabeled, foundation), self.by_seed(*rival, _own(rival, foundation))
         )
 
     @property
     def foundations(self) -> list[str]:
-        """Those that took part."""
+        """Names of the foundations that took part."""
         return sorted({row["foundation"] for row in self.rows if row["foundation"]})
 
 
 def _own(rival: tuple[str, bool], foundation: str | None) -> str | None:
-    """A rival without a foundation is the same for all."""
+    """Return the foundation if the rival has one; other rivals are the same for all foundations."""
     return foundation if rival[0] in ("plain_kd", "linear_probe") else None
 
 
 def average_by_seed(rows: Iterable[Row], name: str) -> dict[int, float]:
-    """A value of each seed, averaged over what shares it; only seeds with as many runs as the fullest."""
+    """Return the mean of a value by seed, only for seeds with as many runs as the most complete one."""
     groups: dict[int, list[float]] = {}
     for row in rows:
         groups.setdefault(row["seed"], []).append(row[name])
@@ -74,7 +74,7 @@ def average_by_seed(rows: Iterable[Row], name: str) -> dict[int, float]:
 
 
 def figures_of(runs: Runs) -> dict[str, float | Estimate]:
-    """Gains over every rival, with intervals; the share of the gap that is closed; the steps that are saved."""
+    """Return the gains over every rival, the share of the gap that is closed, and the relative number of steps."""
     figures: dict[str, float | Estimate] = {}
     for unlabeled in (True, False):
         ending = f"_{runs.shots}shot{SUFFIX[runs.task, unlabeled]}"
@@ -94,7 +94,7 @@ def figures_of(runs: Runs) -> dict[str, float | Estimate]:
 
 
 def gap_closed(runs: Runs, unlabeled: bool) -> float | None:
-    """(TDMR - scratch) / (its teacher - scratch), on test, each a mean over seeds and foundations."""
+    """Return (TDMR - scratch) / (teacher - scratch) on test, each a mean over seeds and foundations."""
     ours, scratch = runs.of("tdmr", unlabeled), runs.of("scratch", False)
     if not ours or not scratch:
         return None
@@ -104,7 +104,7 @@ def gap_closed(runs: Runs, unlabeled: bool) -> float | None:
 
 
 def steps_to_scratch_best(runs: Runs, unlabeled: bool) -> Estimate | None:
-    """Steps until TDMR is as good on val as scratch ever gets, over the steps that scratch takes; 1 if it never is."""
+    """Return the steps TDMR needs for the best val accuracy of scratch, relative to scratch; 1 if never reached."""
     ratios = []
     for scratch in runs.of("scratch", False):
         best = max(scratch["curve"])
@@ -116,7 +116,7 @@ def steps_to_scratch_best(runs: Runs, unlabeled: bool) -> Estimate | None:
 
 
 def write_report(rows: list[Row], folder: Path) -> None:
-    """Write figures, table and plot of measured runs, and print the table."""
+    """Write figures, tables and plots of the measured runs, and print the tables."""
     targets = list(dict.fromkeys(row["target"] for row in rows if row["target"]))
     parts, figures = [], {}
     for target in targets:
@@ -133,7 +133,7 @@ def write_report(rows: list[Row], folder: Path) -> None:
 
 
 def group_runs(rows: list[Row]) -> list[Runs]:
-    """By task and number of labelled images, in order."""
+    """Group rows by task and number of labelled images, in order."""
     keys = sorted({(row["task"], row["shots"]) for row in rows})
     return [
         Runs(task, shots, [row for row in rows if (row["task"], row["shots"]) == (task, shots)]) for task, shots in keys
@@ -141,11 +141,12 @@ def group_runs(rows: list[Row]) -> list[Runs]:
 
 
 def render_table(runs: Runs, target: str) -> str:
-    """Accuracy of every method, and TDMR's gain with each foundation, in Markdown."""
+    """Return a Markdown table of every method's accuracy, and one of TDMR's gain with each foundation."""
     seeds = len(runs.by_seed("scratch", False))
     lines = [
-        f"**{runs.task}, {runs.shots} labelled images a class**, {target}, {seeds} seeds. Test accuracy in %, mean over"
-        " seeds and foundations; differences in points with the paired 95 % interval.",
+        f"**{runs.task}, {runs.shots} labelled images per class**, {target}, {seeds} seeds (labelled subset and initial"
+        " weights; all seeds share the images of val and test). Test accuracy in %, mean over seeds and foundations;"
+        " differences in points with the paired 95 % interval.",
         "",
         "| | accuracy | TDMR's gain | TDMR + unlabelled's gain |",
         "|---|--:|--:|--:|",
@@ -171,7 +172,7 @@ def render_table(runs: Runs, target: str) -> str:
 
 
 def shown_gain(gain: Estimate | None) -> str:
-    """'+2.7 [+1.4, +4.0] wins': in points; it ties where the interval holds 0."""
+    """Return text such as '+2.7 [+1.4, +4.0] wins', in points; an interval that contains 0 is a tie."""
     if gain is None:
         return ""
     if gain.low is None or gain.high is None:
@@ -193,7 +194,7 @@ STYLES: Mapping[tuple[str, bool], tuple[str, str]] = {
 
 
 def draw(groups: list[Runs], path: Path) -> None:
-    """Accuracy over labelled images a class, a panel for each task; bars are 95 % intervals over two seeds or more."""
+    """Plot accuracy over labelled images per class, one panel for each task; bars are 95 % intervals over the seeds."""
     matplotlib.use("Agg")
     tasks = list(dict.fromkeys(runs.task for runs in groups))
     figure, axes = plt.subplots(1, len(tasks), figsize=(5.2 * len(tasks), 5.2), squeeze=False, layout="constrained")
@@ -216,7 +217,7 @@ def draw(groups: list[Runs], path: Path) -> None:
         shots = [runs.shots for runs in panel]
         axis.set_xticks(shots, [str(count) for count in shots])
         axis.minorticks_off()
-        axis.set(title=task, xlabel="labelled images a class", ylabel="test accuracy in %")
+        axis.set(title=task, xlabel="labelled images per class", ylabel="test accuracy in %")
         axis.grid(alpha=0.3)
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, handlelength=3)
     figure.savefig(path, dpi=110)

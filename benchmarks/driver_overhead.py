@@ -1,12 +1,12 @@
-"""Does a search stay light when it is long? Empty trials through Tune, studies, ledger and TensorBoard.
+"""Measure the overhead of the driver in a long search: empty trials through Tune, studies, ledger and TensorBoard.
 
 Run:    python benchmarks/driver_overhead.py             (10,000 trials; --trials 1000 for fewer)
-Cost:   20 minutes on 2 cores, which must have nothing else to do.
+Cost:   20 minutes on 2 cores of an otherwise idle machine.
 Result: results/driver_overhead.json and .md: empty trials an hour; the driver's CPU time for a trial and its memory.
 
-Trials train nothing and answer at once with a curve that their learning rate decides, so all that is measured is ours
-and Ray Tune's: four continuous parameters, TPE, early stopping. Ten pairs, then two, whose studies are five times as
-long.
+Trials train nothing: they report a curve that follows from their learning rate. The time is therefore that of this
+package and of Ray Tune, with four continuous parameters, TPE and early stopping. The search has ten pairs first, then
+two, whose studies are five times as long.
 """
 
 import sys
@@ -50,7 +50,7 @@ from tdmr_ray.tuning.trial_spec import TrialSpec
 NAME = "driver_overhead"
 MARKS = (100, 1000, 5000, 10_000)
 WINDOW = 100
-"""Trials before a mark over which the time is averaged."""
+"""Number of trials before a mark over which the time is averaged."""
 EPOCHS = 3
 FOUNDATIONS = ("glyph_cnn", "glyph_vit")
 TARGETS = ("lcnet_035", "lcnet_050", "lcnet_075", "mobilenetv3_small_050", "mobilenetv3_small_075")
@@ -58,7 +58,7 @@ PAIRS = {"ten": (FOUNDATIONS, TARGETS), "two": (FOUNDATIONS, TARGETS[:1])}
 
 
 def empty_space(trials: int, pairs: str) -> Space:
-    """Four continuous parameters for each of ten or two pairs."""
+    """Return a space with four continuous parameters and ten or two pairs."""
     ranges = ("distill.lr", "temperature.start", "distill.alignment_weight", "distill.weight_decay")
     tree = {
         "name": NAME,
@@ -73,7 +73,7 @@ def empty_space(trials: int, pairs: str) -> Space:
 
 
 class EmptyTrial(tune.Trainable):
-    """Answers as `TrialActor` does, without work."""
+    """Reports as `TrialActor` does, without training."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Tune's word for a fresh process."""
@@ -93,7 +93,7 @@ class EmptyTrial(tune.Trainable):
 
 
 class Watch(Listener):
-    """A listener that notes the time, the driver's CPU seconds and its memory whenever a trial ends."""
+    """Records time, the driver's CPU seconds and its memory whenever a trial ends."""
 
     def __init__(self) -> None:
         self.process = psutil.Process()
@@ -110,12 +110,12 @@ class Watch(Listener):
 
 
 def measure(trials: int, pairs: str, address: str | None = None) -> tuple[list[float], list[float], list[int]]:
-    """Run empty trials in a temporary folder; time, this process's CPU seconds and its bytes when each ended.
+    """Run empty trials in a temporary folder; return time, CPU seconds and memory of this process at the end of each.
 
     Args:
-        trials: How many.
-        pairs: Of `PAIRS`.
-        address: Of a running Ray; None starts one.
+        trials: Number of trials.
+        pairs: A key of `PAIRS`.
+        address: Address of a running Ray; None starts one.
     """
     space, watch = empty_space(trials, pairs), Watch()
     register_pickle_by_value(sys.modules[__name__])  # Ray's workers cannot import the script of a spawned process
@@ -144,14 +144,14 @@ def measure(trials: int, pairs: str, address: str | None = None) -> tuple[list[f
 
 
 def ms_at(mark: int, seconds: list[float]) -> float:
-    """Milliseconds for a trial over the last `WINDOW` before a mark."""
+    """Return the milliseconds per trial over the last `WINDOW` trials before a mark."""
     first = max(1, mark - WINDOW)
     return 1000 * (seconds[mark - 1] - seconds[first - 1]) / (mark - first)
 
 
 def main(trials: Annotated[int, typer.Option(min=2 * WINDOW)] = MARKS[-1]) -> None:
-    """Measure, each number of pairs in a process of its own; print and keep."""
-    columns = ("pairs", "trials so far", "ms for a trial", "driver's CPU ms for a trial", "driver's memory, MB")
+    """Measure each number of pairs in a fresh process, print and keep the figures."""
+    columns = ("pairs", "trials so far", "ms per trial", "driver's CPU ms per trial", "driver's memory, MB")
     lines = ["| " + " | ".join(columns) + " |", "|---|--:|--:|--:|--:|"]
     figures: dict[str, float | Estimate] = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:

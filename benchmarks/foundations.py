@@ -1,11 +1,11 @@
-"""Which foundations of timm can be reprogrammed? Each is built with random weights and takes one step.
+"""Check which timm foundations can be reprogrammed: build each with random weights and take one step.
 
-Run:    python benchmarks/foundations.py            (--only vit for names that hold it)
+Run:    python benchmarks/foundations.py            (--only vit for names with "vit")
 Cost:   about 5 minutes and 4 GB on 2 cores.
-Result: results/foundations.json and .md: a line for each, or why not.
+Result: results/foundations.json and .md: a line for each, with the reason if it fails.
 
-A step: two images with a border prompt of 8 px go through it forward and backward, a `linear` mapping reads the
-features, and the prompt must get a gradient that is finite and not zero. Weights are random: only the way is tested.
+A step is a forward and backward pass of two images with a border prompt of 8 px and a `linear` mapping. The prompt must
+get a finite gradient that is not zero. Weights are random, so this tests the code path and says nothing of accuracy.
 """
 
 import sys
@@ -67,7 +67,7 @@ PROMPT_PX = 8
 
 
 def step(name: str) -> str:
-    """The rest of a foundation's line.
+    """Take a step and return the rest of a foundation's line.
 
     Raises:
         ValueError: If the prompt gets no gradient.
@@ -77,7 +77,7 @@ def step(name: str) -> str:
     config = TrialConfig().with_values({"prompt.size_px": PROMPT_PX, "mapping.kind": "linear"})
     teacher = build_teacher(config, foundation, num_classes=3)
     for parameter in teacher.mapping.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)  # at zero, as it begins, no gradient would pass it
+        torch.nn.init.normal_(parameter, std=0.1)  # its initial weights are zero and pass no gradient
     generator = torch.Generator().manual_seed(0)
     images = Images(torch.randint(0, 256, (2, 3, 64, 64), generator=generator, dtype=torch.uint8), torch.tensor([0, 1]))
     shown = images.images.float().div(255)
@@ -93,8 +93,8 @@ def step(name: str) -> str:
     return f"{size} | {millions:.0f} | {width} | {classes} | {tokens} | {perf_counter() - started:.1f} |"
 
 
-def main(only: Annotated[str, typer.Option(help="Part of a name.")] = "") -> None:
-    """Try each, print and keep."""
+def main(only: Annotated[str, typer.Option(help="Text in the name.")] = "") -> None:
+    """Try each foundation, print and keep the table."""
     columns = ("kind", "image, px", "parameters, M", "features", "source classes", "takes tokens", "build and step, s")
     lines = [f"| foundation | {' | '.join(columns)} |", "|---|---|--:|--:|--:|--:|---|--:|"]
     went, failed = 0, 0
@@ -104,7 +104,7 @@ def main(only: Annotated[str, typer.Option(help="Part of a name.")] = "") -> Non
                 lines.append(f"| {name} | {kind} | {step(name)}")
                 went += 1
             except Exception as error:  # noqa: BLE001 - the table says why
-                lines.append(f"| {name} | {kind} | does not: {' '.join(str(error).split())[:120]} | | | | | |")
+                lines.append(f"| {name} | {kind} | fails: {' '.join(str(error).split())[:120]} | | | | | |")
                 failed += 1
             print(lines[-1], flush=True)
     show_and_keep(NAME, lines, {"foundations_that_take_a_step": went, "foundations_that_do_not": failed})

@@ -1,4 +1,4 @@
-"""JPEGs of mixed sizes, made here, for benchmarks that need a folder of the user's own images."""
+"""Generated JPEGs of mixed sizes, for benchmarks that need a folder of the user's own images."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def make_images(root: Path, count: int, sides_px: tuple[int, int], num_classes: int = 10) -> Path:
-    """A folder for each class, with coarse noise that JPEG compresses about as well as a photo."""
+    """Write class folders of coarse noise, which JPEG compresses about as well as a photo, and return the root."""
     chance = np.random.default_rng(0)
     for number in range(count):
         folder = root / f"class {number % num_classes}"

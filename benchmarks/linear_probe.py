@@ -1,9 +1,12 @@
-"""What the built-in foundations know of handwriting: the control `linear_probe` on digits, beside random weights.
+"""Measure what the built-in foundations know about handwriting: the control `linear_probe` on digits.
 
 Run:    python benchmarks/linear_probe.py
 Cost:   about 3 minutes on 2 cores.
-Random weights are calibrated (unit gain, batch statistics of the digits): as initialised they are far worse. The
-support vector machine reads raw pixels; what is not above it means nothing.
+Result: results/linear_probe.json.
+
+The same networks with random weights serve for comparison. They are calibrated (unit gain, batch statistics of the
+digits), since they are far worse as initialised. A support vector machine on raw pixels is the floor: a foundation that
+is not above it is of no use.
 """
 
 import sys
@@ -32,7 +35,7 @@ CPU = torch.device("cpu")
 
 
 def probe(name: str, task: Task, seed: int, *, pretrained: bool) -> float:
-    """Test accuracy of a linear layer on the frozen network, trained as the control is."""
+    """Return the test accuracy of a linear layer on the frozen network, trained like the control."""
     torch.manual_seed(seed)
     network = load_embedded(name, pretrained=pretrained)
     spec = InputSpec.from_timm(network.pretrained_cfg)
@@ -44,7 +47,7 @@ def probe(name: str, task: Task, seed: int, *, pretrained: bool) -> float:
 
 
 def pixels(task: Task) -> float:
-    """Test accuracy of a support vector machine on raw pixels."""
+    """Return the test accuracy of a support vector machine on raw pixels."""
     train, test = (part.images[:, 0].flatten(1).numpy() / 255 for part in (task.labeled, task.test))
     return float(SVC(C=10.0).fit(train, task.labeled.labels).score(test, task.test.labels))
 
@@ -53,7 +56,7 @@ def main() -> None:
     """Print the table and keep the figures."""
     torch.set_num_threads(1)
     figures: dict[str, float | Estimate] = {}
-    table = Table("network", *(f"{shots} a class: %" for shots in SHOTS), title="digits, test, mean of 3 subsets")
+    table = Table("network", *(f"{shots} per class: %" for shots in SHOTS), title="digits, test, mean of 3 subsets")
     tasks = {shots: [load_task(DataConfig(shots=shots, shots_seed=seed)) for seed in SEEDS] for shots in SHOTS}
     for name in EMBEDDED:
         for pretrained in (True, False):
@@ -73,7 +76,7 @@ def main() -> None:
 
 
 def shown(figure: float | Estimate) -> str:
-    """'96.5 ± 0.4': mean and standard deviation in percent."""
+    """Return text such as '96.5 ± 0.4': mean and standard deviation in percent."""
     assert isinstance(figure, Estimate)
     return f"{100 * figure.mean:.1f} ± {100 * (figure.sd or 0):.1f}"
 

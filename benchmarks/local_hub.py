@@ -1,6 +1,6 @@
-"""A hub's cache made here, where timm looks for what it downloaded, so that the real loading code runs offline.
+"""A generated copy of the Hugging Face cache, so that timm's real loading code runs offline.
 
-`make_hub` fills it with random weights, for measuring speed only: such a foundation knows nothing.
+`make_hub` fills it with random weights, which serve to measure speed only.
 """
 
 import os
@@ -31,14 +31,17 @@ def make_hub(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def add_to_hub(folder: Path, repository: str, network: nn.Module) -> None:
-    """Keep a timm network as if OWNER/MODEL had been downloaded."""
-    place = folder / "hub" / f"models--{repository.replace('/', '--')}"
-    save_for_hf(network, str(place / "snapshots" / REVISION), safe_serialization=True)
-    (place / "refs").mkdir()
-    (place / "refs" / "main").write_text(REVISION)
+    """Save a timm network as if OWNER/MODEL had been downloaded."""
+    repository_dir = folder / "hub" / f"models--{repository.replace('/', '--')}"
+    save_for_hf(network, str(repository_dir / "snapshots" / REVISION), safe_serialization=True)
+    (repository_dir / "refs").mkdir()
+    (repository_dir / "refs" / "main").write_text(REVISION)
 
 
 def use_hub(folder: Path) -> None:
-    """Make this process and its children look nowhere else."""
+    """Make this process and its children use this cache only."""
     os.environ |= {"HF_HOME": str(folder), "HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1"}
-    constants.HF_HUB_CACHE, constants.HF_HUB_OFFLINE = str(folder / "hub"), True  # read when it was imported
+    constants.HF_HUB_CACHE, constants.HF_HUB_OFFLINE = (
+        str(folder / "hub"),
+        True,
+    )  # the library reads its environment on import

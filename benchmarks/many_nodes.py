@@ -1,12 +1,12 @@
-"""How many machines can one driver serve? Empty trials through as many actors as that many machines would run.
+"""Measure how many machines one driver can serve, with empty trials through as many actors as they would run.
 
 Run:    python benchmarks/many_nodes.py
-Cost:   about 6 minutes and 16 GB on 2 cores, beside which nothing else should run.
-Result: results/many_nodes.json and .md: results (epochs of trials) that come through each second, by number of actors.
+Cost:   about 6 minutes and 16 GB on 2 cores of an otherwise idle machine.
+Result: results/many_nodes.json and .md: results (epochs of trials) per second, by number of actors.
 
-Ray is told to have so many cores; the actors are real processes on this machine, which do nothing but report. They use
-the driver's cores, so what is found is a lower bound for a driver that has them to itself. An epoch of a real
-trial takes a second or more: a driver that takes R results a second serves at least R actors.
+Ray is started with that many cores. The actors are real processes on this machine that only report. They use the
+driver's cores, so the result is a lower bound for a driver with cores of its own. An epoch of a real trial takes a
+second or more: a driver that handles R results per second serves at least R actors.
 """
 
 import sys
@@ -29,17 +29,17 @@ ACTORS = (4, 16, 64)
 
 
 def measure_with(actors: int, trials: int) -> tuple[list[float], list[float], list[int]]:
-    """See `measure`; in a Ray that believes to have so many cores."""
+    """Run `measure` in a Ray that is started with this many cores."""
     ray = Cluster(initialize_head=True, head_node_args={"num_cpus": actors, "include_dashboard": False})
     return measure(trials, "ten", ray.address)
 
 
 def main(
-    trials: Annotated[int, typer.Option(min=200, help="At least; 40 for each actor.")] = 1000,
-    most: Annotated[int, typer.Option(min=ACTORS[0], help="Actors.")] = ACTORS[-1],
+    trials: Annotated[int, typer.Option(min=200, help="Minimum number of trials; at least 40 for each actor.")] = 1000,
+    most: Annotated[int, typer.Option(min=ACTORS[0], help="Largest number of actors.")] = ACTORS[-1],
 ) -> None:
-    """Measure each number in a process of its own, once all its actors are there; print and keep."""
-    lines = ["| actors | results/s | trials/s | driver's CPU ms for a result |", "|--:|--:|--:|--:|"]
+    """Measure each number of actors in a fresh process, once all of them have started; print and keep the figures."""
+    lines = ["| actors | results/s | trials/s | driver's CPU ms per result |", "|--:|--:|--:|--:|"]
     figures: dict[str, float | Estimate] = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         for actors in (each for each in ACTORS if each <= most):

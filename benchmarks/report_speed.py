@@ -1,11 +1,10 @@
-"""How long does a report take, how large does it get, and how much memory does it need?
+"""Measure time, size and memory of a report.
 
 Run:    python benchmarks/report_speed.py
 Cost:   1 minute.
 Result: results/report_speed.json and .md.
 
-The whole report (all four files) of searches that were never run, with 1,000 and with 10,000 trials, each in a process
-of its own.
+All four files of the report are written for generated records of 1,000 and of 10,000 trials, each in a fresh process.
 """
 
 import resource
@@ -27,7 +26,7 @@ SIZES = (1000, 10_000)
 
 
 def measure(trials: int) -> tuple[float, float, float]:
-    """Seconds, peak memory in GB (imports and records included) and the page's MB."""
+    """Return seconds, peak memory in GB (imports and records included) and the size of the page in MB."""
     from made import made_search
 
     from tdmr_ray.report.folder import compare
@@ -43,7 +42,7 @@ def measure(trials: int) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Measure; print and keep."""
+    """Measure, print and keep the figures."""
     lines = ["| trials | seconds | peak memory, GB | page, MB |", "|--:|--:|--:|--:|"]
     figures: dict[str, float | Estimate] = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:

@@ -1,11 +1,12 @@
-"""How much of a foundation's own speed does reprogramming keep?
+"""Measure how much of a foundation's own speed reprogramming keeps.
 
 Run:    python benchmarks/reprogram_step.py
-Cost:   4 minutes on one core, beside which nothing else should run.
+Cost:   4 minutes on one core of an otherwise idle machine.
 Result: results/reprogram_step.json and .md.
 
-The floor is the foundation alone: forward, and backward to its input, on a batch that lies ready. Reprogramming adds
-views, prompt, mapping, loss and optimiser. A ViT-Ti/16 at 224 px with random weights, and a built-in one at 32 px.
+The floor is the foundation alone: a forward pass and a backward pass to its input, on a batch in memory. Reprogramming
+adds views, prompt, mapping, loss and optimiser. The foundations are a ViT-Ti/16 at 224 px with random weights and a
+built-in one at 32 px.
 """
 
 import sys
@@ -32,12 +33,12 @@ from tdmr_ray.training.reprogram import fit_teacher
 NAME = "reprogram_step"
 BIG = "vit_tiny_patch16_224"
 FOUNDATIONS = {BIG: (1, 16), "glyph_vit": (10, 2)}
-"""How many images a class, and how wide a prompt."""
+"""Number of images per class and width of the prompt, by foundation."""
 REPEATS = 3
 
 
 def floor_images_per_s(foundation: Foundation, batch_size: int) -> float:
-    """Forward and backward to the input, batch after batch."""
+    """Return the speed of forward and backward passes to the input."""
     size = foundation.spec.size_px
     images = torch.rand(batch_size, 3, size, size, device=pick_device(), requires_grad=True)
     foundation.features(images).sum().backward()
@@ -48,12 +49,12 @@ def floor_images_per_s(foundation: Foundation, batch_size: int) -> float:
 
 
 def reprogram_images_per_s(config: TrialConfig, task: Task, foundation: Foundation) -> float:
-    """Of the last epoch of reprogramming."""
+    """Return the speed of the last epoch of reprogramming."""
     return fit_teacher(config, task, foundation, pick_device()).history[-1]["reprogram/images_per_s"]
 
 
 def main(threads: Annotated[int, typer.Option(min=1)] = 1) -> None:
-    """Measure floor and reprogramming in turn; print and keep."""
+    """Measure floor and reprogramming in turn, print and keep the figures."""
     torch.set_num_threads(threads)
     lines = ["| foundation | floor, images/s | reprogramming, images/s | fraction |", "|---|--:|--:|--:|"]
     figures: dict[str, float | Estimate] = {}

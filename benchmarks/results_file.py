@@ -44,7 +44,7 @@ def write_results(name: str, figures: Figures, folder: Path = FOLDER, notes: Map
 
 
 def show_and_keep(name: str, lines: list[str], figures: Figures, notes: Mapping[str, Any] | None = None) -> None:
-    """Print a benchmark's table; keep it as `results/NAME.md` beside its figures."""
+    """Print a benchmark's table and keep it as `results/NAME.md` beside its figures."""
     text = "\n".join(lines) + "\n"
     print(text)
     FOLDER.mkdir(exist_ok=True)

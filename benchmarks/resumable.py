@@ -1,4 +1,8 @@
-"""Many runs, a process each core, a line of a file each; a stop loses only those under way."""
+"""Many runs in parallel processes, one JSON line each, so that an interruption loses only the runs in progress.
+
+A row keeps the configuration names of the day it was written. Keys are hashes of first-edition names
+(`older_names.in_first_edition`), so rows from before a rename are still found.
+"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,35 +16,35 @@ Row = dict[str, Any]
 
 
 class Job(Protocol):
-    """A run that is due; `str()` of it names it to people."""
+    """A planned run; `str()` gives its name for messages."""
 
     @property
     def key(self) -> str:
-        """Equal for equal runs, whenever they are asked for."""
+        """A hash that is equal for equal runs."""
 
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 def read_runs(path: Path) -> list[Row]:
-    """All finished runs; a line that a stop has torn is none."""
+    """Return the rows of all finished runs, without a last line that an interruption cut short."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def run_missing(jobs: Sequence[AnyJob], run: Callable[[AnyJob], Row], path: Path, workers: int) -> list[Row]:
-    """Run the jobs that the file does not hold yet, and write each row as it comes.
+    """Run the jobs that are not in the file yet, and append each row as soon as it is finished.
 
-    A run that fails is named, and the others go on.
+    A run that fails is reported, and the others go on.
 
     Args:
-        jobs: In order of importance.
-        run: From a job to what is kept of it; a function that another process can import.
-        path: One JSON line a run, with the job's `key`.
-        workers: Processes.
+        jobs: The most important first.
+        run: Turns a job into a row; a function that another process can import.
+        path: JSON lines, one for each run, with the job's `key`.
+        workers: Number of processes.
 
     Returns:
-        The rows of these jobs, in their order, as far as they succeeded.
+        The rows of the jobs that succeeded, in the order of the jobs.
     """
     done = {row["key"] for row in read_runs(path)}
     due = {job.key: job for job in jobs if job.key not in done}
@@ -60,13 +64,13 @@ def run_missing(jobs: Sequence[AnyJob], run: Callable[[AnyJob], Row], path: Path
 
 
 def finished(jobs: Sequence[AnyJob], path: Path) -> list[Row]:
-    """The rows of these jobs, in their order, as far as they have run."""
+    """Return the rows of the jobs that have finished, in the order of the jobs."""
     rows = {row["key"]: row for row in read_runs(path)}
     return [rows[job.key] for job in jobs if job.key in rows]
 
 
 def _keep(future: "Future[Row]", job: Job, path: Path) -> str:
-    """Write a finished run's row; its outcome in a few words."""
+    """Append the row of a finished run and return a short description of its outcome."""
     error = future.exception()
     if error is not None:
         return f"FAILED, {type(error).__name__}: {error}"

@@ -29,6 +29,10 @@ UNREPEATABLE = ("images_per_s", "seconds")
 """Endings of metrics that measure time."""
 
 
+Configure = Callable[[TrialConfig, Task, int], TrialConfig]
+"""From a finalist, its images and the least number of steps to a control: a class's method, or in the first edition a
+function."""
+
 OlderPaths = Sequence[tuple[str, Mapping[str, str]]]
 """Newest first: a section that earlier editions lack, and their names for today's dotted paths."""
 
@@ -72,8 +76,8 @@ def configure(case: Mapping[str, Any], older_paths: OlderPaths) -> tuple[TrialCo
     config = TrialConfig.model_validate(nest(settings))
     task = load_task(config.data)
     if case.get("control"):
-        control: Any = CONTROLS[case["control"]]
-        configure_control: Callable[..., TrialConfig] = getattr(control, "configure", control)
+        entry: Any = CONTROLS[case["control"]]
+        configure_control: Configure = entry().configure if isinstance(entry, type) else entry
         config = configure_control(config, task, case["control_steps"])
         task = load_task(config.data)
     return config, task

@@ -1,11 +1,11 @@
-"""Which sampler and which allocation of trials finds a good configuration first?
+"""Compare how fast samplers and allocations of trials find a good configuration.
 
-Run:    python benchmarks/samplers.py          (after a stop, again: recorded trials are kept and not run twice)
+Run:    python benchmarks/samplers.py          (run it again after an interruption: recorded trials are kept)
 Cost:   about 40 minutes on 2 cores for the recording, then 3 for the searches.
 Result: results/samplers.json, .md and .png; every recorded trial is a line of results/samplers.jsonl.
 
-All configurations of a quick space are trained once, on four pairs. Then whole searches of 48 trials, with early
-stopping, are replayed from these curves with 30 seeds each: what a search draws is its own, what comes out is recorded.
+All configurations of a quick space are trained once, on four pairs. Whole searches of 48 trials with early stopping are
+then replayed with 30 seeds each: the search draws its configurations, and their curves come from the recording.
 """
 
 import itertools
@@ -63,19 +63,19 @@ Curves = Mapping[str, list[float]]
 
 
 def build_space(**changes: Any) -> Space:
-    """The quick space."""
+    """Return the quick space with some changes."""
     space, problems = check_tree({**SPACE, **changes})
     assert space is not None, problems
     return space
 
 
 def build_search(sampler: str, allocation: str, seed: int) -> Space:
-    """That space with a sampler and an allocation."""
+    """Return that space with a sampler and an allocation."""
     return build_space(sampler=sampler, budget={**SPACE["budget"], "allocation": allocation}, seed=seed)
 
 
-def place_of(pair: tuple[str, str], values: Mapping[str, Value]) -> str:
-    """The name of a configuration in the table, whatever the seed of a search."""
+def key_of(pair: tuple[str, str], values: Mapping[str, Value]) -> str:
+    """Return the key of a configuration, which does not depend on the seed of a search."""
     return hash_json([*pair, sorted(values.items()), SPACE])
 
 
@@ -91,18 +91,18 @@ class Recording:
 
     @property
     def key(self) -> str:
-        """Equal for equal trials."""
-        return place_of(self.pair, self.values)
+        """A hash that is equal for equal trials."""
+        return key_of(self.pair, self.values)
 
 
 def all_recordings(space: Space) -> list[Recording]:
-    """The whole grid."""
+    """Return a recording for every configuration of every pair."""
     grids = [[(name, value) for value in parameter.grid or ()] for name, parameter in space.search.items()]
     return [Recording(pair, dict(values)) for pair in space.all_pairs for values in itertools.product(*grids)]
 
 
 def record(recording: Recording) -> Row:
-    """Train it once on one core."""
+    """Train a configuration once on one core."""
     torch.set_num_threads(1)
     config = build_space().config(recording.values, *recording.pair)
     curve: list[float] = []
@@ -119,12 +119,12 @@ class Course:
 
 
 def replay(space: Space, curves: Curves) -> Course:
-    """A whole search; only trials that were not stopped early count as results."""
+    """Replay a whole search; only trials that were not stopped early count as results."""
     studies, rungs = PairStudies(space), Rungs(space.budget.epochs)
     best = dict.fromkeys(studies.studies, 0.0)
     course = Course([], [])
     while (job := studies.next_spec()) is not None:
-        outcome = outcome_of(job, curves[place_of((job.pair.foundation, job.pair.target), job.values)], rungs)
+        outcome = outcome_of(job, curves[key_of((job.pair.foundation, job.pair.target), job.values)], rungs)
         studies.tell(job, outcome)
         if outcome.state == "complete":
             best[job.pair.name] = max(best[job.pair.name], outcome.curve[-1])
@@ -134,7 +134,7 @@ def replay(space: Space, curves: Curves) -> Course:
 
 
 def outcome_of(job: TrialSpec, curve: list[float], rungs: Rungs) -> TrialRecord:
-    """A recorded trial, as far as early stopping lets it go."""
+    """Return a recorded trial, up to the epoch where early stopping ends it."""
     length = next(
         (
             epoch
@@ -150,11 +150,11 @@ def outcome_of(job: TrialSpec, curve: list[float], rungs: Rungs) -> TrialRecord:
 
 Search = tuple[str, str]
 Results = Mapping[Search, list[Course]]
-"""The courses of each kind of search, by seed."""
+"""The courses of each kind of search, in the order of the seeds."""
 
 
 def report(results: Results, ceiling: Course) -> None:
-    """Print and keep the tables, the figures and the plot."""
+    """Print and keep tables, figures and plot."""
     figures: dict[str, float | Estimate] = {}
     text = f"Accuracy on val so far in %, mean of {len(SEEDS)} searches; the best configurations would give"
     text += f" {ceiling.best[0]:.2f} and {ceiling.mean_of_pairs[0]:.2f}.\nDifferences after {TRIALS} trials in points,"
@@ -173,7 +173,7 @@ def report(results: Results, ceiling: Course) -> None:
 
 
 def table(title: str, results: Mapping[Search, list[list[float]]]) -> list[str]:
-    """A row for each kind of search: accuracy after so many trials, and how it compares at the end."""
+    """Return a row for each kind of search: accuracy after numbers of trials, and differences at the end."""
     counts = "".join(f" {count} trials |" for count in AT)
     head = f"| {title} |{counts} against {', '.join(SIMPLEST)} | adaptive against equal |"
     lines = [head, "|---|" + "--:|" * (len(AT) + 2)]
@@ -186,7 +186,7 @@ def table(title: str, results: Mapping[Search, list[list[float]]]) -> list[str]:
 
 
 def difference(several: list[list[float]], others: list[list[float]]) -> str:
-    """Of the accuracies at the end."""
+    """Return the paired difference of the accuracies at the end, with its interval."""
     ends = [dict(enumerate(course[-1] for course in each)) for each in (several, others)]
     gain = paired_difference(*ends)
     assert gain is not None and gain.low is not None and gain.high is not None, "several seeds"
@@ -194,7 +194,7 @@ def difference(several: list[list[float]], others: list[list[float]]) -> str:
 
 
 def draw(results: Results, ceiling: Course) -> None:
-    """Both accuracies over trials."""
+    """Plot both accuracies over trials."""
     matplotlib.use("Agg")
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.4))
     for axis, of, title in zip(axes, ("best", "mean_of_pairs"), ("best of all pairs", "mean of pairs"), strict=True):
@@ -213,7 +213,7 @@ def draw(results: Results, ceiling: Course) -> None:
 
 
 def best_possible(rows: Iterable[Row]) -> Course:
-    """With the best configuration of each pair; without early stopping."""
+    """Return the course of the best configuration of each pair, without early stopping."""
     best: dict[str, float] = {}
     for row in rows:
         pair = str(row["pair"])
@@ -222,7 +222,7 @@ def best_possible(rows: Iterable[Row]) -> Course:
 
 
 def main(workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = os.cpu_count() or 1) -> None:
-    """Record what is missing, replay, report."""
+    """Record missing configurations, replay the searches and report."""
     path = FOLDER / f"{NAME}.jsonl"
     run_missing(all_recordings(build_space()), record, path, workers)
     rows = read_runs(path)

@@ -1,18 +1,18 @@
-"""How long does the same list of trials take: the tutorials' way, in a plain loop, and here?
+"""Measure how long the same list of trials takes: as in Ray's tutorials, in a plain loop, and in this package.
 
 Run:    python benchmarks/search_throughput.py             (--trials 6 --images 4 for a first look)
-Cost:   about 90 minutes on 2 cores, beside which nothing else should run.
+Cost:   about 90 minutes on 2 cores of an otherwise idle machine.
 Result: results/search_throughput.json and .md.
 
-- `tutorial`: what Ray's guides add up to. A Tune function for each trial starts a TorchTrainer with one worker, which
-  loads everything, reprograms its teacher and asks it live for every batch.
-- `sequential`: a loop in one process with all cores as threads; data and foundation stay in memory, the teacher is
-  reprogrammed and asked live for each trial.
-- `cold`: this system with an empty store; `warm`: once more, with the store that `cold` left.
+- `tutorial`: the way that Ray's guides describe. A Tune function for each trial starts a TorchTrainer with one worker,
+  which loads everything, reprograms its teacher and runs the teacher on every batch.
+- `sequential`: a loop in one process that uses all cores as threads. Data and foundation stay in memory; each trial
+  reprograms its teacher and runs the teacher on every batch.
+- `cold`: this package with an empty store. `warm`: the same again, with the store that `cold` left.
 
-All get the same configurations and stop each trial after the same epoch, as early stopping would: of nine trials six
-after the first third of the epochs, two after the second, one at the end. The teacher is a ViT-Ti/16 at 224 px with
-random weights (only its cost is real), the target a mobile network at 64 px.
+All ways get the same configurations and stop each trial after the same epoch, as early stopping would: six of nine
+trials after the first third of the epochs, two after the second third, one at the end. The teacher is a ViT-Ti/16 at
+224 px with random weights (only its cost matters), the target a mobile network at 64 px.
 """
 
 import logging
@@ -65,7 +65,7 @@ NAME = "search_throughput"
 FOUNDATION, TARGET = "vit_tiny_patch16_224", "mobilenetv3_small_050"
 EPOCHS = 6
 STOPS = (2, 2, 2, 4, 2, 2, 4, 2, 6)
-"""After which epoch a trial is stopped, over and over."""
+"""Last epochs of the trials; the list repeats."""
 PROMPTS_PX = (0, 8)
 OBJECTIVE = "val/top1"
 
@@ -74,7 +74,7 @@ Scores = dict[str, float]
 
 
 def build_list(trials: int, shots: int, foundation: str) -> list[tuple[TrialSpec, int]]:
-    """Trials as a search of the distillation would draw them, over two teachers; each with its last epoch."""
+    """Return trials with two teachers and varied distillation, each with its last epoch."""
     jobs = []
     for number in range(trials):
         config = TrialConfig().with_values(
@@ -98,7 +98,7 @@ def build_list(trials: int, shots: int, foundation: str) -> list[tuple[TrialSpec
 
 
 def sequential(jobs: list[tuple[TrialSpec, int]]) -> Scores:
-    """One after the other in this process."""
+    """Run the trials one after the other in this process."""
     scores, tasks = {}, TaskCache()
     for job, stop in jobs:
         run = Run(live(job.config), tasks.get(job.config.data))
@@ -109,12 +109,12 @@ def sequential(jobs: list[tuple[TrialSpec, int]]) -> Scores:
 
 
 def live(config: TrialConfig) -> TrialConfig:
-    """The same trial with a teacher that is asked for every batch."""
+    """Return the same trial with a teacher that runs on every batch."""
     return config.replace(outputs__kind="live")
 
 
 def train_one(loop: dict[str, Any]) -> None:
-    """What a Ray Train worker does, as the guides have it."""
+    """Train a trial in a Ray Train worker, as the guides do."""
     torch.set_num_threads(1)
     config = TrialConfig.model_validate(loop["config"])
     run = Run(config, load_task(config.data))
@@ -123,7 +123,7 @@ def train_one(loop: dict[str, Any]) -> None:
 
 
 def tutorial_trial(config: dict[str, Any]) -> None:
-    """A Tune function that starts a TorchTrainer."""
+    """Start a TorchTrainer from a Tune function."""
     row = config["row"]
     TorchTrainer(
         train_one,
@@ -134,7 +134,7 @@ def tutorial_trial(config: dict[str, Any]) -> None:
 
 
 def tutorial(jobs: list[tuple[TrialSpec, int]]) -> Scores:
-    """Tune over TorchTrainers, as many at a time as there are cores; the functions, which only wait, take none."""
+    """Run Tune over TorchTrainers, one for each core at a time; the functions only wait and take no core."""
     cores = os.cpu_count() or 1
     ray.init(num_cpus=2 * cores, include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False)
     try:
@@ -144,7 +144,7 @@ def tutorial(jobs: list[tuple[TrialSpec, int]]) -> Scores:
 
 
 def tuned(jobs: list[tuple[TrialSpec, int]], cores: int) -> Scores:
-    """The search itself."""
+    """Run the search and return the scores."""
     with tempfile.TemporaryDirectory() as storage:
         rows = [
             {"id": job.id, "config": live(job.config).model_dump(mode="json"), "stop": stop, "storage": storage}
@@ -168,12 +168,12 @@ class StopAfter:
         self.stops, self.epochs = stops, tuple(sorted(set(stops.values())))
 
     def should_continue(self, pair: str, trial_id: str, epoch: int, score: float) -> bool:
-        """Whether the trial has epochs left."""
+        """Return whether the trial has epochs left."""
         return epoch < self.stops[trial_id]
 
 
 class Watch(Listener):
-    """A listener that remembers how each trial ended, and what its time went to."""
+    """Collects the score of each trial, and the seconds for teachers and targets."""
 
     def __init__(self) -> None:
         self.scores: Scores = {}
@@ -189,7 +189,7 @@ class Watch(Listener):
 
 
 def ours(jobs: list[tuple[TrialSpec, int]], store: Path) -> Scores:
-    """This system; says where the time of its slots went."""
+    """Run the trials with this package and print how the time of its slots was spent."""
     programs, watch, resources = Store(store), Watch(), Resources()
     slots, started = num_slots(resources), perf_counter()
     source = CacheAwareQueue(
@@ -219,14 +219,14 @@ def ours(jobs: list[tuple[TrialSpec, int]], store: Path) -> Scores:
 
 
 def timed(work: Callable[[], Scores]) -> tuple[float, Scores]:
-    """Seconds of a whole search, the start of Ray (where there is one) included."""
+    """Return the seconds of a whole search, including the start of Ray, and its scores."""
     started = perf_counter()
     scores = work()
     return perf_counter() - started, scores
 
 
 def with_ray(work: Callable[[], Scores]) -> Callable[[], Scores]:
-    """The same, in a Ray of its own."""
+    """Wrap a search in a Ray of its own."""
 
     def run() -> Scores:
         with ray_session(None, verbose=False):
@@ -236,17 +236,19 @@ def with_ray(work: Callable[[], Scores]) -> Callable[[], Scores]:
 
 
 def largest_gap(found: dict[str, Scores]) -> float:
-    """The largest difference from `sequential` of the mean accuracy over all trials."""
+    """Return the largest difference of a mean accuracy over all trials to that of `sequential`."""
     means = {name: mean(scores.values()) for name, scores in found.items()}
     return max(abs(value - means["sequential"]) for value in means.values())
 
 
 def main(
     trials: Annotated[int, typer.Option(min=2)] = 27,
-    images: Annotated[int, typer.Option(min=1, help="Labelled images a class.")] = 20,
-    foundation: Annotated[str, typer.Option(help="A built-in one only shows that all ways run.")] = FOUNDATION,
+    images: Annotated[int, typer.Option(min=1, help="Labelled images per class.")] = 20,
+    foundation: Annotated[
+        str, typer.Option(help="With a built-in one, this only checks that all ways run.")
+    ] = FOUNDATION,
 ) -> None:
-    """Run the list four times; print and keep."""
+    """Run the list in all four ways and report."""
     register_pickle_by_value(sys.modules[__name__])
     with tempfile.TemporaryDirectory() as folder:
         if foundation not in EMBEDDED:
@@ -268,7 +270,7 @@ def main(
 
 
 def report(seconds: dict[str, float], scores: dict[str, Scores]) -> None:
-    """Print and keep."""
+    """Print and keep the figures."""
     lines = ["| way | seconds | mean accuracy on val, % |", "|---|--:|--:|"]
     lines += [f"| {name} | {took:.0f} | {100 * mean(scores[name].values()):.1f} |" for name, took in seconds.items()]
     figures: dict[str, float | Estimate] = {

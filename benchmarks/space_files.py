@@ -1,14 +1,13 @@
-"""Do the space files for large foundations run as they stand? Two trials of each, with small random weights.
+"""Check that the space files for large foundations run as they are: two trials of each, with small random networks.
 
-Run:    python benchmarks/space_files.py             (--only swin for files whose name holds it)
+Run:    python benchmarks/space_files.py             (--only swin for files with "swin" in their name)
 Cost:   8 minutes on 2 cores.
 Result: results/space_files.json and .md.
 
-Each file goes through the command line, offline. Foundations and targets are those that it names, from a hub's cache
-made here, so that timm's own loading code reads them; their weights are random, foundations have few channels and
-layers (`tiny/`), and images, which are noise, 96 px, so that two cores can do it. So this says that a file runs, and
-nothing about accuracy or cost. `my_images` is confirmed too, with one seed beside all its controls; the others end with
-the search.
+Each file runs through the command line, offline. timm loads the foundations and targets by name from a generated copy
+of the hub's cache. Weights are random, foundations have few channels and layers (`tiny/`), and the images are noise of
+96 px, so that two cores suffice. This shows that a file runs, and nothing about accuracy or cost. `my_images` is also
+confirmed, with one seed and all its controls; the others end after the search.
 """
 
 import os
@@ -51,20 +50,20 @@ CONFIRMATION = {"confirm.top": 1, "confirm.seeds": "[0]", "confirm.control_steps
 
 @dataclass(frozen=True)
 class Run:
-    """What a file took, and how many trials ended how, by phase."""
+    """Time of a file, and the number of trials by phase and state."""
 
     num_pairs: int
     seconds: float
     states: Counter[tuple[str, str]]
 
-    def told(self, phase: str) -> str:
-        """Such as '2 complete'; '-' where there was none."""
+    def describe(self, phase: str) -> str:
+        """Return text such as '2 complete', or '-' if the phase has no trials."""
         found = [f"{count} {state}" for (of, state), count in sorted(self.states.items()) if of == phase]
         return ", ".join(found) or "-"
 
 
 def run_file(file: str, images: Path, folder: Path) -> Run:
-    """Two trials of a space file, with weights of its own."""
+    """Run two trials of a space file with a generated hub cache."""
     path = ROOT / "search_spaces" / f"{file}.yaml"
     space = read_space(path, {"data.name": str(images)})
     foundations = [part.name for part in space.pairs.by_label.values()]
@@ -82,8 +81,8 @@ def run_file(file: str, images: Path, folder: Path) -> Run:
     return Run(len(foundations) * len(space.pairs.targets), seconds, states)
 
 
-def main(only: Annotated[str, typer.Option(help="Part of a name.")] = "") -> None:
-    """Run each, print and keep."""
+def main(only: Annotated[str, typer.Option(help="Text in the name.")] = "") -> None:
+    """Run each file, print and keep the figures."""
     make_tiny()
     figures: dict[str, float | Estimate] = {}
     lines = [
@@ -97,8 +96,8 @@ def main(only: Annotated[str, typer.Option(help="Part of a name.")] = "") -> Non
         with tempfile.TemporaryDirectory() as scratch:
             images = make_images(Path(scratch) / "images", NUM_IMAGES, SIDES_PX, NUM_CLASSES)
             run = run_file(file, images, Path(scratch))
-        told = f"{run.told('search')} | {run.told('confirm')}"
-        lines.append(f"| {file} | {run.num_pairs} | {told} | {run.seconds:.0f} |")
+        outcome = f"{run.describe('search')} | {run.describe('confirm')}"
+        lines.append(f"| {file} | {run.num_pairs} | {outcome} | {run.seconds:.0f} |")
         figures[f"{file}_s"] = run.seconds
         print(lines[-1], flush=True)
     show_and_keep(NAME, lines, figures)

@@ -1,11 +1,11 @@
-"""What does a run of Ray Train cost in which nothing is trained, and where does the time go?
+"""Measure what an empty run of Ray Train costs, and where the time goes.
 
 Run:    python benchmarks/train_start.py
 Cost:   about 3 minutes on 2 cores.
 Result: results/train_start.json and .md.
 
-Each run is a TorchTrainer whose workers report once. `as delivered` asks its workers for news every 2 s; `ours` is what
-`run_with_ray_train` does. In a Ray that is running; the first run also starts Ray Train's own helpers and is apart.
+Each run is a TorchTrainer whose workers report once, in a running Ray. `as delivered` polls its workers every 2 s;
+`ours` polls as `run_with_ray_train` does. The first run also starts Ray Train's own helpers and is listed separately.
 """
 
 import os
@@ -35,13 +35,13 @@ REPEATS = 3
 
 
 def report_once(job: dict[str, Any]) -> None:
-    """All that a worker does."""
+    """Report once, as the only work of a worker."""
     Path(job["began"]).touch()
     ray.train.report({"done": True})
 
 
 def seconds_of(workers: int, interval_s: float) -> tuple[float, float]:
-    """Of one run: until the first worker began, and in all."""
+    """Return the seconds until the first worker began, and those of the whole run."""
     os.environ[HEALTH_CHECK_INTERVAL_S_ENV_VAR] = str(interval_s)
     with tempfile.TemporaryDirectory() as folder:
         began = Path(folder) / "began"
@@ -56,17 +56,17 @@ def seconds_of(workers: int, interval_s: float) -> tuple[float, float]:
 
 
 def repeated(measure: Callable[[], tuple[float, float]]) -> tuple[float, float]:
-    """Medians."""
+    """Return the medians of repeated measurements."""
     begins, wholes = zip(*(measure() for _ in range(REPEATS)), strict=True)
     return median(begins), median(wholes)
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and keep the figures."""
     register_pickle_by_value(sys.modules[__name__])
     with ray_session(None, verbose=False):
         first = seconds_of(1, DEFAULT_HEALTH_CHECK_INTERVAL_S)[1]
-        lines = ["| run | workers | until they work, s | in all, s |", "|---|--:|--:|--:|"]
+        lines = ["| run | workers | until workers begin, s | whole run, s |", "|---|--:|--:|--:|"]
         lines.append(f"| the first in this Ray, as delivered | 1 | | {first:.1f} |")
         figures = {"seconds_first": first}
         for name, interval_s in {"as delivered": DEFAULT_HEALTH_CHECK_INTERVAL_S, "ours": POLL_S}.items():

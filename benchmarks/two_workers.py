@@ -1,11 +1,11 @@
-"""Is what two workers train together as good as what one trains alone?
+"""Check that two workers train a target together as well as one worker alone.
 
 Run:    python benchmarks/two_workers.py
 Cost:   about 10 minutes on 2 cores.
-Result: results/two_workers.json and .md: accuracy on val after whole trials, 1 against 2 workers, the same seeds.
+Result: results/two_workers.json and .md: accuracy on val after whole trials with 1 and 2 workers and the same seeds.
 
-The same samples in the same global batches; what differs is the order of sums, and the statistics of batch
-normalisation, which each worker of the target takes from its own half. Val, since no choice is made here.
+Both see the same samples in the same global batches. They differ in the order of sums, and in the statistics of batch
+normalisation, which each worker takes from its own half. Val suffices, because nothing is chosen here.
 """
 
 import sys
@@ -32,7 +32,7 @@ VALUES = {"data.shots": 10, "foundation.name": "glyph_cnn", "target.name": "mobi
 
 
 def val_top1(seed: int, workers: int) -> float:
-    """Of a whole trial, its teacher made by the same workers."""
+    """Return the accuracy on val of a whole trial; the same workers make its teacher."""
     config = TrialConfig().with_values({**VALUES, "seed": seed})
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -47,7 +47,7 @@ def val_top1(seed: int, workers: int) -> float:
 
 
 def main(seeds: Annotated[int, typer.Option(min=2)] = 5) -> None:
-    """Measure, print and keep."""
+    """Measure, print and keep the figures."""
     with ray_session(None, verbose=False):
         alone, together = ({seed: val_top1(seed, workers) for seed in range(seeds)} for workers in (1, 2))
     lines = ["| seed | 1 worker, val % | 2 workers, val % |", "|--:|--:|--:|"]
@@ -55,7 +55,9 @@ def main(seeds: Annotated[int, typer.Option(min=2)] = 5) -> None:
     difference = paired_difference(together, alone)
     assert difference is not None and difference.low is not None and difference.high is not None
     low, high = 100 * difference.low, 100 * difference.high
-    lines.append(f"\n2 workers less 1: {100 * difference.mean:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}.")
+    lines.append(
+        f"\n2 workers minus 1 worker: {100 * difference.mean:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}."
+    )
     show_and_keep(NAME, lines, {"two_workers_less_one": difference})
 
 

@@ -1,14 +1,14 @@
-"""How far accuracy moves with each choice of the method, everything else at its best; negative results are kept.
+"""Measure how much accuracy changes with each choice of the method, and keep negative results too.
 
-Run:    python benchmarks/what_matters.py            (after a stop, again: finished runs are kept and not run twice)
-        python benchmarks/what_matters.py --only exponential --first-seed 4 --task digits      (one setting elsewhere)
+Run:    python benchmarks/what_matters.py            (run it again after an interruption: finished runs are kept)
+        python benchmarks/what_matters.py --only exponential --first-seed 4 --task digits   (on another task)
 Cost:   13 minutes on 2 cores for each seed.
 Result: results/what_matters.json and .md; every run is a line of results/what_matters.jsonl.
 
-One pair, one task: glyph_cnn with mobilenetv3_small_050 on `script`, 5 labelled images a class and the others without.
-Differences to the base are paired by seed (labelled subset and initial weights). All on val, since defaults follow from
-them; test is not read. Of some fifty settings a few look better by chance: before a default follows one of them,
-`--only` tries it on other seeds and on the other task.
+One pair, one task: glyph_cnn with mobilenetv3_small_050 on `script`, with 5 labelled images per class and the other
+training images without labels. Differences to the base are paired by seed (labelled subset and initial weights). All
+figures are on val, because defaults are chosen by them; test is not read. A few of about fifty settings look better by
+chance. Before a default is changed, `--only` tries the setting with other seeds and on the other task.
 """
 
 import os
@@ -23,6 +23,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.older_names import in_first_edition
 from benchmarks.results_file import FOLDER, write_results
 from benchmarks.resumable import Row, run_missing
 from tdmr_ray.data.task import load_task
@@ -45,7 +46,7 @@ BASES: dict[str, dict[str, Any]] = {
     "digits": BASE | {"data.name": "digits"},
 }
 Settings = dict[str, dict[str, Any]]
-"""By label, what differs from the base; `steps` is the benchmark's own."""
+"""Changes to the base by label; `steps` is read by this benchmark only."""
 
 MOVING = {"temperature.start": 6.0, "temperature.end": 2.0}
 FACTORS: dict[str, Settings] = {
@@ -68,27 +69,27 @@ FACTORS: dict[str, Settings] = {
     "stages": {str(count): {"distill.num_stages": count} for count in (2, 3, 4)},
     "loss": {
         **{kind: {"loss.kind": kind} for kind in ("mse", "dist", "dkd")},
-        "kl, standardised logits": {"loss.standardize": True, "temperature.start": 2.0},
+        "kl, standardized logits": {"loss.standardize": True, "temperature.start": 2.0},
     },
     "alignment": {
         **{f"cka, weight {weight:g}": {"distill.alignment_weight": weight} for weight in (0.0, 1.0, 20.0)},
         "projection, weight 5": {"alignment.kind": "project"},
     },
     "labels": {f"weight {weight:g}": {"distill.labels_weight": weight} for weight in (0.0, 1.0)},
-    "images without labels": {"left out": {"data.unlabeled": False}},
-    "consensus": {f"{share:g}": {"outputs.view_averaging": share} for share in (0.0, 1.0)},
-    "neighbors": {f"{count}": {"outputs.propagation_neighbors": count} for count in (3, 6, 12)},
+    "unlabelled images": {"left out": {"data.unlabeled": False}},
+    "view averaging": {f"{share:g}": {"outputs.view_averaging": share} for share in (0.0, 1.0)},
+    "label propagation, neighbours": {f"{count}": {"outputs.propagation_neighbors": count} for count in (3, 6, 12)},
     "batch size": {f"{size}": {"distill.batch_size": size} for size in (32, 128)},
-    "batch size, as many images": {
+    "batch size, same number of images": {
         f"{size}": {"distill.batch_size": size, "steps": STEPS * DistillConfig().batch_size // size}
         for size in (32, 128)
     },
     "mixed views": {f"{share:g}": {"views.mix": share} for share in (0.3, 0.7)},
     "learning rate": {f"{rate:g}": {"distill.lr": rate} for rate in (0.006, 0.02)},
-    "longest gradient": {"any": {"distill.clip_norm": 1e9}},
+    "gradient clipping": {"none": {"distill.clip_norm": 1e9}},
     "strength of views": {f"{factor:g}": {"views.strength": factor} for factor in (0.25, 1.0)},
-    "own answers as outputs": {"half, 3 stages": {"distill.self_distillation_weight": 0.5, "distill.num_stages": 3}},
-    "own answers as labels of the teacher": {"1 round": {"pseudo_labels.rounds": 1}},
+    "self-distillation": {"weight 0.5, 3 stages": {"distill.self_distillation_weight": 0.5, "distill.num_stages": 3}},
+    "pseudo-labels of the teacher": {"1 round": {"pseudo_labels.rounds": 1}},
 }
 
 
@@ -107,12 +108,13 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Equal for equal runs."""
-        return hash_json([BASES[self.task], self.overrides, self.seed, STEPS])
+        """A hash that is equal for equal runs."""
+        base, overrides = in_first_edition(BASES[self.task]), in_first_edition(self.overrides)
+        return hash_json([base, overrides, self.seed, STEPS])
 
 
 def plan(task: str, seeds: Iterable[int], only: Sequence[str] = ()) -> list[Job]:
-    """The base and every setting, or those whose name has one of the texts in it, seed after seed."""
+    """Return the base and all settings, or those whose name contains one of the texts, seed after seed."""
     settings = [
         (factor, label, values)
         for factor, group in FACTORS.items()
@@ -123,7 +125,7 @@ def plan(task: str, seeds: Iterable[int], only: Sequence[str] = ()) -> list[Job]
 
 
 def run_job(job: Job) -> Row:
-    """Train and measure on one core."""
+    """Train on one core and return the accuracy on val."""
     torch.set_num_threads(1)
     values = {**BASES[job.task], **job.overrides, "seed": job.seed, "data.shots_seed": job.seed}
     steps = values.pop("steps", STEPS)
@@ -131,12 +133,22 @@ def run_job(job: Job) -> Row:
     task = load_task(config.data)
     epochs = round(steps / batches_per_epoch(len(task.train), config.distill.batch_size))
     outcome = fit(config.with_values({"distill.epochs": epochs}), task, lambda _: None)
-    named = {"task": job.task, "factor": job.factor, "label": job.label, "seed": job.seed}
-    return {**named, "val_top1": outcome.metrics["val/top1"]}
+    return {**name_row(job), "val_top1": outcome.metrics["val/top1"]}
+
+
+def name_row(job: Job) -> Row:
+    """Return the entries of a row that name its run."""
+    return {"task": job.task, "factor": job.factor, "label": job.label, "seed": job.seed}
+
+
+def with_todays_names(jobs: Sequence[Job], rows: Iterable[Row]) -> list[Row]:
+    """Return rows with the names that their jobs have today; recorded rows may have older ones."""
+    names = {job.key: name_row(job) for job in jobs}
+    return [{**row, **names[row["key"]]} for row in rows]
 
 
 def gains_over_base(rows: list[Row]) -> tuple[Estimate, dict[tuple[str, str], Estimate]]:
-    """Accuracy of the base, and what each setting adds to it by factor and label."""
+    """Return the base's accuracy, and the gain of each setting over it by factor and label."""
     scores: dict[tuple[str, str], dict[int, float]] = {}
     for row in rows:
         scores.setdefault((row["factor"], row["label"]), {})[row["seed"]] = row["val_top1"]
@@ -146,7 +158,7 @@ def gains_over_base(rows: list[Row]) -> tuple[Estimate, dict[tuple[str, str], Es
 
 
 def ranges_of(gains: Mapping[tuple[str, str], Estimate]) -> dict[str, float]:
-    """How far apart the means of a factor's settings are, the base among them; the widest first."""
+    """Return the range of the means of each factor's settings, base included; the widest first."""
     means: dict[str, list[float]] = {}
     for (factor, _), gain in gains.items():
         means.setdefault(factor, [0.0]).append(gain.mean)
@@ -155,7 +167,7 @@ def ranges_of(gains: Mapping[tuple[str, str], Estimate]) -> dict[str, float]:
 
 
 def render(base: Estimate, gains: Mapping[tuple[str, str], Estimate]) -> str:
-    """Two tables in Markdown."""
+    """Return two Markdown tables."""
     lines = [
         f"Base: {100 * base.mean:.1f} % on val, {base.n} seeds, {STEPS} steps. Differences in points, with the paired"
         " 95 % interval.",
@@ -172,7 +184,7 @@ def render(base: Estimate, gains: Mapping[tuple[str, str], Estimate]) -> str:
 
 
 def keep(base: Estimate, gains: Mapping[tuple[str, str], Estimate]) -> None:
-    """Write table and figures to the results."""
+    """Write tables and figures to the results."""
     figures: dict[str, float | Estimate] = {"base": base}
     figures |= {f"{factor}: {label}": gain for (factor, label), gain in gains.items()}
     figures |= {f"range of {factor}": width for factor, width in ranges_of(gains).items()}
@@ -181,19 +193,22 @@ def keep(base: Estimate, gains: Mapping[tuple[str, str], Estimate]) -> None:
 
 
 def main(
-    task: Annotated[Literal["script", "digits"], typer.Option(help="whose images")] = "script",
-    only: Annotated[list[str] | None, typer.Option(help="settings with this in their name; printed, not kept")] = None,
+    task: Annotated[Literal["script", "digits"], typer.Option(help="data set")] = "script",
+    only: Annotated[
+        list[str] | None, typer.Option(help="only settings with this text in their name; printed, not kept")
+    ] = None,
     first_seed: Annotated[int, typer.Option(min=0)] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="labelled subsets and initial weights")] = 4,
+    seeds: Annotated[int, typer.Option(min=1, help="number of labelled subsets and initial weights")] = 4,
     workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = os.cpu_count() or 1,
 ) -> None:
-    """Run what is missing, then report; Ctrl-C loses only the runs under way."""
+    """Run missing settings, then report; Ctrl-C loses only the runs in progress."""
     jobs = plan(task, range(first_seed, first_seed + seeds), only or ())
     if all(job.factor == "base" for job in jobs):
         raise typer.BadParameter(
             f"must be part of a setting's name, as in results/{NAME}.md, got {only}", param_hint="--only"
         )
-    measured = gains_over_base(run_missing(jobs, run_job, FOLDER / f"{NAME}.jsonl", workers))
+    rows = run_missing(jobs, run_job, FOLDER / f"{NAME}.jsonl", workers)
+    measured = gains_over_base(with_todays_names(jobs, rows))
     print(render(*measured))
     if (task, only, first_seed) == ("script", None, 0):
         keep(*measured)

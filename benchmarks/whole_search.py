@@ -1,12 +1,12 @@
-"""What does the command that a user types take? Wall time and memory of the example, and memory by concurrency.
+"""Measure wall time and memory of the example search, and memory by number of concurrent trials.
 
 Run:    python benchmarks/whole_search.py
-Cost:   12 minutes on 2 cores, beside which nothing else should run.
+Cost:   12 minutes on 2 cores of an otherwise idle machine.
 Result: results/whole_search.json and .md.
 
-`search_spaces/vit_mobile.yaml` with an empty store, whole; then its first trials with one and two at a time. Memory is
-the proportional set size (memory that processes share counts once) of the command and all its descendants, Ray's own
-processes among them, every second.
+`search_spaces/vit_mobile.yaml` runs to its end with an empty store; then its first trials run one and two at a time.
+Memory is the proportional set size (shared memory counts once) of the command and all its descendants, including Ray's
+own processes, sampled every second.
 """
 
 import subprocess
@@ -29,7 +29,7 @@ SHORT = ("--trials", "8", "--set", "budget.epochs=6", "--set", "confirm.top=0")
 
 
 def pss_bytes(process: psutil.Process) -> int:
-    """Of a process and all its descendants; those that end meanwhile are left out."""
+    """Return the memory of a process and all its descendants; processes that end meanwhile are left out."""
     total = 0
     for each in (process, *process.children(recursive=True)):
         try:
@@ -40,7 +40,7 @@ def pss_bytes(process: psutil.Process) -> int:
 
 
 def measure(*arguments: str) -> tuple[float, float]:
-    """Seconds and peak gigabytes of a search with an empty store."""
+    """Return seconds and peak memory in GB of a search with an empty store."""
     with tempfile.TemporaryDirectory() as folder:
         place = ("--out", f"{folder}/out", "--store", f"{folder}/store")
         command = [sys.executable, "-m", "tdmr_ray.search", "--space", str(SPACE), *place, *arguments]
@@ -55,7 +55,7 @@ def measure(*arguments: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure; print and keep."""
+    """Measure, print and keep the figures."""
     runs = {
         "whole": measure(),
         "one at a time": measure(*SHORT, "--set", "resources.concurrent=1"),

@@ -1,7 +1,7 @@
-"""In every process that has this folder in its PYTHONPATH, timm builds large networks with few channels and layers.
+"""Makes timm build large networks with few channels and layers in processes with this folder in their PYTHONPATH.
 
-Python imports a module of this name when it starts. So `space_files.py` runs foundations under their own names, through
-timm's own loading code, in seconds. Only a search's driver and Ray's workers are changed.
+Python imports a module of this name at start. `space_files.py` thereby runs foundations under their own names, through
+timm's own loading code, in seconds. Only the driver of a search and Ray's workers are changed.
 """
 
 import sys
@@ -17,11 +17,11 @@ TINY: dict[str, dict[str, Any]] = {
     "swin_transformer": {"embed_dim": 24, "depths": SHALLOW, "num_heads": (1, 1, 2, 2)},
     "maxxvit": {"model_cfg": {"embed_dim": NARROW, "depths": SHALLOW, "stem_width": 16, "head_hidden_size": 64}},
 }
-"""By timm's module, what is changed of each network that it builds."""
+"""Changed options of every network, by timm module."""
 
 
 def make_tiny() -> None:
-    """Change timm in this process."""
+    """Patch timm in this process."""
     for family, changes in TINY.items():
         module: Any = import_module(f"timm.models.{family}")
         module.build_model_with_cfg = partial(_build, module.build_model_with_cfg, changes)
