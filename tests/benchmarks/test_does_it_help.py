@@ -1,29 +1,31 @@
-"""The benchmark that answers whether TDMR helps: its plan and its figures, worked out by hand."""
+"""The benchmark `does_it_help`: its plan, and figures worked out by hand."""
 
-import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from benchmarks.does_it_help import (
+    FIRST_SEED,
     FOUNDATIONS,
+    MAX_STEPS,
+    RUNS,
     SHOTS,
+    TARGETS,
     TRIED,
     TUNING_SEEDS,
     Cell,
     Job,
     best_on_val,
     measured_cells,
+    measuring_job,
     tune,
     tuned_cells,
 )
 from benchmarks.does_it_help_report import Runs, figures_of, render_table, shown_gain
-from benchmarks.resumable import read_runs, run_missing
+from benchmarks.resumable import finished, read_runs
 from tdmr_ray.report.statistics import Estimate
+from tdmr_ray.training.batches import batches_per_epoch
 
 
 def row(method: str, unlabeled: bool, foundation: str, seed: int, test: float, **values: Any) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def test_gains_are_paired_by_seed_and_averaged_over_foundations() -> None:
     assert not any(name.endswith("_labeled_only") for name in figures)
 
 
-def test_gap_closed_and_steps_by_hand() -> None:
+def test_closed_gap_and_relative_steps_match_a_calculation_by_hand() -> None:
     figures = figures_of(Runs("digits", 5, ROWS))
     assert figures["gap_closed_5shot"] == pytest.approx((0.945 - 0.91) / (0.96 - 0.91))
     steps = figures["steps_to_scratch_best_5shot"]
@@ -74,14 +76,14 @@ def test_gap_closed_and_steps_by_hand() -> None:
     assert steps.mean == pytest.approx(((1 / 3) + 1.0 + (2 / 3) + (2 / 3)) / 4)  # never reached counts as 1
 
 
-def test_a_seed_that_is_not_finished_with_every_foundation_waits() -> None:
+def test_a_seed_without_all_foundations_is_left_out() -> None:
     unfinished = [each for each in ROWS if (each["method"], each["foundation"], each["seed"]) != ("tdmr", "b", 1)]
     gain = figures_of(Runs("digits", 5, unfinished))["gain_over_scratch_5shot"]
     assert isinstance(gain, Estimate)
     assert gain.n == 1
 
 
-def test_the_table_names_who_wins() -> None:
+def test_the_table_shows_accuracy_gain_and_verdict() -> None:
     text = render_table(Runs("digits", 5, ROWS), "t")
     assert "| scratch | 91.0 |  | +3.5 [-2.9, +9.9] ties |" in text
     assert "| a | " in text
@@ -91,18 +93,18 @@ def test_the_table_names_who_wins() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "verdict"), [(0.01, 0.03, "wins"), (-0.01, 0.03, "ties"), (-0.03, -0.01, "loses")]
 )
-def test_verdicts(low: float, high: float, verdict: str) -> None:
+def test_the_interval_decides_the_verdict(low: float, high: float, verdict: str) -> None:
     assert shown_gain(Estimate(0.0, 0.01, low, high, 3)).endswith(verdict)
 
 
-def test_every_method_tries_as_many_configurations_on_images_of_its_own() -> None:
+def test_every_method_tries_as_many_configurations_with_labels_that_no_measured_run_uses() -> None:
     assert len({len(tried) for tried in TRIED.values()}) == 1
     assert len(list(tuned_cells(SHOTS, "lcnet_050"))) == 2 * len(TRIED)
     seeds = {cell.seed for cell in measured_cells(SHOTS, "lcnet_050", (5,), range(10))}
     assert not seeds & set(TUNING_SEEDS)
 
 
-def test_the_default_plan() -> None:
+def test_the_default_plan_has_every_method_seed_and_foundation_once() -> None:
     cells = list(measured_cells(SHOTS, "lcnet_050", (5, 10), range(5)))
     assert len(set(cells)) == len(cells) == 2 * 2 * 5 * (2 + 5 * len(FOUNDATIONS)) + 2 * 5
 
@@ -110,7 +112,7 @@ def test_the_default_plan() -> None:
 @pytest.mark.parametrize(
     ("val", "kept"), [((0.8, 0.9, 0.7), [1]), ((0.9, 0.8, 0.9), [0, 2]), ((0.5, 0.5, 0.5), [0, 1, 2])]
 )
-def test_the_best_on_val_is_chosen_and_test_is_not_asked(val: tuple[float, ...], kept: list[int]) -> None:
+def test_val_chooses_the_configuration_and_test_does_not(val: tuple[float, ...], kept: list[int]) -> None:
     cell = Cell("digits", "scratch", False, "", "t", 5, 0)
     tried = list(TRIED["scratch", False])[:3]
     rows = [
@@ -121,7 +123,7 @@ def test_the_best_on_val_is_chosen_and_test_is_not_asked(val: tuple[float, ...],
     assert best_on_val([], cell, tried) == tried
 
 
-def test_equals_are_tried_on_a_further_subset() -> None:
+def test_ties_are_resolved_on_a_further_subset() -> None:
     asked = []
 
     def run(jobs: list[Job]) -> list[dict[str, Any]]:
@@ -139,10 +141,7 @@ def test_equals_are_tried_on_a_further_subset() -> None:
 
 
 @pytest.mark.parametrize("method", ["scratch", "self_training", "plain_kd", "tdmr"])
-def test_all_have_the_same_ceiling_of_steps(method: str) -> None:
-    from benchmarks.does_it_help import MAX_STEPS
-    from tdmr_ray.training.batches import batches_per_epoch
-
+def test_all_methods_have_the_same_maximum_number_of_steps(method: str) -> None:
     unlabeled = method != "scratch"
     cell = Cell("digits", method, unlabeled, "glyph_cnn", "lcnet_050", 5, 0)
     config = Job(cell, TRIED[method, unlabeled][0], tuning=False).config
@@ -150,28 +149,9 @@ def test_all_have_the_same_ceiling_of_steps(method: str) -> None:
     assert steps == pytest.approx(MAX_STEPS, abs=10)
 
 
-class Fake:
-    """A job of a test."""
-
-    def __init__(self, name: str) -> None:
-        self.key = name
-
-    def __str__(self) -> str:
-        return self.key
-
-
-def run_fake(job: Fake) -> dict[str, Any]:
-    if job.key == "bad":
-        raise ValueError("nothing")
-    return {"val_top1": 0.5}
-
-
-def test_runs_are_kept_one_by_one_and_failures_do_not_stop_the_rest(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "runs.jsonl"
-    path.write_text('{"key": "old", "test_top1": 0.1}\n{"key": "torn", "te')
-    rows = run_missing([Fake("old"), Fake("bad"), Fake("new")], run_fake, path, workers=1)
-    assert [each["key"] for each in rows] == ["old", "new"]
-    assert [each["key"] for each in read_runs(path)] == ["old", "new"]
-    assert "FAILED, ValueError: nothing" in capsys.readouterr().out
+def test_recorded_runs_of_the_first_edition_are_still_found() -> None:
+    rows = read_runs(RUNS)
+    recorded = {each["key"] for each in rows}
+    chosen = tune(SHOTS, TARGETS[0], lambda jobs: finished(jobs, RUNS))
+    cells = measured_cells(SHOTS, TARGETS[0], (5, 10), range(FIRST_SEED, FIRST_SEED + 5))
+    assert {measuring_job(cell, chosen).key for cell in cells} <= recorded
