@@ -297,7 +297,8 @@ class Comparison:
 
 def first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """'' for equal figures; else the name of the first that differs, with both values."""
-    for name in dict.fromkeys([*before, *after]):
+    failed = ["error"] if "error" in before or "error" in after else []
+    for name in dict.fromkeys([*failed, *before, *after]):
         values = before.get(name, "missing"), after.get(name, "missing")
         if values[0] != values[1] or name == "error":
             return f"{name}: {_shorten(values[0])} before, {_shorten(values[1])} after"
