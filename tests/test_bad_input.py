@@ -172,7 +172,8 @@ def test_a_one_to_one_mapping_needs_enough_source_classes(monkeypatch: pytest.Mo
 def test_two_class_tasks_refuse_what_breaks_on_them(
     path: str, value: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tdmr_ray.data.datasets import in_memory, load_digits
+    from tdmr_ray.data.builtin import load_digits
+    from tdmr_ray.data.dataset import in_memory
     from tdmr_ray.space import rules
 
     digits = load_digits()

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from tdmr_ray.code_digest import source_digest
 from tdmr_ray.data.datasets import load_dataset
 from tdmr_ray.data.task import DataConfig, Images, Task, load_task
-
-SPLITS = ("train", "val", "test")
-IMAGES, LABELS, FACTS = "images.npy", "labels.npy", "task.json"
+from tdmr_ray.data.task_folder import ARRAYS, FACTS, IMAGES, LABELS, SPLITS
 
 
 def task_key(config: DataConfig) -> str:
@@ -48,9 +46,18 @@ def decode_task(config: DataConfig, folder: Path, on_progress: Callable[[int], o
 
 
 def save_task(task: Task, folder: Path) -> None:
-    """Write a task's files into an existing folder."""
+    """Write a task into an existing folder, for `open_task` and, by `saved_task_config`, for a search."""
     np.save(folder / IMAGES, torch.cat([getattr(task, name).images for name in SPLITS]).numpy())
     _save_facts(task, folder)
+
+
+def saved_task_config(folder: Path) -> DataConfig:
+    """Return the data section with which a search uses a task that `save_task` wrote; the splits stay as saved.
+
+    Only the process that starts a search reads the folder. Workers take the decoded images from the store by key.
+    """
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return DataConfig(name=f"{ARRAYS}{folder}", unlabeled=facts["num_labeled"] < facts["sizes"][0])
 
 
 def _save_facts(task: Task, folder: Path) -> None:

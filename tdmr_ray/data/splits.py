@@ -1,4 +1,4 @@
-"""Stratified splits that depend on nothing but the labels and a seed."""
+"""Stratified splits that depend on labels and seeds alone."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,8 @@ from tdmr_ray.errors import InputError
 
 Indices = NDArray[np.int64]
 
+UNLABELED = -1
+"""Label of an image without one; it always belongs to the training split."""
 VAL_FRACTION = 0.2
 TEST_FRACTION = 0.3
 TOO_FEW = "every class must have at least 5 images, so that train, val and test all show it"
@@ -38,15 +40,15 @@ def split_dataset(
     shots_seed: int,
     given: NDArray[np.int8] | None = None,
 ) -> Split:
-    """Split into train / val / test (50 / 20 / 30 %), and draw the labelled images from the training part.
+    """Split into train / val / test (50 / 20 / 30 %), and draw the labelled training images.
 
     A split that the data set names itself is kept; those that it lacks are split off the rest.
 
     The three splits follow from `split_seed` alone, so that every number of shots is tested on the same images.
-    `unlabeled` is the rest of the training part.
+    `unlabeled` holds the other training images and every image without a label.
 
     Args:
-        labels: Class of each image, [N].
+        labels: Class of each image, or `UNLABELED`, [N].
         shots: Labelled images a class; None takes every training image with its label.
         split_seed: Fixes train / val / test.
         shots_seed: Fixes which training images are labelled.
@@ -56,8 +58,8 @@ def split_dataset(
         TooManyShots: If a class has fewer training images than `shots`.
         InputError: If a class has too few images to be in all three splits.
     """
-    rows = np.arange(len(labels), dtype=np.int64)
-    known = np.full(len(rows), ANY) if given is None else given
+    rows = np.flatnonzero(labels != UNLABELED)
+    known = np.full(len(rows), ANY) if given is None else given[rows]
     rest, val, test = rows[known <= TRAIN], rows[known == VAL], rows[known == TEST]
     if not len(test) and not len(val):
         held = VAL_FRACTION + TEST_FRACTION
@@ -71,13 +73,13 @@ def split_dataset(
         train = rest
     _check_splits(labels, {"train": train, "val": val, "test": test})
     labeled = train if shots is None else _draw_shots(train, labels, shots, shots_seed)
-    unlabeled = np.setdiff1d(train, labeled)
+    unlabeled = np.concatenate([np.setdiff1d(train, labeled), np.flatnonzero(labels == UNLABELED)])
     return Split(np.sort(labeled), np.sort(unlabeled), np.sort(val), np.sort(test))
 
 
 def _split_off(rows: Indices, labels: Indices, fraction: float, seed: int) -> tuple[Indices, Indices]:
-    """What stays, and a stratified share of the rows."""
-    fewest = int(np.bincount(labels[rows])[np.unique(labels)].min()) if len(rows) else 0
+    """Return the rows that stay and a stratified fraction of them that leaves."""
+    fewest = int(np.bincount(labels[rows])[_classes(labels)].min()) if len(rows) else 0
     try:
         stays, leaves = train_test_split(rows, test_size=fraction, stratify=labels[rows], random_state=seed)
     except ValueError as error:
@@ -85,8 +87,12 @@ def _split_off(rows: Indices, labels: Indices, fraction: float, seed: int) -> tu
     return stays, leaves
 
 
+def _classes(labels: Indices) -> Indices:
+    return np.unique(labels[labels != UNLABELED])
+
+
 def _check_splits(labels: Indices, splits: dict[str, Indices]) -> None:
-    classes = np.unique(labels)
+    classes = _classes(labels)
     lacking = [name for name, rows in splits.items() if len(np.unique(labels[rows])) < len(classes)]
     if lacking:
         raise InputError("data", f"{TOO_FEW}; {' and '.join(lacking)} would lack some")
@@ -95,7 +101,7 @@ def _check_splits(labels: Indices, splits: dict[str, Indices]) -> None:
 def _draw_shots(train: Indices, labels: Indices, shots: int, seed: int) -> Indices:
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(np.sort(train))
-    by_class = [shuffled[labels[shuffled] == name] for name in np.unique(labels)]
+    by_class = [shuffled[labels[shuffled] == name] for name in _classes(labels)]
     smallest = min(len(rows) for rows in by_class)
     if shots > smallest:
         raise TooManyShots("shots", f"must be at most {smallest}, the smallest class's training images, got {shots}")

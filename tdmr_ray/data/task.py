@@ -1,22 +1,24 @@
 """A task: a data set, split, with the training images ready for seeded views."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
-from tdmr_ray.data.datasets import DATASETS, Dataset, load_dataset
-from tdmr_ray.data.splits import split_dataset
+from tdmr_ray.data.arrays import LabeledArrays, dataset_from_arrays
+from tdmr_ray.data.builtin import DATASETS
+from tdmr_ray.data.dataset import Dataset
+from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.splits import UNLABELED, split_dataset
+from tdmr_ray.data.task_folder import ARRAYS
 from tdmr_ray.errors import InputError
-
-UNLABELED = -1
 
 
 class DataConfig(BaseModel):
@@ -45,7 +47,7 @@ class DataConfig(BaseModel):
     @classmethod
     def _absolute(cls, name: str) -> str:
         """RunLayout and files are known by where they are, whoever asks from where."""
-        for prefix in ("csv:", "wds/"):
+        for prefix in ("csv:", "wds/", ARRAYS):
             if name.startswith(prefix):
                 return prefix + str(Path(name.removeprefix(prefix)).expanduser().absolute())
         folder = Path(name.removeprefix("hfds/")).expanduser()
@@ -90,6 +92,66 @@ class Task:
     fingerprint: str
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def from_arrays(
+        cls,
+        images: ArrayLike,
+        labels: ArrayLike,
+        *,
+        class_names: Sequence[str] | None = None,
+        unlabeled: ArrayLike | None = None,
+        val: LabeledArrays | None = None,
+        test: LabeledArrays | None = None,
+        shots: int | None = None,
+        split_seed: int = 0,
+        shots_seed: int = 0,
+        mirror: bool = False,
+        image_px: int | None = None,
+    ) -> "Task":
+        """Make a task of numpy arrays. Splits that are not given are drawn from `images`, as `load_task` does.
+
+        Args:
+            images: uint8, or floating point in 0..1; [N, H, W, 3], [N, 3, H, W] or grey [N, H, W].
+            labels: Integers or strings, [N].
+            class_names: Names of the classes 0..C-1; None takes the labels themselves.
+            unlabeled: Training images without labels.
+            val: Images and labels of the val split.
+            test: Images and labels of the test split.
+            shots: Labelled training images a class; the others join without labels. None uses every label.
+            split_seed: Seed of the splits that are drawn.
+            shots_seed: Seed of the choice of labelled images.
+            mirror: Whether views may be mirrored; false suits writing and everything else that has a direction.
+            image_px: Side to which the images are scaled; None keeps theirs.
+
+        Raises:
+            InputError: With every problem of the arguments.
+        """
+        limits = (("shots", shots, 1), ("split_seed", split_seed, 0), ("shots_seed", shots_seed, 0))
+        problems = [
+            f"{name} must be at least {least}, got {value}"
+            for name, value, least in (*limits, ("image_px", image_px, 8))
+            if value is not None and value < least
+        ]
+        try:
+            dataset = dataset_from_arrays(
+                images,
+                labels,
+                class_names=class_names,
+                unlabeled=unlabeled,
+                val=val,
+                test=test,
+                mirror=mirror,
+                image_px=image_px,
+            )
+        except InputError as error:
+            problems += error.problems
+        if problems:
+            raise InputError("arrays", problems)
+        config = DataConfig(
+            shots=shots, unlabeled=True, image_px=image_px, split_seed=split_seed, shots_seed=shots_seed
+        )
+        return prepare_task(dataset, config)
+
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
@@ -126,7 +188,17 @@ def load_task(
     Raises:
         InputError: If the name is unknown, a class has too few images, or an image cannot be read.
     """
-    dataset, left_out = load_dataset(config.name), np.empty(0, np.int64)
+    return prepare_task(load_dataset(config.name), config, allocate, on_progress)
+
+
+def prepare_task(
+    dataset: Dataset,
+    config: DataConfig,
+    allocate: Allocate = _in_memory,
+    on_progress: Callable[[int], object] = lambda count: None,
+) -> Task:
+    """Split and decode a data set; see `load_task`."""
+    left_out = np.empty(0, np.int64)
     while True:
         kept = np.setdiff1d(np.arange(len(dataset.labels)), left_out)
         rows_of = _split(config, dataset, kept)
@@ -135,7 +207,7 @@ def load_task(
             break
         if config.on_bad_image == "fail":
             advice = "mend or remove them, or set data.on_bad_image: skip"
-            raise InputError("data", [*dataset.told_bad(bad), f"{len(bad)} images cannot be read; {advice}"])
+            raise InputError("data", [*dataset.describe_bad(bad), f"{len(bad)} images cannot be read; {advice}"])
         left_out = np.union1d(left_out, np.fromiter(bad, np.int64))
     labels, num_labeled = [dataset.labels[torch.from_numpy(rows)] for rows in rows_of], len(rows_of[0])
     labels[1] = torch.full_like(labels[1], UNLABELED)

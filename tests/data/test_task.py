@@ -3,8 +3,11 @@
 import pytest
 import torch
 
-from tdmr_ray.data.datasets import DATASETS, load_dataset, scale_images
-from tdmr_ray.data.task import UNLABELED, DataConfig, load_task
+from tdmr_ray.data.builtin import DATASETS
+from tdmr_ray.data.dataset import scale_images
+from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.splits import UNLABELED
+from tdmr_ray.data.task import DataConfig, load_task
 from tdmr_ray.errors import InputError
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from tdmr_ray.data.listing.downloads import list_by_timm, list_hub
 from tdmr_ray.data.listing.files import list_csv, list_folder
-from tdmr_ray.data.listing.listing import ANY, TEST, TRAIN, VAL, Listing
+from tdmr_ray.data.listing.listing import ANY, TEST, TRAIN, VAL, Listing, natural_order, some_of
 from tdmr_ray.data.listing.shards import list_shards
 
-__all__ = ["ANY", "TEST", "TRAIN", "VAL", "Listing", "is_listed", "list_images"]
+__all__ = ["ANY", "TEST", "TRAIN", "VAL", "Listing", "is_listed", "list_images", "natural_order", "some_of"]
 
 
 def is_listed(name: str) -> bool:

@@ -1,0 +1,89 @@
+"""A data set before it is split: labels, class names and a way to decode its images."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from tdmr_ray.errors import InputError
+
+Decode = Callable[[NDArray[np.int64], int, NDArray[np.uint8], Callable[[int], object]], dict[int, str]]
+"""Decodes some rows at a size in pixels into an array [n, 3, size, size]. Reports the number of newly decoded images to
+the last argument, and returns the reason for every row that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set whose images are decoded on demand.
+
+    Attributes:
+        labels: int64 [N], each in 0..C-1, or `UNLABELED`.
+        class_names: C names.
+        mirror: Whether a mirrored image keeps its class; false for writing.
+        image_px: Default side of the decoded images.
+        decode: See `Decode`.
+        splits: int8 [N], see `listing`; None if the data set names no split.
+        names: Name of each image for messages; empty for data in memory.
+        key: Hash that changes with the images; '' for built-in sets.
+    """
+
+    labels: Tensor
+    class_names: tuple[str, ...]
+    mirror: bool
+    image_px: int
+    decode: Decode
+    splits: NDArray[np.int8] | None = None
+    names: Sequence[str] = field(default=(), repr=False)
+    key: str = ""
+
+    @property
+    def images(self) -> Tensor:
+        """All images, uint8 [N, 3, image_px, image_px].
+
+        Raises:
+            InputError: If an image cannot be read.
+        """
+        out = np.empty((len(self.labels), 3, self.image_px, self.image_px), np.uint8)
+        bad = self.decode(np.arange(len(out)), self.image_px, out, lambda count: None)
+        if bad:
+            raise InputError("data", self.describe_bad(bad))
+        return torch.from_numpy(out)
+
+    def describe_bad(self, bad: Mapping[int, str]) -> list[str]:
+        """Return one problem for each image that cannot be read."""
+        return [f"{self.names[row]}: {reason}" for row, reason in sorted(bad.items())]
+
+
+def in_memory(
+    images: Tensor,
+    labels: Tensor,
+    class_names: tuple[str, ...],
+    *,
+    mirror: bool,
+    splits: NDArray[np.int8] | None = None,
+    key: str = "",
+) -> Dataset:
+    """Make a data set of decoded images, uint8 [N, 3, H, W]."""
+
+    def decode(
+        rows: NDArray[np.int64], size_px: int, out: NDArray[np.uint8], on_progress: Callable[[int], object]
+    ) -> dict[int, str]:
+        chosen = images[torch.from_numpy(rows)]
+        out[:] = (chosen if images.shape[-2:] == (size_px, size_px) else scale_images(chosen, size_px)).numpy()
+        on_progress(len(rows))
+        return {}
+
+    return Dataset(labels, class_names, mirror, int(images.shape[-1]), decode, splits, key=key)
+
+
+def scale_images(images: Tensor, size_px: int) -> Tensor:
+    """Scale images in 0..255, [N, C, H, W], to uint8 squares of `size_px`."""
+    pieces = [
+        interpolate(piece.float(), size=(size_px, size_px), mode="bilinear", align_corners=False, antialias=True)
+        for piece in images.split(256)
+    ]
+    return torch.cat([piece.round().clamp(0, 255).to(torch.uint8) for piece in pieces])

@@ -1,0 +1,33 @@
+"""The files of a saved task, and the data set that they hold."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tdmr_ray.data.dataset import Dataset, in_memory
+from tdmr_ray.data.listing import TEST, TRAIN, VAL
+from tdmr_ray.errors import InputError
+
+IMAGES, LABELS, FACTS = "images.npy", "labels.npy", "task.json"
+SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
+"""Splits in the order in which their images are stored."""
+ARRAYS = "arrays:"
+"""Prefix of the name of a data set that lies in a folder as arrays: `arrays:FOLDER`."""
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Open a folder that `save_task` wrote as a data set with fixed splits; images are mapped into memory.
+
+    Raises:
+        InputError: If the folder does not hold a saved task.
+    """
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        images, labels = (torch.from_numpy(np.load(folder / name, mmap_mode="c")) for name in (IMAGES, LABELS))
+    except (OSError, ValueError) as error:
+        raise InputError("data", f"{folder} must hold a task that save_task wrote, got: {error}") from error
+    splits = np.repeat(np.array(list(SPLITS.values()), np.int8), facts["sizes"])
+    names = tuple(facts["class_names"])
+    return in_memory(images, labels, names, mirror=facts["mirror"], splits=splits, key=facts["fingerprint"])

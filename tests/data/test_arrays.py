@@ -1,0 +1,156 @@
+"""A user's own numpy arrays become a task, also in another process, or one message lists every problem."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from tdmr_ray.data.datasets import check_dataset
+from tdmr_ray.data.decoded import decode_task, open_task, save_task, saved_task_config, task_key
+from tdmr_ray.data.splits import UNLABELED
+from tdmr_ray.data.task import DataConfig, Task, load_task
+from tdmr_ray.errors import InputError
+from tdmr_ray.store import Store
+
+
+def photos(count: int, seed: int = 0, px: int = 12) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (count, px, px, 3), dtype=np.uint8)
+
+
+LABELS = np.arange(60) % 3
+NAMES = ["cat", "dog", "owl"]
+
+
+def test_arrays_are_split_like_any_data_set() -> None:
+    images = photos(60)
+    task = Task.from_arrays(images, LABELS)
+    assert (len(task.train), task.num_labeled, len(task.val), len(task.test)) == (30, 30, 12, 18)
+    assert (task.class_names, task.image_px, task.mirror) == (("0", "1", "2"), 12, False)
+    rows = {image.tobytes(): int(label) for image, label in zip(images.transpose(0, 3, 1, 2), LABELS, strict=True)}
+    for split in (task.train, task.val, task.test):
+        assert [rows[image.numpy().tobytes()] for image in split.images] == split.labels.tolist()
+    assert Task.from_arrays(images, LABELS).fingerprint == task.fingerprint
+    assert Task.from_arrays(images, LABELS, split_seed=1).fingerprint != task.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("layout", "labels", "names"),
+    [
+        (lambda images: images.transpose(0, 3, 1, 2), LABELS, NAMES),
+        (lambda images: images / 255.0, LABELS.astype(np.uint8), NAMES),
+        (lambda images: torch.from_numpy(images), [NAMES[label] for label in LABELS], None),
+        (list, np.array([NAMES[label] for label in LABELS], object), None),
+    ],
+    ids=["channels first", "floating point", "tensor", "list"],
+)
+def test_layouts_and_kinds_of_label_give_the_same_task(layout: Any, labels: Any, names: list[str] | None) -> None:
+    task = Task.from_arrays(layout(photos(60)), labels, class_names=names)
+    assert task.class_names == tuple(NAMES)
+    assert task.fingerprint == Task.from_arrays(photos(60), LABELS).fingerprint
+
+
+def test_grey_images_get_three_channels() -> None:
+    task = Task.from_arrays(photos(60)[..., 0], LABELS)
+    assert task.train.images.shape == (30, 3, 12, 12)
+    assert torch.equal(task.train.images[:, 0], task.train.images[:, 2])
+
+
+def test_images_of_another_shape_are_squashed_when_a_size_is_given() -> None:
+    assert Task.from_arrays(photos(60)[:, :10], LABELS, image_px=16).image_px == 16
+
+
+def test_given_splits_and_unlabelled_images_are_kept() -> None:
+    task = Task.from_arrays(
+        photos(60),
+        LABELS,
+        val=(photos(6, 1), LABELS[:6]),
+        test=(photos(9, 2), LABELS[:9]),
+        unlabeled=photos(7, 3),
+        shots=4,
+    )
+    assert (task.num_labeled, len(task.train), len(task.val), len(task.test)) == (12, 67, 6, 9)
+    assert (task.train.labels[12:] == UNLABELED).all()
+    assert np.array_equal(task.train.images[-7:].numpy(), photos(7, 3).transpose(0, 3, 1, 2))
+    assert np.array_equal(task.test.images.numpy(), photos(9, 2).transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("unlabeled", [None, photos(5, 9)], ids=["all labelled", "some unlabelled"])
+def test_saved_task_reaches_workers_through_the_store(unlabeled: Any, tmp_path: Path) -> None:
+    """The driver saves the arrays and decodes them under a key; a worker that has only the key opens the same task."""
+    task = Task.from_arrays(photos(60), LABELS, class_names=NAMES, unlabeled=unlabeled, mirror=True)
+    store = Store(tmp_path / "store")
+    config = saved_task_config(store.add(f"arrays-{task.fingerprint[:16]}", partial(save_task, task)))
+    assert check_dataset(config.name) == []
+    assert DataConfig(**config.model_dump()) == config
+    key = task_key(config)
+    store.add(key, partial(decode_task, config))
+    found = store.find(key)
+    assert found is not None
+    for opened in (open_task(found), load_task(config)):
+        assert (opened.fingerprint, opened.class_names, opened.mirror) == (task.fingerprint, tuple(NAMES), True)
+        assert torch.equal(opened.train.images, task.train.images)
+        assert (opened.num_labeled, len(opened.train)) == (task.num_labeled, len(task.train))
+
+
+def test_saved_task_can_be_scaled_and_cut_to_few_labels(tmp_path: Path) -> None:
+    save_task(Task.from_arrays(photos(60), LABELS), tmp_path)
+    config = saved_task_config(tmp_path).model_copy(update={"shots": 2, "image_px": 24, "unlabeled": True})
+    task = load_task(config)
+    assert (task.num_labeled, len(task.train), task.image_px) == (6, 30, 24)
+
+
+def test_folder_without_a_saved_task_is_named(tmp_path: Path) -> None:
+    assert "must hold a task that save_task wrote" in check_dataset(f"arrays:{tmp_path}/nothing")[0]
+
+
+WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "shape": ({"images": np.zeros((60, 5))}, ["images must have the shape"]),
+    "tiny": ({"images": np.zeros((60, 4, 4), np.uint8)}, ["sides of at least 8 px, got [60, 4, 4]"]),
+    "ragged": ({"images": [np.zeros((9, 9)), np.zeros((8, 9))]}, ["images must be one array"]),
+    "floating point": (
+        {"images": photos(60).astype(np.float32)},
+        ["images in floating point must be in 0..1, got 0.."],
+    ),
+    "nan": ({"images": np.full((60, 9, 9), np.nan)}, ["must be in 0..1, got nan..nan"]),
+    "type": ({"images": photos(60).astype(np.int64)}, ["images must be uint8, or floating point in 0..1, got int64"]),
+    "oblong": ({"images": photos(60)[:, :10]}, ["images must be square, got 10 x 12"]),
+    "count": ({"labels": LABELS[:50]}, ["labels must be as many as their images, got 50 for 60"]),
+    "label type": ({"labels": LABELS / 2}, ["labels must be integers or strings [N], got float64 [60]"]),
+    "negative": ({"labels": LABELS - 1}, ["labels must not be negative, got -1; pass images without labels as"]),
+    "one class": ({"labels": [7] * 60}, ["labels must show at least two classes, got 7"]),
+    "outside": ({"class_names": NAMES[:2]}, ["labels must be in 0..1, the classes, got 2"]),
+    "no images": ({"class_names": [*NAMES, "yak"]}, ["every class must have labelled images, got none of yak"]),
+    "twice": ({"class_names": ["cat", "cat", "owl"]}, ["class_names must differ"]),
+    "new in val": ({"val": (photos(2), [0, 9])}, ["labels must be among the classes 0, 1, 2, got 9"]),
+    "other size": ({"test": (photos(3, px=9), [0, 1, 2])}, ["must have one size, got 9 x 9, 12 x 12"]),
+    "all at once": (
+        {"labels": [0.5], "unlabeled": np.zeros(3), "shots": 0, "split_seed": -1},
+        [
+            "shots must be at least 1, got 0",
+            "split_seed must be at least 0, got -1",
+            "labels must be integers or strings",
+            "unlabeled images must have the shape",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_arrays_are_one_error_with_every_problem(case: str) -> None:
+    changes, expected = WRONG[case]
+    with pytest.raises(InputError) as error:
+        Task.from_arrays(**({"images": photos(60), "labels": LABELS} | changes))
+    assert len(error.value.problems) == len(expected)
+    for problem, text in zip(error.value.problems, expected, strict=True):
+        assert text in problem
+
+
+def test_too_many_shots_and_too_few_images_are_named() -> None:
+    with pytest.raises(InputError, match="must be at most 10, the smallest class"):
+        Task.from_arrays(photos(60), LABELS, shots=11)
+    with pytest.raises(InputError, match="every class must have at least 5 images"):
+        Task.from_arrays(photos(6), LABELS[:6])
