@@ -14,15 +14,15 @@ from tdmr_ray.space.reading import check_tree, read_space
 FILES = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
 
 
+GOOD_TREE = {
+    "name": "test",
+    "data": {"name": "digits", "shots": 5},
+    "pairs": {"foundations": ["glyph_cnn", "glyph_hybrid"], "targets": ["lcnet_035"]},
+}
+
+
 def build(search: dict[str, object], **sections: object) -> Space:
-    tree = {
-        "name": "test",
-        "data": {"name": "digits", "shots": 5},
-        "pairs": {"foundations": ["glyph_cnn", "glyph_hybrid"], "targets": ["lcnet_035"]},
-        "search": search,
-        **sections,
-    }
-    space, problems = check_tree(tree)
+    space, problems = check_tree({**GOOD_TREE, "search": search, **sections})
     assert problems == []
     assert space is not None
     return space
@@ -167,3 +167,30 @@ def test_an_illegal_range_cannot_be_built(tree: dict[str, float]) -> None:
 
 def test_a_number_that_yaml_reads_as_text_is_a_number() -> None:
     assert Range.model_validate(yaml.safe_load("{low: 1e-3, high: 1}")) == Range(low=0.001, high=1)
+
+
+def test_a_control_is_a_name_or_a_mapping_with_its_settings() -> None:
+    tree = {**GOOD_TREE, "confirm": {"controls": ["scratch", {"kind": "plain_kd", "temperature": 2.0}]}}
+    space, problems = check_tree(tree)
+    assert problems == []
+    assert space is not None
+    assert [control.kind for control in space.confirm.controls] == ["scratch", "plain_kd"]
+    written = space.model_dump(mode="json", exclude_defaults=True)
+    assert written["confirm"]["controls"] == ["scratch", {"kind": "plain_kd", "temperature": 2.0}]
+    assert check_tree(written)[0] == space
+
+
+@pytest.mark.parametrize(
+    ("controls", "message"),
+    [
+        (["scratch", "scratch"], "'scratch' must not come twice"),
+        ([{"kind": "plain_kd", "temperature": 0}], "greater than 0"),
+        ([{"kind": "plain_dk"}], "unknown control 'plain_dk'; did you mean 'plain_kd'?"),
+        ([{"kind": "scratch", "temperature": 2}], "unknown key"),
+    ],
+    ids=str,
+)
+def test_wrong_controls_are_named(controls: list[object], message: str) -> None:
+    problems = check_tree({**GOOD_TREE, "confirm": {"controls": controls}})[1]
+    assert len(problems) == 1
+    assert message in problems[0]

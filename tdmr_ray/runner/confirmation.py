@@ -22,9 +22,9 @@ def confirmation_specs(space: Space, finalists: list[TrialRecord], tasks: TaskCa
             config = TrialConfig.model_validate(record.config).model_copy(update={"seed": seed})
             task = tasks.get(config.data)
             made = [build_spec(config, phase="confirm", values=record.values)]
-            for role in space.confirm.controls:
-                control = build_control(role).configure(config, task, space.confirm.control_steps)
-                made.append(build_spec(control, phase="confirm", role=role))
+            for settings in space.confirm.controls:
+                control = build_control(settings).configure(config, task, space.confirm.control_steps)
+                made.append(build_spec(control, phase="confirm", role=settings.kind))
             for spec in made:
                 specs.setdefault(spec.id, spec)
     return sorted(specs.values(), key=lambda spec: -num_steps(spec.config, tasks.get(spec.config.data)))

@@ -5,6 +5,7 @@ from time import perf_counter
 from tdmr_ray.data.task import Task
 from tdmr_ray.space import Space
 from tdmr_ray.training.batches import batches_per_epoch
+from tdmr_ray.training.controls import Control, build_control
 from tdmr_ray.training.distill import Distillation
 
 SHARE_OF_EPOCHS = 0.5
@@ -25,14 +26,19 @@ def estimate_seconds(space: Space, task: Task, slots: int) -> tuple[float, float
 
 def _confirmation_steps(space: Space, distil: int) -> int:
     """Return the optimisation steps of the whole confirmation; a finalist has `distil` steps."""
-    longest = max(distil, space.confirm.control_steps)
-    alone = {"scratch": longest, "fine_tune": longest, "self_training": 2 * longest}
-    each = {"linear_probe": TEACHER_STEPS, **alone}
-    steps = 0
-    for role in ("tdmr", *space.confirm.controls) if space.confirm.top else ():
-        count = len(space.pairs.by_name) if role in alone else len(space.all_pairs)
-        steps += len(space.confirm.seeds) * count * each.get(role, distil)
-    return steps
+    if not space.confirm.top:
+        return 0
+    controls = [build_control(settings) for settings in space.confirm.controls]
+    each_seed = len(space.all_pairs) * distil + sum(_control_steps(space, control, distil) for control in controls)
+    return len(space.confirm.seeds) * each_seed
+
+
+def _control_steps(space: Space, control: Control, distil: int) -> int:
+    """Return the optimisation steps of a control over all pairs, or over all targets if pairs share it."""
+    if not control.has_foundation:
+        longest = max(distil, space.confirm.control_steps)
+        return len(space.pairs.by_name) * control.num_trainings * longest
+    return len(space.all_pairs) * (distil if control.has_target else TEACHER_STEPS)
 
 
 def _step_seconds(space: Space, task: Task, target: str) -> float:

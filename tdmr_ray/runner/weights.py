@@ -14,6 +14,7 @@ from tdmr_ray.runner.shared_store import SharedStore
 from tdmr_ray.space import Space
 from tdmr_ray.store import Store
 from tdmr_ray.training.config import FoundationConfig, TargetConfig, TrialConfig
+from tdmr_ray.training.controls import build_control
 from tdmr_ray.training.teacher_artifact import digest_of, foundation_digest, start_digest
 
 CHECK_PX = 224
@@ -58,11 +59,10 @@ def check_weights(space: Space) -> None:
 
 
 def targets_of(space: Space) -> list[TargetConfig]:
-    """Return every version of a target that a trial or the control `fine_tune` may need."""
+    """Return every version of a target that a trial or a control may need."""
     versions = list(space.all_target_versions)
-    if space.confirm.top and "fine_tune" in space.confirm.controls:
-        versions += [part.model_copy(update={"weights": part.weights or PRETRAINED}) for part in versions]
-    return versions
+    controls = [build_control(settings) for settings in space.confirm.controls if space.confirm.top]
+    return versions + [found for control in controls for part in versions for found in control.target_versions(part)]
 
 
 def share_weights_of_space(space: Space, store: Store) -> tuple[WeightCopy, ...]:

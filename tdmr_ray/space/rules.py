@@ -15,7 +15,7 @@ from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.space.parameter import ordered_by_condition
 from tdmr_ray.space.space import INPUT_PX, WEIGHTS, Space
 from tdmr_ray.training.config import COMPONENTS
-from tdmr_ray.training.controls import CONTROLS, ControlFacts, build_control
+from tdmr_ray.training.controls import ControlFacts, build_control
 from tdmr_ray.training.parameters import all_parameters
 
 OBJECTIVES = ("val/top1",)
@@ -41,9 +41,8 @@ def check_names(space: Space) -> list[str]:
         problems.append(f"objective.maximize: {rule}, got '{objective}'{reason}")
     elif objective not in OBJECTIVES:
         problems.append(f"objective.maximize: unknown, got '{objective}'{near_match(objective, OBJECTIVES)}")
-    for control in space.confirm.controls:
-        if control not in CONTROLS:
-            problems.append(f"confirm.controls: unknown control '{control}'{near_match(control, CONTROLS)}")
+    kinds = [control.kind for control in space.confirm.controls]
+    problems += [f"confirm.controls: '{kind}' must not come twice" for kind in set(kinds) if kinds.count(kind) > 1]
     return problems
 
 
@@ -162,8 +161,8 @@ def _check_controls(space: Space) -> list[str]:
     facts = ControlFacts(space.data.unlabeled, targets, has_pretrained)
     return [
         f"confirm.controls: {problem}"
-        for name in space.confirm.controls
-        for problem in build_control(name).check(facts)
+        for control in space.confirm.controls
+        for problem in build_control(control).check(facts)
     ]
 
 

@@ -6,7 +6,9 @@ from typing import Annotated, Literal, cast, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from tdmr_ray.durations import parse_duration
+from tdmr_ray.space.controls import ControlEntry
 from tdmr_ray.training.config import FoundationConfig, TargetConfig
+from tdmr_ray.training.controls import LinearProbe, PlainKD, Scratch
 
 SamplerName = Literal["tpe", "gp", "nsga2", "random"]
 AllocationName = Literal["equal", "adaptive"]
@@ -105,8 +107,8 @@ class Confirm(Section):
     """Finalists of each pair; 0 omits the confirmation."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     """Seeds with which every finalist and control runs."""
-    controls: tuple[str, ...] = ("scratch", "linear_probe", "plain_kd")
-    """Rivals of the finalists."""
+    controls: tuple[ControlEntry, ...] = (Scratch.Config(), LinearProbe.Config(), PlainKD.Config())
+    """Rivals of the finalists: names, or mappings such as `{kind: plain_kd, temperature: 2}`."""
     control_steps: PositiveInt = 1500
     """Minimum number of optimisation steps of `scratch`, `self_training` and `fine_tune`, so that they converge."""
 

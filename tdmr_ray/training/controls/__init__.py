@@ -16,9 +16,9 @@ CONTROLS: dict[str, type[Control]] = {
 }
 
 
-def build_control(name: str) -> Control:
-    """Return the control with this name and its default settings."""
-    return CONTROLS[name]()
+def build_control(config: ControlConfig) -> Control:
+    """Return the control with these settings."""
+    return CONTROLS[config.kind](config)
 
 
 __all__ = [
