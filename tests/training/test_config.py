@@ -1,13 +1,9 @@
-"""Configurations and controls."""
+"""Configurations of trials: keys, JSON, and copies with changed values."""
 
 import pytest
-import torch
 from pydantic import ValidationError
 
-from tdmr_ray.data.task import Images, Task
-from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.controls import CONTROLS
 
 FULL = TrialConfig().with_values(
     {
@@ -23,16 +19,8 @@ FULL = TrialConfig().with_values(
     }
 )
 
-SOME = Images(torch.zeros(1000, 3, 1, 1, dtype=torch.uint8), torch.zeros(1000, dtype=torch.int64))
-TASK = Task(SOME, 100, SOME, SOME, ("a", "b"), mirror=False, fingerprint="")
-"""100 labelled images, 900 without labels."""
 
-
-def control_of(name: str, finalist: TrialConfig, task: Task = TASK, min_steps: int = 1500) -> TrialConfig:
-    return CONTROLS[name]().configure(finalist, task, min_steps)
-
-
-def test_survives_json_and_keeps_its_key() -> None:
+def test_configuration_survives_json_and_keeps_its_key() -> None:
     again = TrialConfig.model_validate_json(FULL.model_dump_json())
     assert again == FULL
     assert again.key() == FULL.key()
@@ -56,58 +44,88 @@ def test_key_follows_every_value(change: dict[str, object]) -> None:
     ids=str,
 )
 def test_illegal_values_are_refused(change: dict[str, object]) -> None:
-    changed = {"distill.num_stages": 8, "distill.epochs": 4} if "distill.num_stages" in change else {}
     with pytest.raises(ValidationError):
-        FULL.with_values({**changed, **change})
+        FULL.with_values(change)
 
 
-@pytest.mark.parametrize("name", CONTROLS)
-def test_contract_of_every_control(name: str) -> None:
-    control = control_of(name, FULL)
-    assert (control.seed, control.precision) == (FULL.seed, FULL.precision)
-    assert control.prompt.size_px == 0
-    assert control.distill.num_stages == 1
-    assert control.temperature.schedule == "constant"
-    assert control.outputs.view_averaging == 0
-    assert control.pseudo_labels.rounds == 0
+@pytest.mark.parametrize("num_stages", [1, 3, 4])
+def test_stages_must_not_outnumber_epochs(num_stages: int) -> None:
+    values = {"distill.num_stages": num_stages, "distill.epochs": 3}
+    if num_stages <= 3:
+        assert FULL.with_values(values).distill.num_stages == num_stages
+    else:
+        with pytest.raises(ValidationError, match=r"num_stages <= distill.epochs must hold, got \(4, 3\)"):
+            FULL.with_values(values)
 
 
-@pytest.mark.parametrize("name", ["scratch", "fine_tune"])
-def test_controls_without_a_teacher_get_the_steps_they_need(name: str) -> None:
-    control = control_of(name, FULL)
-    assert control.distill.epochs == 188  # 100 images are shown 5 times an epoch: 8 batches of 64
-    assert not control.needs_teacher
-    assert not control.data.unlabeled
-    assert control.foundation.name == ""
-    assert (control.target.weights == PRETRAINED) == (name == "fine_tune")
+def test_another_kind_keeps_values_that_it_shares_and_that_are_no_defaults() -> None:
+    overlay = TrialConfig().with_values({"prompt.size_px": 4, "prompt.lr": 0.3})
+    masked = overlay.with_values({"prompt.kind": "masked"})
+    assert masked.prompt.model_dump() == {"kind": "masked", "size_px": 4, "lr": 0.3, "patch_px": 4, "mask_lr": 0.01}
 
 
-def test_controls_have_the_finalists_size_of_image_and_fine_tuning_its_weights() -> None:
-    finalist = FULL.with_values({"target.input_px": 24, "target.weights": "own.pth"})
-    weights = {name: control_of(name, finalist, TASK, 100).target for name in ("scratch", "fine_tune", "plain_kd")}
-    assert {target.input_px for target in weights.values()} == {24}
-    assert [target.weights for target in weights.values()] == ["", "own.pth", "own.pth"]
+def test_another_kind_takes_its_own_defaults_for_values_that_were_defaults() -> None:
+    """0.1 suits pixels and would be kept for tokens, whose default is 0.01, if it did not count as a default."""
+    assert TrialConfig().with_values({"prompt.kind": "tokens"}).flat()["prompt.lr"] == 0.01
+    assert (
+        TrialConfig().with_values({"prompt.lr": 0.3}).with_values({"prompt.kind": "tokens"}).flat()["prompt.lr"] == 0.3
+    )
 
 
-def test_self_training_has_those_steps_twice_and_the_same_images() -> None:
-    control = control_of("self_training", FULL)
-    assert control.distill.epochs == 94  # 1,000 images: 16 batches of 64
-    assert control.num_epochs == 188
-    assert control.data == FULL.data
-    assert not control.needs_teacher
+def test_another_kind_drops_values_that_it_does_not_know() -> None:
+    smoothed = TrialConfig().with_values({"mapping.kind": "bayesian_plus", "mapping.smoothing": 3.0})
+    linear = smoothed.with_values({"mapping.kind": "linear"})
+    assert linear.mapping.model_dump() == {"kind": "linear", "lr": 0.01, "weight_decay": 0.01}
+    assert smoothed.with_values({"mapping.kind": "bayesian"}).mapping.model_dump() == {
+        "kind": "bayesian",
+        "smoothing": 3.0,
+    }
 
 
-def test_pairs_with_one_target_share_scratch_and_pairs_with_one_foundation_the_probe() -> None:
-    other = FULL.with_values({"foundation.name": "glyph_cnn", "prompt.size_px": 2})
-    assert control_of("scratch", FULL) == control_of("scratch", other)
-    faster = FULL.replace(distill__lr=0.02)
-    assert control_of("scratch", FULL) == control_of("scratch", faster, TASK, 1500)
-    smaller = FULL.with_values({"target.name": "resnet10t", "distill.num_stages": 1})
-    assert control_of("linear_probe", FULL) == control_of("linear_probe", smaller, TASK, 1500)
+def test_values_of_the_new_kind_are_set_together_with_it() -> None:
+    values = {"temperature.schedule": "learned", "temperature.curriculum_share": 0.5, "temperature.end": 8.0}
+    for order in (values, dict(reversed(values.items()))):
+        changed = FULL.with_values(order)
+        assert changed.temperature.model_dump() == {
+            "schedule": "learned",
+            "start": 3.0,
+            "end": 8.0,
+            "curriculum_share": 0.5,
+        }
 
 
-def test_plain_kd_sees_the_same_images() -> None:
-    control = control_of("plain_kd", FULL)
-    assert control.data == FULL.data
-    assert control.distill.epochs == FULL.distill.epochs
-    assert (control.mapping.kind, control.distill.alignment_weight) == ("linear", 0.0)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mapping.kind": "linear", "mapping.smoothing": 2.0},
+        {"prompt.kind": "tokens", "prompt.size_px": 2},
+        {"temperature.schedule": "constant", "temperature.end": 2.0},
+        {"loss.alpha": 2.0},
+    ],
+    ids=str,
+)
+def test_values_that_the_kind_does_not_know_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        FULL.with_values(change)
+
+
+def test_same_kind_again_changes_nothing() -> None:
+    same = {"prompt.kind": "border", "mapping.kind": "bayesian", "temperature.schedule": "cosine"}
+    assert FULL.with_values(same) == FULL
+
+
+def test_replace_writes_dots_as_double_underscores() -> None:
+    assert FULL.replace(prompt__size_px=2, seed=7) == FULL.with_values({"prompt.size_px": 2, "seed": 7})
+
+
+def test_flat_values_rebuild_the_configuration() -> None:
+    assert TrialConfig().with_values(FULL.flat()) == FULL
+
+
+@pytest.mark.parametrize(
+    ("method", "needs_teacher", "num_epochs"),
+    [("tdmr", True, 30), ("scratch", False, 30), ("self_training", False, 60), ("linear_probe", True, 1)],
+)
+def test_method_decides_on_teacher_and_epochs(method: str, needs_teacher: bool, num_epochs: int) -> None:
+    config = FULL.replace(method=method)
+    assert (config.needs_teacher, config.num_epochs) == (needs_teacher, num_epochs)
