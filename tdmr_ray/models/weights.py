@@ -1,7 +1,9 @@
 """timm networks with weights: timm's own, out of a file, or a copy that another machine has made of either."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +24,22 @@ def _no_copy(name: str, weights: str) -> Path | None:
     return None
 
 
-_find_copy: FindCopy = _no_copy
+_find_copy: ContextVar[FindCopy] = ContextVar("find_copy", default=_no_copy)
 
 
-def use_copies(find: FindCopy = _no_copy) -> None:
-    """From now on this process takes weights from copies where there are any; without `find`, as before."""
-    global _find_copy
-    _find_copy = find
+@contextmanager
+def use_copies(find: FindCopy) -> Iterator[None]:
+    """Load weights from copies, where there are any, for the duration; other threads are not affected."""
+    token = _find_copy.set(find)
+    try:
+        yield
+    finally:
+        _find_copy.reset(token)
 
 
 def has_copy(name: str, weights: str) -> bool:
     """Whether weights are at hand that this machine might not be able to fetch."""
-    return _find_copy(name, weights) is not None
+    return _find_copy.get()(name, weights) is not None
 
 
 def save_copy(network: Any, folder: Path) -> None:
@@ -55,7 +61,7 @@ def create_network(name: str, weights: str, *, image_px: int | None = None, num_
         One of `UNUSABLE`: If weights cannot be had or do not fit.
     """
     options: dict[str, Any] = {"pretrained": bool(weights)}
-    copy = _find_copy(name, weights) if weights else None
+    copy = _find_copy.get()(name, weights) if weights else None
     if copy is not None:
         name = f"local-dir:{copy}"
     elif weights not in ("", PRETRAINED):

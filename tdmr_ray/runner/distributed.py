@@ -11,6 +11,7 @@ import ray.train
 import torch
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from tdmr_ray.models.weights import use_copies
 from tdmr_ray.runner.messages import Assignment, assignment_in
 from tdmr_ray.runner.ray_train import run_with_ray_train
 from tdmr_ray.runner.teacher_provider import find_artifact
@@ -87,6 +88,7 @@ def _make_teacher(config: dict[str, Any]) -> None:
     spec, context = assignment.spec, open_context(assignment.settings)
     torch.set_num_threads(assignment.settings.threads)
     task = context.tasks.get(spec.config.data, key=assignment.data_key)
-    artifact = make_teacher(spec.config, task, workers)
+    with use_copies(context.find_copy):
+        artifact = make_teacher(spec.config, task, workers)
     if workers.rank == 0:
         context.shared.store.add(spec.teacher_key, lambda draft: save_artifact(artifact, draft))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from tdmr_ray.data.decoded import task_key
+from tdmr_ray.models.weights import use_copies
 from tdmr_ray.runner.messages import WorkerSettings
 from tdmr_ray.runner.worker_context import open_context
 from tdmr_ray.space import Space
@@ -51,9 +52,10 @@ def taken_bytes(configs: list[TrialConfig], settings: WorkerSettings, data_key: 
         data_key: Key of the decoded images.
         memory: Reads the GPU's memory.
     """
-    tasks = open_context(settings).tasks
-    for config in configs:
-        Run(config, tasks.get(config.data, key=data_key)).run_epoch()
+    context = open_context(settings)
+    with use_copies(context.find_copy):
+        for config in configs:
+            Run(config, context.tasks.get(config.data, key=data_key)).run_epoch()
     free, total = memory()
     return total - free, total
 

@@ -11,6 +11,7 @@ import torch
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
+from tdmr_ray.models.weights import use_copies
 from tdmr_ray.records import Note
 from tdmr_ray.run_layout import VISUALIZATIONS
 from tdmr_ray.runner.failure import describe_failure
@@ -60,7 +61,8 @@ class Trial:
         shared = self.context.shared
         started, waited_s = perf_counter(), shared.waited_s
         try:
-            with watchdog(self.settings.timeout_s, self.files.stack(self.spec.id)):
+            stack = self.files.stack(self.spec.id)
+            with watchdog(self.settings.timeout_s, stack), use_copies(self.context.find_copy):
                 report = self._epoch()
         except (MemoryError, torch.OutOfMemoryError):
             raise

@@ -9,7 +9,7 @@ from tdmr_ray.errors import InputError
 from tdmr_ray.models import load_target
 from tdmr_ray.models.embedded import EMBEDDED
 from tdmr_ray.models.names import PRETRAINED, RANDOM
-from tdmr_ray.models.weights import create_network, save_copy, use_copies
+from tdmr_ray.models.weights import FindCopy, create_network, save_copy
 from tdmr_ray.runner.shared_store import SharedStore
 from tdmr_ray.space import Space
 from tdmr_ray.store import Store
@@ -75,8 +75,8 @@ def share_weights_of_trial(config: TrialConfig, store: Store) -> tuple[WeightCop
     return _share(_of_foundations([config.foundation]) | _of_targets([config.target]), store)
 
 
-def take_copies(copies: Iterable[WeightCopy], shared: SharedStore) -> None:
-    """Make this process load these weights from the store."""
+def copies_in(shared: SharedStore, copies: Iterable[WeightCopy]) -> FindCopy:
+    """Return a function that finds copies of weights in the store; a copy that was found is held there."""
     keys = {(copy.name, copy.weights): copy.key for copy in copies}
 
     @cache
@@ -87,7 +87,7 @@ def take_copies(copies: Iterable[WeightCopy], shared: SharedStore) -> None:
         shared.kept.enter_context(shared.store.held(key))
         return shared.store.find(key)
 
-    use_copies(find)
+    return find
 
 
 def _of_foundations(parts: Iterable[FoundationConfig]) -> set[tuple[str, str]]:

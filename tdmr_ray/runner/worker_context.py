@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from tdmr_ray.models.weights import FindCopy
 from tdmr_ray.runner.leases import cluster_leases
 from tdmr_ray.runner.messages import WorkerSettings
 from tdmr_ray.runner.shared_store import SharedStore
 from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.runner.teacher_provider import GroupTeacherProvider, StoredTeacherProvider
-from tdmr_ray.runner.weights import take_copies
+from tdmr_ray.runner.weights import copies_in
 from tdmr_ray.training.workers import ALONE, Workers
 
 
@@ -19,16 +20,17 @@ class WorkerContext:
         shared: Store of teachers, decoded images and weights.
         tasks: Tasks in memory.
         provider: Source of teachers.
+        find_copy: Finds copies of pretrained weights in the store.
     """
 
     shared: SharedStore
     tasks: TaskCache
     provider: StoredTeacherProvider
+    find_copy: FindCopy
 
 
 def open_context(settings: WorkerSettings, workers: Workers = ALONE) -> WorkerContext:
-    """Open the store and use the copies of weights in it."""
+    """Open the store of this machine."""
     shared = SharedStore(settings.open_store(), cluster_leases())
-    take_copies(settings.copies, shared)
     provider = StoredTeacherProvider(shared) if workers.count == 1 else GroupTeacherProvider(shared, workers)
-    return WorkerContext(shared, TaskCache(shared), provider)
+    return WorkerContext(shared, TaskCache(shared), provider, copies_in(shared, settings.copies))

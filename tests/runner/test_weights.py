@@ -1,6 +1,5 @@
-"""Weights are loaded once where a search is started; other machines take them out of the store."""
+"""Pretrained weights: loaded where a search starts, copied to other machines by the store."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from tdmr_ray.models import load_foundation, load_target
 from tdmr_ray.models.weights import use_copies
 from tdmr_ray.runner.leases import LeaseTable
 from tdmr_ray.runner.shared_store import SharedStore
-from tdmr_ray.runner.weights import check_weights, share_weights_of_space, take_copies
+from tdmr_ray.runner.weights import check_weights, copies_in, share_weights_of_space
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import check_tree
 from tdmr_ray.storage import StoragePath
@@ -23,12 +22,6 @@ from tdmr_ray.training.config import FoundationConfig
 from tdmr_ray.training.teacher_artifact import digest_of, foundation_digest, start_digest
 
 BIG, SMALL = "resnet10t", "lcnet_035"
-
-
-@pytest.fixture(autouse=True)
-def _no_copies_afterwards() -> Iterator[None]:
-    yield
-    use_copies()
 
 
 def weights_file(name: str, folder: Path, num_classes: int) -> Path:
@@ -53,7 +46,7 @@ def space_of(big: Path, small: Path, **changes: Any) -> Space:
     return space
 
 
-def test_another_machine_has_the_same_weights_though_the_files_are_not_there(tmp_path: Path) -> None:
+def test_another_machine_loads_the_same_weights_from_the_store(tmp_path: Path) -> None:
     big, small = weights_file(BIG, tmp_path, 7), weights_file(SMALL, tmp_path, 5)
     space, shared = space_of(big, small), StoragePath(tmp_path / "shared")
     digests = (
@@ -67,16 +60,18 @@ def test_another_machine_has_the_same_weights_though_the_files_are_not_there(tmp
     small.unlink()
     with pytest.raises(InputError, match="there is no file"):
         load_foundation(BIG, weights=str(big))
-    take_copies(copies, SharedStore(Store(tmp_path / "there", shared), LeaseTable()))
-    foundation = load_foundation(BIG, weights=str(big), image_px=64)
+    with use_copies(copies_in(SharedStore(Store(tmp_path / "there", shared), LeaseTable()), copies)):
+        foundation = load_foundation(BIG, weights=str(big), image_px=64)
+        target = load_target(SMALL, num_classes=3, image_px=32, weights=str(small))
     assert (digest_of(foundation), foundation.num_source_classes, foundation.spec.size_px) == (digests[0], 7, 64)
     assert digests[0] == digests[1]
-    target = load_target(SMALL, num_classes=3, image_px=32, weights=str(small))
     assert torch.equal(target.network.conv_stem.weight, stem)
     assert target.network.get_classifier().out_features == 3
+    with pytest.raises(InputError, match="there is no file"):
+        load_foundation(BIG, weights=str(big))
 
 
-def test_a_record_can_say_which_weights_a_target_started_from(tmp_path: Path) -> None:
+def test_start_digest_identifies_the_weights_a_target_starts_from(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     one, same = (str(weights_file(SMALL, tmp_path / part, 5)) for part in (".", "other"))
     assert start_digest(SMALL, one) == start_digest(SMALL, same)
@@ -84,12 +79,12 @@ def test_a_record_can_say_which_weights_a_target_started_from(tmp_path: Path) ->
     assert start_digest(SMALL, "") == ""
 
 
-def test_nothing_is_copied_where_nothing_is_shared(tmp_path: Path) -> None:
+def test_weights_are_not_copied_without_shared_storage(tmp_path: Path) -> None:
     space = space_of(weights_file(BIG, tmp_path, 7), weights_file(SMALL, tmp_path, 5))
     assert share_weights_of_space(space, Store(tmp_path / "here")) == ()
 
 
-def test_weights_that_cannot_be_had_are_told_all_at_once(tmp_path: Path) -> None:
+def test_unavailable_weights_are_listed_in_one_error(tmp_path: Path) -> None:
     space = space_of(weights_file(BIG, tmp_path, 7), weights_file(SMALL, tmp_path, 5))
     save_file({"other": torch.zeros(1)}, tmp_path / f"{BIG}.safetensors")
     (tmp_path / f"{SMALL}.safetensors").write_bytes(b"no weights")
@@ -98,7 +93,7 @@ def test_weights_that_cannot_be_had_are_told_all_at_once(tmp_path: Path) -> None
     assert len(raised.value.problems) == 2
 
 
-def test_weights_that_the_control_needs_are_tried_before_the_search(tmp_path: Path) -> None:
+def test_weights_of_the_control_are_checked_before_the_search(tmp_path: Path) -> None:
     pairs = {"foundations": ["glyph_cnn"], "targets": ["mobilenetv3_small_050"]}
     space = space_of(tmp_path, tmp_path, pairs=pairs, confirm={"controls": ["fine_tune"]})
     with pytest.raises(InputError, match="the weights of 'mobilenetv3_small_050' cannot be had"):
