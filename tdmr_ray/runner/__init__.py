@@ -1,1 +1,1 @@
-"""The only room that knows Ray: who runs which trial, where, and for how long."""
+"""Everything that imports Ray: actors, Ray Train, leases, the storage mirror and the driver loop."""

@@ -81,7 +81,7 @@ def check_fit(resources: Resources) -> None:
     import ray
 
     have, free = ray.cluster_resources(), resources.kept_free
-    asked = {
+    needed = {
         "cpu": ("CPU", resources.trial_cpu + free * resources.cpu),
         "gpu": ("GPU", resources.trial_gpu + free * resources.gpu_share),
     }
@@ -89,7 +89,7 @@ def check_fit(resources: Resources) -> None:
     problems = [
         f"resources.{name}: a trial{beside} takes {wanted:g}, this machine has {have.get(unit, 0):g}; "
         "give less, or --address"
-        for name, (unit, wanted) in asked.items()
+        for name, (unit, wanted) in needed.items()
         if wanted > have.get(unit, 0)
     ]
     if problems:

@@ -1,4 +1,4 @@
-"""Where a search ran: machine and versions, for `environment.json`."""
+"""Machine and versions of a search, for `environment.json`."""
 
 import importlib.metadata
 import os
@@ -13,7 +13,7 @@ PACKAGES = ("tdmr_ray", "ray", "torch", "torchvision", "timm", "optuna", "tensor
 
 
 def describe_environment() -> dict[str, Any]:
-    """Machine, versions and, in a checkout, the commit."""
+    """Describe the machine, the versions and, in a checkout, the commit."""
     return {
         "python": platform.python_version(),
         "system": platform.system(),
@@ -25,7 +25,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def current_commit() -> str | None:
-    """The checkout's commit, or None outside of one."""
+    """Return the commit of the checkout; None without one."""
     command = ["git", "-C", str(Path(__file__).parents[2]), "rev-parse", "--short", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

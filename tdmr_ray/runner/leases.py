@@ -1,6 +1,6 @@
-"""Who makes what is made once in the whole cluster: a named actor hands out leases.
+"""Leases on things that one process makes for the whole cluster, handed out by a named actor.
 
-A holder renews its lease while it works, so that the lease of a dead one expires.
+A holder renews its lease while it works, so that the lease of a dead holder expires.
 """
 
 import time
@@ -16,21 +16,21 @@ ACTOR, NAMESPACE = "leases", "tdmr_ray"
 
 
 class Leases(Protocol):
-    """Says who may make what."""
+    """Decides which process may make what."""
 
     def take(self, key: str, holder: str) -> bool:
-        """Whether the holder has the lease on a key from now on; asking again renews it."""
+        """Return whether the holder now has the lease on a key; a holder that takes it again renews it."""
 
     def give_back(self, key: str, holder: str) -> None:
-        """The holder has made it, or has given up."""
+        """End the holder's lease."""
 
 
 class LeaseTable:
-    """The leases themselves.
+    """Table of leases.
 
     Args:
-        expires_s: How long one is good without being renewed.
-        clock: Seconds.
+        expires_s: Seconds after which a lease expires unless it is renewed.
+        clock: Returns seconds.
     """
 
     def __init__(self, expires_s: float = EXPIRES_S, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,9 +53,9 @@ class LeaseTable:
 
 
 class ClusterLeases:
-    """The leases of the running Ray: one table for all searches in it, in an actor that needs no CPU.
+    """Leases of the running Ray: one table for all its searches, in an actor that needs no CPU.
 
-    If its machine goes away, the actor starts elsewhere with an empty table; at worst something is made twice.
+    If its machine is lost, the actor starts elsewhere with an empty table; at worst something is made twice.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class ClusterLeases:
         )
 
     def take(self, key: str, holder: str) -> bool:
-        """See `Leases`; yes if nobody answers."""
+        """See `Leases`; True if the actor does not answer."""
         import ray
 
         try:
@@ -84,7 +84,7 @@ class ClusterLeases:
 
 
 def cluster_leases() -> Leases:
-    """Those of the running Ray; without one, a table for this process alone."""
+    """Return the leases of the running Ray; without Ray, a table for this process alone."""
     import ray
 
     return ClusterLeases() if ray.is_initialized() else LeaseTable()
@@ -92,7 +92,7 @@ def cluster_leases() -> Leases:
 
 @contextmanager
 def renewed(leases: Leases, key: str, holder: str, every_s: float = EXPIRES_S / 3) -> Iterator[None]:
-    """Renew a lease for as long as this lasts, then give it back."""
+    """Renew a lease for the duration, then return it."""
     try:
         with periodic_task(partial(leases.take, key, holder), every_s):
             yield

@@ -1,4 +1,4 @@
-"""Results in a place that outlives the driver's machine: what has changed is copied there every few seconds."""
+"""A copy of the output directory in storage that outlives the driver's machine, updated every few seconds."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,69 +12,67 @@ from tdmr_ray.storage import StoragePath
 
 EVERY_S = 10.0
 REST = 10
-"""Between two copies at least so many times the time that the last one took."""
+"""Least pause between two updates, as a multiple of the last one's duration."""
 
 
 class Mirror:
-    """The copy of a folder of results.
-
-    Checkpoints and finalists are left out: trials put them there themselves.
+    """Copy of an output directory, without checkpoints and finalists, which trials write there themselves.
 
     Args:
-        root: The folder.
-        place: Of the copy.
-        say: Gets a line when the place cannot be written for the first time; it is tried again.
+        root: The output directory.
+        storage: Storage of the copy.
+        on_message: Receives a line when the storage cannot be written for the first time; the copy is tried again.
     """
 
-    def __init__(self, root: Path, place: StoragePath, say: Callable[[str], object]) -> None:
-        self.root, self.place, self.say = root, place, say
+    def __init__(self, root: Path, storage: StoragePath, on_message: Callable[[str], object]) -> None:
+        self.root, self.storage, self.on_message = root, storage, on_message
         self._copied: dict[Path, tuple[int, int]] = {}
-        self._rests_until, self._told = 0.0, False
+        self._rests_until, self._has_failed = 0.0, False
 
     def copy(self) -> None:
-        """Send what has changed since the last time.
+        """Send the files that have changed since the last time.
 
         Raises:
-            OSError: If the place cannot be written.
+            OSError: If the storage cannot be written.
         """
         for path in sorted(self.root.rglob("*")):
             relative = path.relative_to(self.root)
-            left_out = relative.parts[0] in {CHECKPOINTS, FINALISTS} or any(part[0] == "." for part in relative.parts)
-            if left_out or not path.is_file():
+            skipped = relative.parts[0] in {CHECKPOINTS, FINALISTS} or any(part[0] == "." for part in relative.parts)
+            if skipped or not path.is_file():
                 continue
             status = path.stat()
             now = (status.st_mtime_ns, status.st_size)
             if self._copied.get(path) != now:
-                (self.place / relative.as_posix()).send(path)
+                (self.storage / relative.as_posix()).send(path)
                 self._copied[path] = now
 
-    def copy_in_passing(self) -> None:
-        """The same, unless the last time took long; what fails is tried again."""
+    def try_copy(self) -> None:
+        """Copy, unless the last time took long; report a failure once and try again later."""
         started = monotonic()
         if started < self._rests_until:
             return
         try:
             self.copy()
         except OSError as failure:
-            if not self._told:
-                self.say(f"{self.place} cannot be written: {_line(failure)}; trying again")
-            self._told = True
+            if not self._has_failed:
+                self.on_message(f"{self.storage} cannot be written: {_line(failure)}; trying again")
+            self._has_failed = True
         self._rests_until = monotonic() + REST * (monotonic() - started)
 
 
 @contextmanager
-def mirrored(layout: RunLayout, say: Callable[[str], object]) -> Iterator[None]:
-    """Keep the copy of a search's results, if there is to be one; at the end it is whole.
+def mirrored(layout: RunLayout, on_message: Callable[[str], object]) -> Iterator[None]:
+    """Keep the copy of a search's output directory, if it has one, up to date; at the end the copy is complete.
 
     Raises:
-        SearchStopped: If the last copy cannot be made.
+        SearchStopped: If the last update fails.
     """
     if layout.shared is None:
         yield
         return
-    mirror = Mirror(layout.root, layout.shared, say)
+    mirror = Mirror(layout.root, layout.shared, on_message)
     try:
-        with periodic_task(mirror.copy_in_passing, EVERY_S):
+        with periodic_task(mirror.try_copy, EVERY_S):
             yield
     finally:
         try:

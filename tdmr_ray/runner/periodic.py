@@ -1,4 +1,4 @@
-"""Something that is done again and again in a thread while something else goes on."""
+"""A task that a thread repeats while something else runs."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def periodic_task(work: Callable[[], object], every_s: float) -> Iterator[None]:
-    """Do the work every so many seconds for as long as this lasts; none is under way when it has ended.
+    """Repeat a task for the duration; on exit, wait until it is not running.
 
     Args:
-        work: Must not raise.
-        every_s: From the end of one time to the next.
+        work: The task; must not raise.
+        every_s: Seconds between the end of one repetition and the start of the next.
     """
     over = threading.Event()
 

@@ -1,4 +1,4 @@
-"""TensorBoard, written on the driver from what trials report: one folder a trial.
+"""TensorBoard event files, written by the driver from the reports of trials: one directory for each trial.
 
 Scalars of both steps, the prompt as a picture, the label-mapping matrix, a finalist's confusion matrix, and HParams
 with every value of the configuration (Tune's own writer drops constants and None).
@@ -21,16 +21,16 @@ from tdmr_ray.tuning.listener import Listener
 from tdmr_ray.tuning.trial_spec import TrialSpec
 
 PICTURE_PX = 640
-"""The longer side of a picture, about: small ones are enlarged by a whole factor."""
+"""Approximate longer side of a picture; small pictures are enlarged by a whole factor."""
 
 
 class TensorBoardLog(Listener):
-    """A listener that writes event files under `folder`/<pair>/<id>.
+    """Listener that writes event files under `folder`/<pair>/<trial>.
 
     Args:
-        folder: For `tensorboard --logdir`.
-        store: To read teachers from.
-        objective: Shown beside the hyperparameters.
+        folder: Directory for `tensorboard --logdir`.
+        store: Store of teachers.
+        objective: Metric that is shown beside the hyperparameters.
     """
 
     def __init__(self, folder: Path, store: Store, objective: str) -> None:
@@ -38,22 +38,22 @@ class TensorBoardLog(Listener):
         self.writers: dict[str, SummaryWriter] = {}
 
     def started(self, spec: TrialSpec) -> None:
-        """Opens the trial's folder anew; one that goes on from a checkpoint tells its first epochs again."""
+        """Open an empty directory; a trial that continues from a checkpoint reports its first epochs again."""
         folder = self.folder / trial_folder(spec, spec.config)
         shutil.rmtree(folder, ignore_errors=True)
         self.writers[spec.id] = SummaryWriter(str(folder))
 
     def epoch_ended(self, spec: TrialSpec, metrics: dict[str, float]) -> None:
-        """Writes an epoch's scalars."""
+        """Write an epoch's scalars."""
         for name, value in metrics.items():
             self.writers[spec.id].add_scalar(name, value, int(metrics["epoch"]))
 
     def lost(self, spec: TrialSpec, reason: str) -> None:
-        """Closes the folder until the trial is started again."""
+        """Close the directory until the trial is started again."""
         self.writers.pop(spec.id).close()
 
     def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
-        """Writes what is known at the end, and closes the folder."""
+        """Write the teacher, the confusion matrix, texts and hyperparameters, and close the directory."""
         writer = self.writers.pop(spec.id)
         folder = self.store.find(record.teacher) if record.teacher else None
         if folder is not None:
@@ -69,19 +69,19 @@ class TensorBoardLog(Listener):
         writer.close()
 
     def noted(self, record: TrialRecord) -> None:
-        """Adds the notes of a trial that has ended."""
+        """Add the notes of a trial that has ended."""
         config = TrialConfig.model_validate(record.config)
         with SummaryWriter(str(self.folder / trial_folder(record, config))) as writer:
             writer.add_text("notes", "\n\n".join(note.text for note in record.notes))
 
     def close(self) -> None:
-        """Closes what interrupted trials left open."""
+        """Close the directories of interrupted trials."""
         for writer in self.writers.values():
             writer.close()
 
 
 def trial_folder(trial: TrialSpec | TrialRecord, config: TrialConfig) -> str:
-    """Where a trial's event files lie, seen from the folder of all."""
+    """Return the directory of a trial's event files, relative to the log directory."""
     return f"{trial.pair.name}/{trial.phase}-{trial.role}-{config.key()[:8]}-seed{config.seed}"
 
 
@@ -96,7 +96,7 @@ def _write_teacher(writer: SummaryWriter, artifact: TeacherArtifact) -> None:
 
 
 def write_picture(writer: SummaryWriter, name: str, matrix: Tensor) -> None:
-    """A matrix as a grey picture, its largest entry white."""
+    """Write a matrix as a grey picture whose largest entry is white."""
     picture = (matrix.float() / matrix.float().max().clamp(min=1e-12)).clamp(0, 1).unsqueeze(0)
     writer.add_image(name, _enlarge(picture))
 

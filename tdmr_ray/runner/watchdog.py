@@ -1,4 +1,4 @@
-"""A step that hangs ends its own process, which leaves a file that says where it was."""
+"""A watchdog that ends a process whose step hangs, and leaves its stack in a file."""
 
 import faulthandler
 from collections.abc import Iterator
@@ -8,9 +8,13 @@ from pathlib import Path
 
 @contextmanager
 def watchdog(seconds: float, stack: Path) -> Iterator[None]:
-    """End this process if what follows takes longer; the file then says what it was doing.
+    """End this process if the block takes longer; its stack is left in the file.
 
-    By a thread of the interpreter that needs no lock of Python's, so that it works whatever hangs.
+    The thread that does this needs no lock of the interpreter, so that it works whatever hangs.
+
+    Args:
+        seconds: Longest duration.
+        stack: The file; removed if the block ends in time.
     """
     stack.parent.mkdir(parents=True, exist_ok=True)
     with stack.open("w") as file:
@@ -23,7 +27,7 @@ def watchdog(seconds: float, stack: Path) -> Iterator[None]:
 
 
 def read_hang(stack: Path) -> str:
-    """Where the main thread was when it was ended for taking too long, and '' if it was not; removes the file.
+    """Return where the main thread of an ended process was, or '' if there is no file; remove the file.
 
     `faulthandler` writes a line for each frame, the innermost first, and the main thread last.
     """

@@ -2,8 +2,8 @@
 
     unshare --net --pid --fork --mount --mount-proc python emulated.py FOLDER
 
-In namespaces of its own: the only network is a loopback on which the addresses of emulated machines are put, so nothing
-can leave; `ssh` is a wrapper that notes whom it dials; home folders lie in memory. moto's server plays EC2, IAM,
+It runs in namespaces of its own: the only network is a loopback, which holds the addresses of emulated machines, so
+nothing can leave. `ssh` is a wrapper that logs each host. Home directories are in memory. moto's server plays EC2, IAM,
 CloudFormation and S3, a real sshd every machine. A machine that is terminated in EC2 loses its processes and address.
 
 Writes FOLDER/log.json: what happened, when.
@@ -44,27 +44,27 @@ SPACE = {
 
 
 def call(*command: object, **options: Any) -> str:
-    """A command that must not fail; what it said."""
+    """Run a command that must not fail; return its output."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
     return done.stdout
 
 
 class Log:
-    """What happened, and how many seconds after the start."""
+    """Events with the seconds since the start."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.started, self.events = path, time.monotonic(), []
 
     def __call__(self, what: str, **facts: Any) -> None:
-        """One more."""
+        """Add an event."""
         self.events.append({"after_s": round(time.monotonic() - self.started, 1), "what": what, **facts})
         self.path.write_text(json.dumps(self.events, indent=1))
         print(self.events[-1], flush=True)
 
 
 def make_user(folder: Path) -> Path:
-    """A home for `ubuntu`, who is root under another name, and a key; returns the key."""
+    """Make a home for `ubuntu`, another name of root, and an SSH key; return the key."""
     Path("/tmp/ray").mkdir(exist_ok=True)
     for place in ("/home", "/tmp/ray", "/dev/shm"):
         call("mount", "-t", "tmpfs", "none", place)
@@ -82,7 +82,7 @@ def make_user(folder: Path) -> Path:
 
 
 def wrap_ssh(folder: Path) -> Path:
-    """From now on `ssh` notes whom it dials, and refuses whoever is not on this loopback; returns the notes."""
+    """Make `ssh` log each host and refuse hosts outside this loopback; return the log."""
     real, notes = folder / "ssh", folder / "dialled.txt"
     shutil.copy("/usr/bin/ssh", real)
     wrapper = folder / "wrapper.sh"
@@ -99,7 +99,7 @@ def wrap_ssh(folder: Path) -> Path:
 
 
 def start_sshd(folder: Path, environment: dict[str, str]) -> None:
-    """One that plays every machine."""
+    """Start a server that plays every machine."""
     call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host_key")
     Path("/run/sshd").mkdir(exist_ok=True)
     lines = [
@@ -116,7 +116,7 @@ def start_sshd(folder: Path, environment: dict[str, str]) -> None:
 
 
 class Machines:
-    """Gives the machines of the emulated EC2 addresses on loopback; takes them, and their processes, away again."""
+    """Gives emulated machines addresses on loopback, and removes address and processes of terminated ones."""
 
     def __init__(self, log: Log) -> None:
         self.ec2, self.log = boto3.client("ec2", region_name=REGION), log
@@ -126,7 +126,7 @@ class Machines:
         self.thread.start()
 
     def running(self, kind: str) -> list[dict[str, Any]]:
-        """Those of a type of node."""
+        """Return the running machines of a node type."""
         wanted = [
             {"Name": "tag:ray-user-node-type", "Values": [kind]},
             {"Name": "instance-state-name", "Values": ["pending", "running"]},
@@ -177,7 +177,7 @@ def is_of(process: psutil.Process, address: str) -> bool:
 
 
 def overridden(folder: Path, key: Path) -> Path:
-    """The users' file, but for what cannot be emulated: images, keys, the installation, and `ray stop`."""
+    """Write the users' file without the parts that cannot be emulated: images, keys, installation, `ray stop`."""
     config = yaml.safe_load((ROOT / "cluster" / "aws.yaml").read_text())
     config["provider"]["use_internal_ips"] = True
     config["auth"]["ssh_private_key"] = str(key)
@@ -198,7 +198,7 @@ def overridden(folder: Path, key: Path) -> Path:
 
 
 def prepare_cloud() -> None:
-    """Roles by the stack that users deploy, a bucket, a key."""
+    """Create the roles (by the stack that users deploy), a bucket and a key."""
     body = (ROOT / "cluster" / "aws_iam.yaml").read_text()
     parameters = [{"ParameterKey": "Bucket", "ParameterValue": BUCKET}]
     boto3.client("cloudformation", region_name=REGION).create_stack(
@@ -210,7 +210,7 @@ def prepare_cloud() -> None:
 
 
 def wait_for(what: str, done: Callable[[], Any], limit_s: float, process: subprocess.Popen[bytes]) -> Any:
-    """Until it is so."""
+    """Wait until a condition holds; return its value."""
     deadline = time.monotonic() + limit_s
     while not (found := done()):
         assert process.poll() is None, f"the search ended with {process.returncode} before: {what}"
@@ -220,13 +220,13 @@ def wait_for(what: str, done: Callable[[], Any], limit_s: float, process: subpro
 
 
 def kept(suffix: str) -> list[str]:
-    """What the search has put on S3."""
+    """Return the keys of the search's files on S3."""
     listed = boto3.client("s3", region_name=REGION).list_objects_v2(Bucket=BUCKET, Prefix="team/first/")
     return [each["Key"] for each in listed.get("Contents", []) if each["Key"].endswith(suffix)]
 
 
 def search(config: Path, machines: Machines, log: Log) -> None:
-    """Start the search on the head, take its worker away in the middle, and see it end."""
+    """Run the search on the head, and terminate its worker in the middle."""
     (HOME / "space.yaml").write_text(yaml.safe_dump(SPACE))
     line = (
         f"cd tdmr_ray && python -m tdmr_ray.search --space {HOME / 'space.yaml'} --address auto "
@@ -250,7 +250,7 @@ def search(config: Path, machines: Machines, log: Log) -> None:
 
 
 def main(folder: Path) -> None:
-    """All of it."""
+    """Run the whole story."""
     log = Log(folder / "log.json")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     call("ip", "link", "set", "lo", "up")

@@ -17,7 +17,7 @@ NEEDED = ("unshare", "ip", "sshd", "rsync")
 
 
 def can_be_apart() -> bool:
-    """Whether this machine can play a cloud of its own."""
+    """Whether this machine can emulate a cloud in namespaces."""
     if os.getuid() != 0 or not all(shutil.which(name) for name in NEEDED):
         return False
     return (
@@ -36,13 +36,13 @@ SCRIPT = Path(__file__).with_name("emulated.py")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the whole story has left its traces."""
+    """The folder in which the emulation has left its log and the search's output."""
     folder = tmp_path_factory.mktemp("aws")
-    with (folder / "said.txt").open("w") as said:
+    with (folder / "output.txt").open("w") as output:
         done = subprocess.run(
-            [*APART, sys.executable, str(SCRIPT), str(folder)], stdout=said, stderr=subprocess.STDOUT, timeout=1200
+            [*APART, sys.executable, str(SCRIPT), str(folder)], stdout=output, stderr=subprocess.STDOUT, timeout=1200
         )
-    assert done.returncode == 0, (folder / "said.txt").read_text()[-5000:]
+    assert done.returncode == 0, (folder / "output.txt").read_text()[-5000:]
     return folder
 
 
@@ -52,7 +52,7 @@ def events(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_the_head_comes_up_a_spot_worker_is_lost_and_replaced_and_the_search_ends(
+def test_a_lost_spot_worker_is_replaced_and_the_search_ends(
     events: list[dict[str, Any]],
 ) -> None:
     order = {event["what"]: number for number, event in enumerate(events)}
@@ -70,7 +70,7 @@ def test_the_head_comes_up_a_spot_worker_is_lost_and_replaced_and_the_search_end
     assert events[-2]["what"] == "down" and events[-2]["left"] == 0
 
 
-def test_every_trial_is_there_once_and_the_lost_one_moved(folder: Path) -> None:
+def test_every_trial_is_recorded_once_and_the_lost_one_moved(folder: Path) -> None:
     records = Ledger(folder / "first" / "records.jsonl").read()
     assert len(records) == 4
     assert {record.state for record in records} <= {"complete", "pruned"}
@@ -78,7 +78,7 @@ def test_every_trial_is_there_once_and_the_lost_one_moved(folder: Path) -> None:
     assert sum(record.restarts for record in records) == 0
 
 
-def test_only_machines_of_the_emulated_cloud_were_dialled(events: list[dict[str, Any]]) -> None:
+def test_ssh_reached_only_machines_of_the_emulated_cloud(events: list[dict[str, Any]]) -> None:
     hosts = events[-1]["hosts"]
     assert hosts
     assert all(host.startswith(("10.", "172.", "54.", "127.")) for host in hosts), hosts

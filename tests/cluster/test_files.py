@@ -1,4 +1,4 @@
-"""Cluster files follow Ray's own schema, and name things that exist here."""
+"""Cluster files: they follow Ray's schema and refer to files of this project."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,31 +20,31 @@ def aws() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["aws", "local"])
-def test_follows_rays_schema(name: str) -> None:
+def test_a_cluster_file_follows_rays_schema(name: str) -> None:
     validate_config(prepare_config(yaml.safe_load((ROOT / "cluster" / f"{name}.yaml").read_text())))
 
 
-def test_own_machines_are_set_up_as_those_on_aws(aws: dict[str, Any]) -> None:
+def test_local_machines_are_set_up_like_those_on_aws(aws: dict[str, Any]) -> None:
     local = yaml.safe_load((ROOT / "cluster" / "local.yaml").read_text())
     for name in ("setup_commands", "file_mounts", "rsync_exclude"):
         assert local[name] == aws[name]
 
 
-def test_head_stays_and_workers_scale_from_zero_on_spot(aws: dict[str, Any]) -> None:
+def test_the_head_is_permanent_and_spot_workers_scale_from_zero(aws: dict[str, Any]) -> None:
     head, worker = aws["available_node_types"]["head"], aws["available_node_types"]["gpu_worker"]
     assert "InstanceMarketOptions" not in head["node_config"]
     assert worker["node_config"]["InstanceMarketOptions"]["MarketType"] == "spot"
     assert worker["min_workers"] == 0
 
 
-def test_the_token_is_on_and_travels(aws: dict[str, Any]) -> None:
+def test_the_token_is_required_and_copied(aws: dict[str, Any]) -> None:
     assert "/home/ubuntu/.ray/auth_token" in aws["file_mounts"]
     starts = [*aws["head_start_ray_commands"], *aws["worker_start_ray_commands"]]
     assert all("RAY_AUTH_MODE=token" in command for command in starts if "ray start" in command)
 
 
-def test_machines_may_do_what_they_need_and_no_more(aws: dict[str, Any], s3: None) -> None:
-    """The stack as an emulated CloudFormation makes it."""
+def test_machines_have_only_the_rights_they_need(aws: dict[str, Any], s3: None) -> None:
+    """An emulated CloudFormation makes the stack."""
     import boto3
 
     body = (ROOT / "cluster" / "aws_iam.yaml").read_text()
@@ -63,7 +63,7 @@ def test_machines_may_do_what_they_need_and_no_more(aws: dict[str, Any], s3: Non
 
 
 def actions_of(iam: Any, role: str) -> Iterator[str]:
-    """What a role may do, by its own and its managed policies."""
+    """The actions that a role's own and managed policies allow."""
     for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
         document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         for statement in (yaml.safe_load(document) if isinstance(document, str) else document)["Statement"]:
@@ -75,7 +75,7 @@ def actions_of(iam: Any, role: str) -> Iterator[str]:
             yield from statement["Action"]
 
 
-def test_installs_this_checkout_with_the_tested_versions_and_keeps_the_dashboard_inside(aws: dict[str, Any]) -> None:
+def test_machines_install_this_checkout_with_tested_versions_and_hide_the_dashboard(aws: dict[str, Any]) -> None:
     assert any("constraints.txt" in command for command in aws["setup_commands"])
     assert any("--dashboard-host=127.0.0.1" in command for command in aws["head_start_ray_commands"])
     assert aws["file_mounts"]["/home/ubuntu/tdmr_ray"] == "."

@@ -1,4 +1,4 @@
-"""A search over several nodes, one of which is lost in the middle: real raylets, on one machine."""
+"""A search over several nodes (real raylets on one machine), one of which is lost in the middle."""
 
 import subprocess
 import time
@@ -30,7 +30,7 @@ def nodes() -> Iterator[Cluster]:
 
 
 def runs_a_trial(node: Any) -> bool:
-    """Whether one of a node's workers is busy with a trial."""
+    """Whether a worker of a node runs a trial."""
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
     return any("TrialActor" in "".join(worker.cmdline()) for worker in raylet.children())
 
@@ -39,7 +39,7 @@ def records_of(out: Path) -> dict[str, TrialRecord]:
     return {record.id: record for record in Ledger(out / "records.jsonl").read()}
 
 
-def test_when_a_node_is_killed_its_trials_go_on_elsewhere_and_all_end(nodes: Cluster, tmp_path: Path) -> None:
+def test_trials_of_a_killed_node_continue_elsewhere(nodes: Cluster, tmp_path: Path) -> None:
     pair = {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]}
     budget = {"trials": 8, "epochs": 30}
     space = write_space(tmp_path, pairs=pair, sampler="random", budget=budget, confirm={"top": 0})

@@ -1,4 +1,4 @@
-"""A small search by its command line, and what it leaves; shared by the tests that run one."""
+"""A small search by its command line, and its records."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Targets are measured once, and those that break a constraint are left out before anything is trained."""
+"""Costs of targets: measured once, and used to leave out targets before anything is trained."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def test_targets_that_break_a_constraint_are_left_out(constraints: list[str], ke
     assert all(line.startswith("lcnet_050 is left out: ") and " > " in line for line in rejected)
 
 
-def test_a_target_has_a_cost_for_each_size_of_image_and_keeps_every_limit(tmp_path: Path) -> None:
+def test_a_target_must_keep_the_limits_with_each_size_of_image(tmp_path: Path) -> None:
     tree = {
         "name": "test",
         "data": {"name": "digits", "shots": 5},
@@ -66,7 +66,7 @@ def test_a_target_has_a_cost_for_each_size_of_image_and_keeps_every_limit(tmp_pa
         within_limits(space, costs)
 
 
-def test_when_no_target_is_left_every_reason_is_given() -> None:
+def test_an_error_gives_every_reason_when_no_target_is_left() -> None:
     with pytest.raises(InputError, match="no target is left; raise a limit") as raised:
         within_limits(build("macs <= 1e5"), COSTS)
     assert len(raised.value.problems) == 3
@@ -86,7 +86,7 @@ def test_costs_are_measured_once(tmp_path: Path) -> None:
 def test_a_target_that_costs_too_much_is_left_out_before_training(shared_store: Path, tmp_path: Path) -> None:
     objective = {"maximize": "val/top1", "minimize": "latency_ms", "constraints": ["params <= 5e5"]}
     space = write_space(tmp_path, objective=objective, budget={"trials": 2, "epochs": 3}, confirm={"top": 0})
-    said = run("search", "--space", space, "--out", tmp_path / "out", "--store", shared_store)
-    assert re.search(r"mobilenetv3_small_050 is left out: params [\d.e+]+ > 5e\+05", said)
+    output = run("search", "--space", space, "--out", tmp_path / "out", "--store", shared_store)
+    assert re.search(r"mobilenetv3_small_050 is left out: params [\d.e+]+ > 5e\+05", output)
     records = Ledger(tmp_path / "out/records.jsonl").read()
     assert {record.pair.target for record in records} == {"lcnet_035"}

@@ -34,20 +34,20 @@ class QuickTrial(tune.Trainable):
     """Starts slowly, ends quickly, and does only a few trials."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Tune's word for a fresh process."""
+        """Start slowly."""
         time.sleep(STARTS_S)
         self.count = 0
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Tune's word for a further trial."""
+        """Begin another trial, but not too many."""
         self.spec, self.count = assignment_in(new_config).spec, self.count + 1
         if self.count > MOST_TRIALS:
             raise ActorRetired("enough")
         return True
 
     def step(self) -> dict[str, Any]:
-        """The only epoch; some trials fill the memory."""
+        """Run the only epoch; seed 99 fills the memory."""
         time.sleep(LASTS_S)
         if self.spec.config.seed == 99:
             raise MemoryError("too large")
@@ -56,18 +56,18 @@ class QuickTrial(tune.Trainable):
 
 
 class Watch(Listener):
-    """Remembers records, and what was lost."""
+    """Listener that keeps records and losses."""
 
     def __init__(self) -> None:
         self.records: list[TrialRecord] = []
         self.losses: list[str] = []
 
     def lost(self, spec: TrialSpec, reason: str) -> None:
-        """A process died."""
+        """Keep the reason."""
         self.losses.append(reason)
 
     def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
-        """One more."""
+        """Keep the record."""
         self.records.append(record)
 
 
@@ -96,7 +96,7 @@ def run_quickly(folder: Path, *seeds: int) -> Watch:
     return watch
 
 
-def test_trials_shorter_than_the_start_of_an_actor_fill_all_slots_and_worn_out_actors_are_replaced(
+def test_short_trials_fill_all_slots_and_retired_actors_are_replaced(
     tmp_path: Path,
 ) -> None:
     watch = run_quickly(tmp_path, *range(15))
@@ -110,7 +110,7 @@ def test_trials_shorter_than_the_start_of_an_actor_fill_all_slots_and_worn_out_a
     assert len(turns) > len(set(devices)), "one actor after the other, as if there were one slot"
 
 
-def test_a_trial_that_fills_the_memory_is_not_tried_again(tmp_path: Path) -> None:
+def test_a_trial_that_fills_the_memory_is_not_restarted(tmp_path: Path) -> None:
     watch = run_quickly(tmp_path, 0, 99, 1)
     failed = [record for record in watch.records if record.state == "failed"]
     (record,) = failed

@@ -25,10 +25,10 @@ def test_progress_shows_counts_best_and_failures(terminal: bool) -> None:
         record = record_of(spec, state)  # type: ignore[arg-type]
         progress.ended(spec, record.model_copy(update={"error": "out of luck"} if state == "failed" else {}))
     progress.stop()
-    said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "3 of 3 done" in said
-    assert "87.5 %" in said
-    assert "out of luck" in said
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "3 of 3 done" in output
+    assert "87.5 %" in output
+    assert "out of luck" in output
     row = progress.pairs["glyph_cnn-lcnet_035"]
     assert (row.done, row.running, row.failed) == (2, 0, 1)
 

@@ -1,4 +1,4 @@
-"""A search that is killed without warning, again and again, is the search that it would have been."""
+"""A search that is killed again and again gives the records of an undisturbed one."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(("num_kills", "trials"), [(2, 4), pytest.param(8, 14, marks=pytest.mark.stress)])
-def test_killed_at_random_moments_and_resumed_it_gives_the_same_records(
+def test_a_search_killed_at_random_moments_gives_the_same_records_when_resumed(
     num_kills: int, trials: int, tmp_path: Path
 ) -> None:
     chance = random.Random(4)
@@ -59,7 +59,7 @@ def test_killed_at_random_moments_and_resumed_it_gives_the_same_records(
 
 @pytest.mark.stress
 @pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
-def test_when_ray_itself_is_killed_the_search_can_be_resumed(victim: str, tmp_path: Path) -> None:
+def test_a_search_whose_ray_is_killed_can_be_resumed(victim: str, tmp_path: Path) -> None:
     space = write_space(tmp_path, **{**CHANGES, "budget": {"trials": 2, "epochs": 200}, "confirm": {"top": 0}})
     folder = tmp_path / "out"
     arguments: list[object] = ["--space", space, "--out", folder, "--store", tmp_path / "store"]
@@ -96,7 +96,7 @@ def actor_of(driver: int) -> psutil.Process | None:
     return None
 
 
-def test_a_trial_whose_process_is_killed_goes_on_in_another(shared_store: Path, tmp_path: Path) -> None:
+def test_a_trial_whose_process_is_killed_continues_in_another(shared_store: Path, tmp_path: Path) -> None:
     one = {"cpu": 1, "concurrent": 1}
     space = write_space(tmp_path, budget={"trials": 3, "epochs": 30}, confirm={"top": 0}, resources=one)
     arguments = ["--space", space, "--out", tmp_path / "out", "--store", shared_store]
@@ -107,9 +107,9 @@ def test_a_trial_whose_process_is_killed_goes_on_in_another(shared_store: Path, 
         victim = actor_of(process.pid)
         assert victim is not None
         victim.kill()
-        said, _ = process.communicate(timeout=200)
+        output, _ = process.communicate(timeout=200)
         assert process.returncode == 0
-    assert "it goes on in another process" in said
+    assert "it goes on in another process" in output
     records = Ledger(tmp_path / "out/records.jsonl").read()
     assert len(records) == 3
     assert {record.state for record in records} <= {"complete", "pruned"}
@@ -117,7 +117,7 @@ def test_a_trial_whose_process_is_killed_goes_on_in_another(shared_store: Path, 
     assert not list((tmp_path / "out/checkpoints").iterdir())
 
 
-def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(shared_store: Path, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_trials_and_resume_continues(shared_store: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     space = write_space(tmp_path, budget={"trials": 8, "epochs": 6}, confirm={"top": 0})
     arguments = ["--space", space, "--out", folder, "--store", shared_store]
@@ -133,9 +133,9 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(shared_store: Path, tm
     while not (ledger.exists() and ledger.read_text().count("\n") >= 4) and time.monotonic() < deadline:
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "--resume" in said
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "--resume" in output
     before = Ledger(ledger).read()
     assert 1 <= len(before) < 8
     assert (folder / "leaderboard.md").exists()
@@ -147,7 +147,7 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(shared_store: Path, tm
     assert {record.state for record in after} <= {"complete", "pruned"}
 
 
-def test_after_narrowing_only_trials_inside_the_space_are_confirmed(shared_store: Path, tmp_path: Path) -> None:
+def test_only_trials_inside_a_narrowed_space_are_confirmed(shared_store: Path, tmp_path: Path) -> None:
     pair = {"pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]}}
     confirm = {"top": 1, "seeds": [0], "controls": []}
     lr = {"distill.lr": {"choices": [1e-5, 1e-2]}}
@@ -156,8 +156,8 @@ def test_after_narrowing_only_trials_inside_the_space_are_confirmed(shared_store
     run("search", "--space", write_space(tmp_path, **pair, search=lr, confirm={"top": 0}, budget=budget), *arguments)
     narrow = {"distill.lr": {"choices": [1e-5, 2e-5]}}
     space = write_space(tmp_path, **pair, search=narrow, confirm=confirm, budget=budget)
-    said = run("search", "--space", space, *arguments, "--resume")
-    assert "1 earlier trials are outside the space and do not count" in said
+    output = run("search", "--space", space, *arguments, "--resume")
+    assert "1 earlier trials are outside the space and do not count" in output
     records = Ledger(tmp_path / "out/records.jsonl").read()
     assert [record.phase for record in records] == ["search", "search", "search", "confirm"]
     assert records[-1].config["distill"]["lr"] in narrow["distill.lr"]["choices"]

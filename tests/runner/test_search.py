@@ -1,4 +1,4 @@
-"""The main spec end to end, as its user runs it: a small search, everything it leaves, and how it ends when it must."""
+"""A small search end to end by its command line, and every file that it leaves."""
 
 import json
 import re
@@ -37,23 +37,23 @@ SMALLER_PX = 24
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a space file, in which one target sees smaller images, and a store."""
-    folder = tmp_path_factory.mktemp("search")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a store and a space file in which one target has smaller images."""
+    directory = tmp_path_factory.mktemp("search")
     targets = [{"name": "lcnet_035", "input_px": SMALLER_PX}, "mobilenetv3_small_050"]
-    write_space(folder, pairs={**SPACE["pairs"], "targets": targets})
-    return folder
+    write_space(directory, pairs={**SPACE["pairs"], "targets": targets})
+    return directory
 
 
 @pytest.fixture(scope="module")
-def said(place: Path) -> str:
-    """What the search printed; its results are in `place`/out."""
-    return run("search", "--space", place / "space.yaml", "--out", place / "out", "--store", place / "store")
+def output(folder: Path) -> str:
+    """The output of the search; its files are in `directory`/out."""
+    return run("search", "--space", folder / "space.yaml", "--out", folder / "out", "--store", folder / "store")
 
 
 @pytest.fixture(scope="module")
-def out(place: Path, said: str) -> Path:
-    return place / "out"
+def out(folder: Path, output: str) -> Path:
+    return folder / "out"
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +61,14 @@ def records(out: Path) -> list[TrialRecord]:
     return Ledger(out / "records.jsonl").read()
 
 
-def test_one_line_says_what_will_happen_and_the_end_where_the_files_lie(said: str, out: Path) -> None:
-    first = said.splitlines()[0]
+def test_the_first_line_announces_the_search_and_the_last_ones_name_the_files(output: str, out: Path) -> None:
+    first = output.splitlines()[0]
     assert "2 pairs, 6 trials of up to 3 epochs" in first
     assert re.search(r"about \d+:\d\d:\d\d$", first)
     (board,) = json.loads((out / "leaderboard.json").read_text())["tables"]
-    assert board["sentence"] in said
-    assert "leaderboard.html" in said
-    assert "tensorboard --logdir" in said
+    assert board["sentence"] in output
+    assert "leaderboard.html" in output
+    assert "tensorboard --logdir" in output
 
 
 def test_every_promised_file_is_there(out: Path) -> None:
@@ -79,7 +79,7 @@ def test_every_promised_file_is_there(out: Path) -> None:
     assert yaml.safe_load((out / "space.yaml").read_text())["name"] == "small"
 
 
-def test_planned_trials_exist_once_and_the_finalists_are_confirmed(records: list[TrialRecord]) -> None:
+def test_planned_trials_run_once_and_the_finalists_are_confirmed(records: list[TrialRecord]) -> None:
     searched = [record for record in records if record.phase == "search"]
     assert len(searched) == 6
     assert {record.state for record in searched} <= {"complete", "pruned"}
@@ -90,17 +90,17 @@ def test_planned_trials_exist_once_and_the_finalists_are_confirmed(records: list
     assert roles == {"tdmr": 4, "scratch": 4, "linear_probe": 2, "plain_kd": 4}
 
 
-def test_test_figures_come_from_the_confirmation_alone(records: list[TrialRecord]) -> None:
+def test_only_the_confirmation_has_test_figures(records: list[TrialRecord]) -> None:
     for record in records:
         has_test = any(name.startswith("test/") for name in record.metrics)
         assert has_test == (record.phase == "confirm")
         assert "test" not in json.dumps(record.config)
 
 
-def test_a_teacher_is_made_once(records: list[TrialRecord], place: Path) -> None:
+def test_a_teacher_is_made_once(records: list[TrialRecord], folder: Path) -> None:
     made = [record.teacher for record in records if record.teacher and not record.teacher_reused]
     assert len(made) == len(set(made))
-    assert {path.name for path in (place / "store").iterdir() if path.is_dir()} >= set(made)
+    assert {path.name for path in (folder / "store").iterdir() if path.is_dir()} >= set(made)
 
 
 def test_a_trial_replays_from_its_record_without_ray_bit_for_bit(records: list[TrialRecord]) -> None:
@@ -113,7 +113,7 @@ def test_a_trial_replays_from_its_record_without_ray_bit_for_bit(records: list[T
         assert without_times(outcome.metrics) == without_times(record.metrics)
 
 
-def test_replay_by_command_line(records: list[TrialRecord], out: Path, tmp_path: Path) -> None:
+def test_the_command_line_replays_a_trial(records: list[TrialRecord], out: Path, tmp_path: Path) -> None:
     record = complete(records, phase="confirm")[0]
     name = f"{out / 'records.jsonl'}:{record.id}"
     run("train", "--record", name, "--workers", 0, "--out", tmp_path / "alone")
@@ -122,7 +122,7 @@ def test_replay_by_command_line(records: list[TrialRecord], out: Path, tmp_path:
 
 
 def test_two_workers_see_the_batches_of_one(records: list[TrialRecord], out: Path, tmp_path: Path) -> None:
-    """With hardly any learning the mean loss of an epoch is that of its samples, whoever computed it.
+    """With hardly any learning, the mean loss of an epoch is the loss of its samples in any number of workers.
 
     Batch norm sees half of a batch in each worker, and so does CKA, which is left out here.
     """
@@ -132,18 +132,18 @@ def test_two_workers_see_the_batches_of_one(records: list[TrialRecord], out: Pat
     pins = [part for key, value in still.items() for part in ("--set", f"{key}={value}")]
     metrics = []
     for workers in (0, 2):
-        folder = tmp_path / str(workers)
-        run("train", "--record", name, "--workers", workers, "--out", folder, "--store", tmp_path / "store", *pins)
-        metrics.append(json.loads((folder / "metrics.json").read_text()))
-        assert (folder / "target.safetensors").exists()
+        directory = tmp_path / str(workers)
+        run("train", "--record", name, "--workers", workers, "--out", directory, "--store", tmp_path / "store", *pins)
+        metrics.append(json.loads((directory / "metrics.json").read_text()))
+        assert (directory / "target.safetensors").exists()
     assert metrics[1]["train/loss"] == pytest.approx(metrics[0]["train/loss"], rel=0.1)
     assert metrics[1]["val/teacher_top1"] == metrics[0]["val/teacher_top1"]
 
 
 def event_files(out: Path, pattern: str) -> list[EventAccumulator]:
     found = []
-    for folder in sorted((out / "tensorboard").glob(pattern)):
-        events = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0})
+    for directory in sorted((out / "tensorboard").glob(pattern)):
+        events = EventAccumulator(str(directory), size_guidance={"images": 0, "scalars": 0})
         events.Reload()
         found.append(events)
     return found
@@ -180,7 +180,7 @@ def test_hparams_hold_every_searched_and_pinned_value(out: Path) -> None:
     assert {*SPACE["search"], *SPACE["fixed"], "loss.kind", "data.shots", "role", "state"} <= set(start.hparams)
 
 
-def test_a_tensorboard_server_shows_it(out: Path) -> None:
+def test_a_tensorboard_server_shows_the_event_files(out: Path) -> None:
     arguments = ["--logdir", str(out / "tensorboard"), "--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
     server = subprocess.Popen(
         [sys.executable, "-m", "tensorboard.main", *arguments],
@@ -246,17 +246,17 @@ def test_optuna_dashboard_serves_the_studies(out: Path, records: list[TrialRecor
 
 
 def wait_for(answer: Callable[[], Any], seconds: float = 60) -> Any:
-    """What a server says as soon as it is there."""
+    """The answer of a server as soon as it has started."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             return answer()
         except OSError:
-            assert time.monotonic() < deadline, "the server does not come"
+            assert time.monotonic() < deadline, "the server does not start"
             time.sleep(0.2)
 
 
-def test_the_leaderboard_tells_the_records(out: Path, records: list[TrialRecord]) -> None:
+def test_the_leaderboard_agrees_with_the_records(out: Path, records: list[TrialRecord]) -> None:
     (board,) = json.loads((out / "leaderboard.json").read_text())["tables"]
     for row in board["rows"]:
         own = [
@@ -270,7 +270,7 @@ def test_the_leaderboard_tells_the_records(out: Path, records: list[TrialRecord]
         assert {"params", "macs", "latency_ms"} <= row["cost"].keys()
 
 
-def test_tensorboard_and_the_report_agree_on_test_which_was_read_once_after_the_search(
+def test_tensorboard_and_the_report_agree_on_test_figures_read_once_after_the_search(
     out: Path, records: list[TrialRecord]
 ) -> None:
     (board,) = json.loads((out / "leaderboard.json").read_text())["tables"]
@@ -279,13 +279,13 @@ def test_tensorboard_and_the_report_agree_on_test_which_was_read_once_after_the_
     assert min(each["read"] for each in readings) >= max(each.ended for each in records if each.phase == "search")
     by_id = {record.id: record for record in records}
     for each in readings:
-        folder = trial_folder(by_id[each["id"]], TrialConfig.model_validate(by_id[each["id"]].config))
-        (events,) = event_files(out, folder)
+        directory = trial_folder(by_id[each["id"]], TrialConfig.model_validate(by_id[each["id"]].config))
+        (events,) = event_files(out, directory)
         values = [event.value for event in events.Scalars("test/top1")]
         assert values == pytest.approx([each["top1"]] * len(values))
 
 
-def test_the_page_shows_what_finalists_left(out: Path, records: list[TrialRecord]) -> None:
+def test_the_page_shows_the_visualizations_of_finalists(out: Path, records: list[TrialRecord]) -> None:
     shown = read_search(out).visualizations
     finalists = [record.id for record in complete(records, phase="confirm")]
     assert set(finalists) <= shown.keys()
@@ -302,36 +302,36 @@ def test_the_leaderboard_can_be_made_again(out: Path, tmp_path: Path) -> None:
 
 
 def test_the_winner_is_shipped_and_predicts_as_measured(out: Path, tmp_path: Path) -> None:
-    folder = out / "best" / "glyph_cnn-lcnet_035"
-    shipped = load_shipped_model(folder)
+    directory = out / "best" / "glyph_cnn-lcnet_035"
+    shipped = load_shipped_model(directory)
     assert shipped.image_px == SMALLER_PX
     task = load_task(shipped.config.data)
     right = shipped.probabilities(task.val.images.float() / 255).argmax(dim=1) == task.val.labels
     assert right.float().mean().item() == pytest.approx(shipped.val_top1)
-    assert load_file(folder / "target.safetensors").keys() == shipped.target.state_dict().keys()
+    assert load_file(directory / "target.safetensors").keys() == shipped.target.state_dict().keys()
     picture = tmp_path / "digit.png"
     Image.fromarray(task.val.images[0].permute(1, 2, 0).numpy()).save(picture)
-    file, label, probability = run("predict", folder, picture).strip().split("\t")
+    file, label, probability = run("predict", directory, picture).strip().split("\t")
     assert (file, label in task.class_names) == (str(picture), True)
     assert 0 < float(probability) <= 1
 
 
 def test_the_winner_can_be_exported_and_is_measured_again(out: Path) -> None:
     pytest.importorskip("onnxruntime")
-    folder = out / "best" / "glyph_cnn-lcnet_035"
-    said = run("export", folder)
-    assert (folder / "target.onnx").stat().st_size > 100_000
-    match = re.search(r"val/top1 ([\d.]+) \(before export ([\d.]+)\)", said)
+    directory = out / "best" / "glyph_cnn-lcnet_035"
+    output = run("export", directory)
+    assert (directory / "target.onnx").stat().st_size > 100_000
+    match = re.search(r"val/top1 ([\d.]+) \(before export ([\d.]+)\)", output)
     assert match
     assert match.group(1) == match.group(2)
 
 
-def test_two_runs_with_one_seed_and_one_trial_at_a_time_give_the_same_records(place: Path, tmp_path: Path) -> None:
+def test_two_runs_with_one_seed_and_one_trial_at_a_time_give_the_same_records(folder: Path, tmp_path: Path) -> None:
     pins = ["--set", "resources.concurrent=1", "--set", "confirm.seeds=[0]", "--trials", 4, "--seed", 0]
     pins += ["--set", "confirm.controls=[linear_probe]"]
     found = []
     for name in ("one", "two"):
         out = tmp_path / name
-        run("search", "--space", place / "space.yaml", "--out", out, "--store", tmp_path / f"store_{name}", *pins)
+        run("search", "--space", folder / "space.yaml", "--out", out, "--store", tmp_path / f"store_{name}", *pins)
         found.append(records_without_times(out / "records.jsonl"))
     assert found[0] == found[1]

@@ -1,4 +1,4 @@
-"""A search whose results and teachers lie on S3 (moto's server, on loopback) outlives its driver's machine."""
+"""A search whose output and teachers are on S3 (moto's server, on loopback) outlives its driver's machine."""
 
 import json
 import shutil
@@ -17,22 +17,22 @@ from tdmr_ray.runner.mirror import Mirror, mirrored
 from tdmr_ray.storage import StoragePath
 
 
-def test_what_changes_is_copied_and_what_trials_send_themselves_is_not(tmp_path: Path) -> None:
-    root, place = tmp_path / "here", StoragePath(tmp_path / "there")
+def test_the_mirror_copies_changed_files_but_not_those_that_trials_send(tmp_path: Path) -> None:
+    root, storage_dir = tmp_path / "here", StoragePath(tmp_path / "there")
     for name in ("records.jsonl", "tensorboard/t1/events", "checkpoints/t1.pt", "finalists/c1/target", ".owner"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("1")
-    mirror = Mirror(root, place, print)
+    mirror = Mirror(root, storage_dir, print)
     mirror.copy()
-    assert place.fetch(tmp_path / "first") == 2
+    assert storage_dir.fetch(tmp_path / "first") == 2
     shutil.rmtree(tmp_path / "there/tensorboard")
     (root / "records.jsonl").write_text("12")
     mirror.copy()
-    assert place.fetch(tmp_path / "second") == 1
+    assert storage_dir.fetch(tmp_path / "second") == 1
     assert (tmp_path / "second/records.jsonl").read_text() == "12"
 
 
-def test_when_the_place_is_gone_at_the_end_one_message_says_where_everything_is(tmp_path: Path) -> None:
+def test_unreachable_storage_at_the_end_is_one_message_that_names_the_output_directory(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "a file").touch()
     with (
@@ -42,20 +42,20 @@ def test_when_the_place_is_gone_at_the_end_one_message_says_where_everything_is(
         (tmp_path / "here" / "records.jsonl").write_text("1")
 
 
-def test_another_machine_begins_with_what_is_there_and_this_one_with_what_it_knows_itself(tmp_path: Path) -> None:
-    place, root = StoragePath(tmp_path / "there"), tmp_path / "here"
-    (place / "records.jsonl").write_bytes(b"12\n")
-    (place / "checkpoints" / "t1.pt").write_bytes(b"large")
-    fetch_earlier(place, root, resume=True)
+def test_fetch_earlier_brings_newer_records_and_keeps_newer_local_ones(tmp_path: Path) -> None:
+    storage_dir, root = StoragePath(tmp_path / "there"), tmp_path / "here"
+    (storage_dir / "records.jsonl").write_bytes(b"12\n")
+    (storage_dir / "checkpoints" / "t1.pt").write_bytes(b"large")
+    fetch_earlier(storage_dir, root, resume=True)
     assert (root / "records.jsonl").read_text() == "12\n"
     assert not (root / "checkpoints").exists()
     (root / "records.jsonl").write_text("12\n34\n")
-    fetch_earlier(place, root, resume=True)
+    fetch_earlier(storage_dir, root, resume=True)
     assert (root / "records.jsonl").read_text() == "12\n34\n"
 
 
 @pytest.mark.parametrize("storage", ["nosuch://bucket", "s3://no-such-bucket/prefix", "/proc/nothing"])
-def test_a_storage_that_cannot_be_written_is_one_message(storage: str, s3: None, tmp_path: Path) -> None:
+def test_unwritable_storage_is_one_message(storage: str, s3: None, tmp_path: Path) -> None:
     space = write_space(tmp_path)
     arguments = ["--space", space, "--out", tmp_path / "out", "--storage", storage]
     with pytest.raises(ValueError, match="cannot be written"):
@@ -66,7 +66,7 @@ def test_a_storage_that_cannot_be_written_is_one_message(storage: str, s3: None,
 
 
 @pytest.mark.stress
-def test_a_driver_that_is_lost_is_replaced_by_another_with_nothing_but_the_storage(bucket: str, tmp_path: Path) -> None:
+def test_another_driver_resumes_from_the_storage_alone(bucket: str, tmp_path: Path) -> None:
     space = write_space(tmp_path, **CHANGES)
     run("search", "--space", space, "--out", tmp_path / "whole", "--store", tmp_path / "store_whole")
     storage = f"{bucket}/team"
@@ -84,15 +84,17 @@ def test_a_driver_that_is_lost_is_replaced_by_another_with_nothing_but_the_stora
     kill(process)
     shutil.rmtree(tmp_path / "one")
     assert "exists already" in run_refused(*on("two"))
-    said = run("search", *on("two"), "--resume")
-    assert "all of it also in" in said
+    output = run("search", *on("two"), "--resume")
+    assert "all of it also in" in output
     folder = tmp_path / "two" / "first"
     assert reproducible_rows(folder / "records.jsonl") == reproducible_rows(tmp_path / "whole/records.jsonl")
     assert (folder / "best").exists()
     assert ledger.read_bytes() == (folder / "records.jsonl").read_bytes()
     assert not list_checkpoints(bucket)
     run("leaderboard", f"{storage}/first", "--out", tmp_path / "board")
-    published = [json.loads((place / "leaderboard.json").read_text()) for place in (folder, tmp_path / "board")]
+    published = [
+        json.loads((storage_dir / "leaderboard.json").read_text()) for storage_dir in (folder, tmp_path / "board")
+    ]
     assert published[0]["tables"][0]["rows"] == published[1]["tables"][0]["rows"]
 
 

@@ -1,4 +1,4 @@
-"""TensorBoard: what is added to a trial that has ended."""
+"""Event files of trials that have ended."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tdmr_ray.store import Store
 from tdmr_ray.training.config import TrialConfig
 
 
-def test_a_note_joins_the_trials_own_folder(tmp_path: Path) -> None:
+def test_a_later_note_is_added_to_the_directory_of_its_trial(tmp_path: Path) -> None:
     config = TrialConfig(seed=3)
     record = TrialRecord(
         id="x",
