@@ -5,14 +5,25 @@ import os
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 
 PACKAGES = ("tdmr_ray", "ray", "torch", "torchvision", "timm", "optuna", "tensorboard", "numpy", "scikit-learn")
 
 
-def describe_environment() -> dict[str, Any]:
+class Environment(TypedDict):
+    """Content of `environment.json`; `gpu` and `commit` are None where there is none."""
+
+    python: str
+    system: str
+    cpu_count: int | None
+    gpu: str | None
+    commit: str | None
+    versions: dict[str, str]
+
+
+def describe_environment() -> Environment:
     """Describe the machine, the versions and, in a checkout, the commit."""
     return {
         "python": platform.python_version(),
