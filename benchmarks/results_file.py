@@ -35,7 +35,7 @@ def write_results(name: str, figures: Figures, folder: Path = FOLDER, notes: Map
         "machine": {"cpu_count": os.cpu_count(), "processor": platform.machine(), "gpu": environment["gpu"]},
         "versions": environment["versions"],
         **(notes or {}),
-        "figures": {key: _plain(value) for key, value in figures.items()},
+        "figures": {key: as_json(value) for key, value in figures.items()},
     }
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.json"
@@ -52,7 +52,8 @@ def show_and_keep(name: str, lines: list[str], figures: Figures, notes: Mapping[
     print(write_results(name, figures, notes=notes))
 
 
-def _plain(value: float | Estimate) -> Any:
+def as_json(value: float | Estimate) -> Any:
+    """Return a figure for a result file: a rounded number, or mean, low, high and n."""
     if not isinstance(value, Estimate):
         return round(value, 4)
     kept = {key: asdict(value)[key] for key in ("mean", "low", "high", "n")}
