@@ -31,7 +31,7 @@ def command(module: str, *arguments: object) -> list[str]:
 
 
 def run(module: str, *arguments: object, code: int = 0) -> str:
-    done = subprocess.run(command(module, *arguments), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command(module, *arguments), capture_output=True, text=True, timeout=600)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     return done.stdout
