@@ -1,1 +1,1 @@
-"""Images, splits and seeded views. Knows nothing about networks."""
+"""Images, splits and seeded views; independent of networks."""

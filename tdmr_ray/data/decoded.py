@@ -1,4 +1,4 @@
-"""A task as files, which all processes of a machine map into memory: decoded once, held once."""
+"""Tasks on disk: decoded once, then mapped into memory that all processes of a machine share."""
 
 import hashlib
 import json
@@ -17,30 +17,30 @@ from tdmr_ray.data.task_folder import ARRAYS, FACTS, IMAGES, LABELS, SPLITS
 
 
 def task_key(config: DataConfig) -> str:
-    """A hash of what is loaded, of the user's own files, and of the code that loads them.
+    """Return a hash of the data section, the user's files and the code that decodes them.
 
     Raises:
-        InputError: If they cannot be listed.
+        InputError: If the data set cannot be listed.
     """
     parts = (config.model_dump_json(), load_dataset(config.name).key, source_digest(__name__))
     return f"data-{hashlib.sha256(''.join(parts).encode()).hexdigest()[:16]}"
 
 
 def decode_task(config: DataConfig, folder: Path, on_progress: Callable[[int], object] = lambda count: None) -> None:
-    """Decode a task's images straight into a file of an existing folder; they need not fit into memory.
+    """Decode a task's images straight into a file, so that they need not fit into memory.
 
     Args:
-        config: Which.
-        folder: Gets the files.
-        on_progress: Told how many more images are decoded.
+        config: Data section of the configuration.
+        folder: Existing folder for the files.
+        on_progress: Called with the number of newly decoded images.
 
     Raises:
-        InputError: As `load_task`.
+        InputError: As for `load_task`.
     """
 
     def allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        room: NDArray[np.uint8] = open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
-        return room
+        images: NDArray[np.uint8] = open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
+        return images
 
     _save_facts(load_task(config, allocate, on_progress), folder)
 
@@ -74,7 +74,7 @@ def _save_facts(task: Task, folder: Path) -> None:
 
 
 def open_task(folder: Path) -> Task:
-    """Open a task; images stay on disk, mapped into memory that all who open them share, until somebody writes."""
+    """Open a saved task; its images are mapped into memory, copy on write, and shared by all processes."""
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     images, labels = (torch.from_numpy(np.load(folder / name, mmap_mode="c")) for name in (IMAGES, LABELS))
     pairs = zip(images.split(facts["sizes"]), labels.split(facts["sizes"]), strict=True)

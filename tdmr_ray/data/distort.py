@@ -1,8 +1,7 @@
 """Random distortions of rendered glyphs, a batch at a time.
 
-Made for transfer to handwriting of low resolution: strokes of any weight, slants, uneven strokes (a smooth
+Designed for transfer to low-resolution handwriting: strokes of any weight, slants, uneven strokes (a smooth
 random displacement) and, for two thirds of the images, a resolution of 8 to 16 px before 32 px.
-Knows nothing about letters, labels or networks.
 """
 
 import math
@@ -17,11 +16,11 @@ _FULL_SIZE_SHARE = 0.33
 
 
 def distort(glyphs: Tensor, generator: Generator) -> Tensor:
-    """Distort each glyph on its own.
+    """Distort each glyph independently.
 
     Args:
         glyphs: [B, S, S] uint8, white on black.
-        generator: The only source of randomness.
+        generator: Sole source of randomness.
 
     Returns:
         [B, 3, 32, 32] float, 0..1.
@@ -34,7 +33,7 @@ def distort(glyphs: Tensor, generator: Generator) -> Tensor:
 
 
 def change_thickness(ink: Tensor, generator: Generator) -> Tensor:
-    """Thinner by up to 1 px a side or thicker by up to 2 px, [B, 1, S, S]."""
+    """Thin strokes by up to 1 px a side or thicken them by up to 2 px, [B, 1, S, S]."""
     amount = _uniform(len(ink), -1, 2, generator)[:, None, None, None]
     thin = -F.max_pool2d(-ink, 3, stride=1, padding=1)
     thick = F.max_pool2d(ink, 3, stride=1, padding=1)
@@ -77,7 +76,7 @@ def lower_resolution(ink: Tensor, generator: Generator) -> Tensor:
 
 
 def colour(ink: Tensor, generator: Generator) -> Tensor:
-    """Ink 0..1 as a picture: gamma, ink and paper brightness, a tint (1 in 4), inversion (1 in 4), noise.
+    """Render ink 0..1 as a picture: gamma, ink and paper brightness, a tint (1 in 4), inversion (1 in 4), noise.
 
     [B, 1, H, W] to [B, 3, H, W], 0..1.
     """
@@ -96,7 +95,7 @@ def colour(ink: Tensor, generator: Generator) -> Tensor:
 
 
 def _bend(num: int, generator: Generator) -> Tensor:
-    """A smooth displacement, [B, 32, 32, 2] in half image widths, from a random 5 x 5 grid."""
+    """Return a smooth displacement, [B, 32, 32, 2] in half image widths, from a random 5 x 5 grid."""
     strength = _uniform((num, 1, 1, 1), 0, 0.12, generator)
     coarse = torch.randn((num, 2, 5, 5), generator=generator) * strength
     fine = F.interpolate(coarse, size=IMAGE_SIZE_PX, mode="bicubic", align_corners=True)

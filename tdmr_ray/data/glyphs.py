@@ -1,4 +1,4 @@
-"""Rendered letters of any script, each (letter, font) pair once; all further variety comes from `distort`."""
+"""Letters of any script, rendered once for each (letter, font) pair; further variety comes from `distort`."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def render_glyphs(characters: Sequence[str], fonts: Sequence[str]) -> GlyphSet:
 
     Args:
         characters: Single characters of any script; the class of a glyph is its position here.
-        fonts: File names without `.ttf` among the fonts that matplotlib ships.
+        fonts: File names, without `.ttf`, of fonts that matplotlib ships.
 
     Raises:
         ValueError: If a font is not shipped, or no font has one of the characters.
@@ -52,7 +52,7 @@ def render_glyphs(characters: Sequence[str], fonts: Sequence[str]) -> GlyphSet:
 
 
 def is_letter(character: str) -> bool:
-    """Whether Unicode calls it a letter and gives it no numeric value."""
+    """Return whether Unicode classifies the character as a letter without a numeric value."""
     return unicodedata.category(character).startswith("L") and unicodedata.numeric(character, None) is None
 
 
@@ -64,13 +64,13 @@ def _font_path(font: str) -> Path:
 
 
 def _available(path: Path) -> frozenset[str]:
-    """The letters of a font; of Computer Modern, which is in TeX's encoding, only those in ASCII."""
+    """Return the letters of a font; only the ASCII ones for Computer Modern, which uses TeX's encoding."""
     letters = frozenset(filter(is_letter, map(chr, FT2Font(str(path)).get_charmap())))
     return frozenset(filter(str.isascii, letters)) if path.name.startswith("cm") else letters
 
 
 def _render(character: str, font: ImageFont.FreeTypeFont) -> Tensor:
-    """One glyph, [S, S] uint8, its box of ink centred."""
+    """Render one glyph, [S, S] uint8, with its ink box centred."""
     left, top, right, bottom = (round(edge) for edge in font.getbbox(character))
     page = Image.new("L", (right - left + 4, bottom - top + 4))
     ImageDraw.Draw(page).text((2 - left, 2 - top), character, fill=255, font=font)

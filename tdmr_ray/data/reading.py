@@ -1,4 +1,4 @@
-"""One image file as a network takes it: upright, RGB, square."""
+"""Reading of one image file: upright, RGB, square."""
 
 import struct
 from pathlib import Path
@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
-"""Of files that are taken for images."""
+"""Suffixes of image files."""
 
 
 class BadImage(ValueError):
-    """A file that cannot be read as an image; says why."""
+    """A file that cannot be read as an image; the message is the reason."""
 
 
 def read_square(file: Path | BinaryIO, size_px: int) -> NDArray[np.uint8]:
-    """Read an image and scale it to a square, whatever its shape: uint8 [3, size_px, size_px].
+    """Read an image and squash it to a square: uint8 [3, size_px, size_px].
 
-    It is turned as its EXIF data say; what is transparent becomes white, 16 bits become 8, CMYK and grey become RGB;
-    of an animation the first picture counts. A large JPEG is decoded at a smaller scale, at least twice the size.
+    The EXIF orientation is applied. Transparent pixels become white, 16 bits become 8, CMYK and grey become RGB, and
+    the first frame stands for an animation. A large JPEG is decoded at a reduced scale of at least twice the size.
 
     Raises:
-        BadImage: If it is damaged, cut off, far too large or in floating point.
+        BadImage: If the file is damaged, truncated, far too large or in floating point.
     """
     try:
         with Image.open(file) as image:
@@ -50,7 +50,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Whole numbers above 255 are taken for 16 bits."""
+    """Convert integers to 8 bits; values above 255 mean that the image has 16."""
     values = np.asarray(image, dtype=np.float32)
     scale = 257.0 if values.max() > 255 else 1.0
     return Image.fromarray((values / scale).round().clip(0, 255).astype(np.uint8))

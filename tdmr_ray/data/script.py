@@ -1,6 +1,6 @@
-"""`script`: letters of two alphabets that no built-in foundation has seen, rendered with a fixed seed.
+"""`script`: letters of two alphabets that no built-in foundation was trained on, rendered with a fixed seed.
 
-Forty classes, each in eight sans-serif fonts for train and val; the test images show them in four serif fonts. Every
+There are forty classes, each in eight sans-serif fonts for train and val, and in four serif fonts for test. Every
 image is strongly distorted, most of them down to 8-16 px. Letters that look like a Latin one are left out.
 """
 
@@ -22,10 +22,10 @@ SEED = 20_260_101
 
 
 def render_script() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """All images of the data set.
+    """Render all images of the data set.
 
     Returns:
-        Images uint8 [N, 3, 32, 32], labels int64 [N], and bool [N]: whether an image is one of the test fonts'.
+        Images uint8 [N, 3, 32, 32], labels int64 [N], and bool [N]: whether the font is a test font.
     """
     generator = Generator().manual_seed(SEED)
     images, labels = [], []

@@ -19,12 +19,12 @@ TOO_FEW = "every class must have at least 5 images, so that train, val and test 
 
 
 class TooManyShots(InputError):
-    """More labelled images a class were asked for than the smallest class has."""
+    """A number of labelled images a class that exceeds the training images of the smallest class."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of a data set; no image is in two of them."""
+    """Row numbers of a data set, disjoint."""
 
     labeled: Indices
     unlabeled: Indices
@@ -50,8 +50,8 @@ def split_dataset(
     Args:
         labels: Class of each image, or `UNLABELED`, [N].
         shots: Labelled images a class; None takes every training image with its label.
-        split_seed: Fixes train / val / test.
-        shots_seed: Fixes which training images are labelled.
+        split_seed: Seed of train / val / test.
+        shots_seed: Seed of the choice of labelled training images.
         given: `TRAIN`, `VAL`, `TEST` or `ANY` for each image, [N].
 
     Raises:

@@ -1,4 +1,4 @@
-"""A task: a data set, split, with the training images ready for seeded views."""
+"""A task: the images of a data set, decoded and divided into splits."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -46,7 +46,7 @@ class DataConfig(BaseModel):
     @field_validator("name")
     @classmethod
     def _absolute(cls, name: str) -> str:
-        """RunLayout and files are known by where they are, whoever asks from where."""
+        """Make paths absolute, so that processes with other working directories find them."""
         for prefix in ("csv:", "wds/", ARRAYS):
             if name.startswith(prefix):
                 return prefix + str(Path(name.removeprefix(prefix)).expanduser().absolute())
@@ -70,17 +70,17 @@ class Images:
 
 @dataclass(frozen=True)
 class Task:
-    """Everything a trial may look at.
+    """The data that a trial may use.
 
     Attributes:
-        train: Labelled images first, then those without labels, marked `UNLABELED`.
-        num_labeled: How many of `train` have a label.
-        val: For every choice.
-        test: Read once for each finalist.
+        train: Labelled images, followed by images whose label is `UNLABELED`.
+        num_labeled: Number of labelled images in `train`.
+        val: Images on which everything is chosen.
+        test: Images that are read once for each finalist.
         class_names: C names.
         mirror: Whether views may be mirrored.
         fingerprint: SHA-256 of images, labels and split.
-        notes: What a reader should know of the images, such as that some are in train and test.
+        notes: Remarks for the report, such as images that are in both train and test.
     """
 
     train: Images
@@ -168,7 +168,7 @@ class Task:
 
 
 Allocate = Callable[[tuple[int, ...]], NDArray[np.uint8]]
-"""Makes room for images [N, 3, H, W]."""
+"""Allocates an array for images [N, 3, H, W]."""
 
 
 def _in_memory(shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -178,12 +178,12 @@ def _in_memory(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 def load_task(
     config: DataConfig, allocate: Allocate = _in_memory, on_progress: Callable[[int], object] = lambda count: None
 ) -> Task:
-    """Load, split and decode a data set; its splits lie one after another in one array.
+    """Load, split and decode a data set; its splits are consecutive slices of one array.
 
     Args:
-        config: Which.
-        allocate: Makes the array.
-        on_progress: Told how many more images are decoded.
+        config: Data section of the configuration.
+        allocate: Allocates the array.
+        on_progress: Called with the number of newly decoded images.
 
     Raises:
         InputError: If the name is unknown, a class has too few images, or an image cannot be read.
@@ -206,7 +206,7 @@ def prepare_task(
         if not bad:
             break
         if config.on_bad_image == "fail":
-            advice = "mend or remove them, or set data.on_bad_image: skip"
+            advice = "repair or remove them, or set data.on_bad_image: skip"
             raise InputError("data", [*dataset.describe_bad(bad), f"{len(bad)} images cannot be read; {advice}"])
         left_out = np.union1d(left_out, np.fromiter(bad, np.int64))
     labels, num_labeled = [dataset.labels[torch.from_numpy(rows)] for rows in rows_of], len(rows_of[0])
@@ -216,14 +216,14 @@ def prepare_task(
         Images(torch.from_numpy(images[start:end]), split_labels)
         for start, end, split_labels in zip((0, *ends), ends, (torch.cat(labels[:2]), *labels[2:]), strict=False)
     )
-    notes = _notes_on_bad(dataset, left_out) + (_notes_on_twins(train, val, test) if dataset.key else ())
+    notes = _notes_on_unreadable(dataset, left_out) + (_notes_on_duplicates(train, val, test) if dataset.key else ())
     mirror = dataset.mirror if config.mirror is None else config.mirror
     fingerprint = _fingerprint([train, val, test])
     return Task(train, num_labeled, val, test, dataset.class_names, mirror, fingerprint, notes)
 
 
 def _split(config: DataConfig, dataset: Dataset, kept: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Rows of the labelled and unlabelled training images (none if they do not join), of val and test."""
+    """Return the rows of labelled train, unlabelled train (empty unless configured), val and test."""
     split = split_dataset(
         dataset.labels.numpy()[kept],
         shots=config.shots,
@@ -247,20 +247,20 @@ def _decode(
     return images, dataset.decode(rows, size_px, images, on_progress)
 
 
-def _notes_on_bad(dataset: Dataset, left_out: NDArray[np.int64]) -> tuple[str, ...]:
+def _notes_on_unreadable(dataset: Dataset, left_out: NDArray[np.int64]) -> tuple[str, ...]:
     if not len(left_out):
         return ()
     return (f"{len(left_out)} images cannot be read and are left out: {_some(dataset.names[row] for row in left_out)}",)
 
 
-def _notes_on_twins(train: Images, val: Images, test: Images) -> tuple[str, ...]:
-    """Whether images that choose or measure were also learned from."""
+def _notes_on_duplicates(train: Images, val: Images, test: Images) -> tuple[str, ...]:
+    """Note images of val and test that are also in train."""
     seen = {_digest(image) for image in train.images}
     notes = []
     for name, split in {"val": val, "test": test}.items():
         count = sum(_digest(image) in seen for image in split.images)
         if count:
-            notes.append(f"{count} of {len(split)} images of {name} are also in train, which flatters its figures")
+            notes.append(f"{count} of {len(split)} images of {name} are also in train, which inflates its accuracy")
     return tuple(notes)
 
 

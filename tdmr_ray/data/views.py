@@ -1,6 +1,6 @@
-"""Seeded augmentation: view k of image i is always the same picture, in whatever batch it is asked for.
+"""Seeded augmentation: view k of image i is the same picture in every batch.
 
-Because of that a teacher's answers can be stored and a target can be trained on exactly the views the teacher saw.
+Teacher outputs can therefore be stored, and a target is trained on exactly the views that the teacher saw.
 """
 
 from dataclasses import dataclass
@@ -45,11 +45,11 @@ class ViewBatch:
     """A batch of views.
 
     Attributes:
-        rows: Of the images, int64 [B].
-        numbers: Which view of each, int64 [B].
-        images: What is seen: float in 0..1, [B, 3, H, W], on the device of the views; all else stays on the CPU.
-        partner: Row of the image mixed in, [B]; the image itself where nothing is mixed.
-        ratio: Share of the image's own content, in 0..1, [B]; 1 where nothing is mixed.
+        rows: Row of each image, int64 [B].
+        numbers: View number of each image, int64 [B].
+        images: The views, float in 0..1, [B, 3, H, W], on the device of `Views`; the rest stays on the CPU.
+        partner: Row of the image that is mixed in, [B]; the image's own row if none is.
+        ratio: Share of the image's own content, in 0..1, [B]; 1 if no image is mixed in.
     """
 
     rows: Tensor
@@ -60,14 +60,14 @@ class ViewBatch:
 
 
 class Views:
-    """All views of some images.
+    """Views of a set of images.
 
     Args:
         images: uint8, [N, 3, H, W].
         config: Strength of the augmentation.
-        seed: With row and view number it fixes each view.
+        seed: Determines each view, together with row and view number.
         mirror: Whether half of the views are mirrored.
-        device: Where images are moved, turned and mixed.
+        device: Device on which the augmentation runs.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Views:
         return len(self.images)
 
     def batch(self, rows: Tensor, view: int | Tensor) -> ViewBatch:
-        """Views number `view` of images `rows` ([B], int64)."""
+        """Return view number `view` (one, or [B]) of the images in `rows` ([B], int64)."""
         numbers = torch.as_tensor(view, dtype=torch.int64).expand(len(rows))
         draws = torch.from_numpy(uniform_draws(self.seed, rows.numpy(), numbers.numpy()))
         own = self._augment(rows, draws)
@@ -124,7 +124,7 @@ class Views:
 
 
 def _affine_matrices(spread: Tensor, config: ViewConfig) -> Tensor:
-    """[B, 2, 3] matrices for `affine_grid` from draws in -1..1, [B, >= 6]."""
+    """Return matrices [B, 2, 3] for `affine_grid` from draws in -1..1, [B, >= 6]."""
     angle = spread[:, 0] * (config.rotation_deg * np.pi / 180)
     size = 1 / (1 + config.scale * spread[:, 1])
     aspect = 1 + config.scale / 3 * spread[:, 2]
@@ -137,7 +137,7 @@ def _affine_matrices(spread: Tensor, config: ViewConfig) -> Tensor:
 
 
 def _cut_boxes(ratio: Tensor, centre: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Masks [B, H, W], 0 in the box that the partner fills, and the share of 1s in each, [B]."""
+    """Return masks [B, H, W], 0 in the box that the partner fills, and the fraction of 1s in each, [B]."""
     half = (1 - ratio).clamp(min=0).sqrt()[:, None] * side / 2
     middle = centre.float() * side
     low, high = (middle - half).round().clamp(0, side), (middle + half).round().clamp(0, side)
@@ -148,9 +148,9 @@ def _cut_boxes(ratio: Tensor, centre: Tensor, side: int) -> tuple[Tensor, Tensor
 
 
 def uniform_draws(seed: int, rows: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Numbers in [0, 1) that depend on seed, row and view alone, [B, 16].
+    """Return numbers in [0, 1) that depend only on seed, row and view, [B, 16].
 
-    A counter-based generator: SplitMix64's output function over a key of the three.
+    The generator is counter-based: SplitMix64's output function over a key of the three.
 
     Source: Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators".
     """

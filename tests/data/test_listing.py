@@ -167,7 +167,7 @@ def test_a_set_that_was_had_from_the_hub_is_found_again_offline(tmp_path: Path) 
 
 
 def test_what_is_wrong_with_a_hubs_set_is_one_message(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'hfds/no/such' cannot be had: "):
+    with pytest.raises(InputError, match="'hfds/no/such' is unavailable: "):
         list_images("hfds/no/such", str(tmp_path / "cache"))
     make_folder(tmp_path / "odd" / "test", 2)
     with pytest.raises(InputError, match="must have a split 'train', got test"):
@@ -206,8 +206,8 @@ def test_images_that_are_in_train_and_test_are_noted(tmp_path: Path) -> None:
         make_folder(tmp_path / "set" / part, 6)
     task = load_task(DataConfig(name=str(tmp_path / "set"), image_px=16))
     assert task.notes == (
-        "12 of 12 images of val are also in train, which flatters its figures",
-        "12 of 12 images of test are also in train, which flatters its figures",
+        "12 of 12 images of val are also in train, which inflates its accuracy",
+        "12 of 12 images of test are also in train, which inflates its accuracy",
     )
 
 

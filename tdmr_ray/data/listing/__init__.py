@@ -1,9 +1,9 @@
-"""The user's own images before any is decoded: where they lie, their classes, their parts.
+"""Listings of the user's images before they are decoded: paths, classes and splits.
 
-FOLDER             train/ val/ test/, each with a folder for each class; or the classes' layout at once
-csv:FILE           a line for each image: path,label[,split]; paths are seen from the file's folder
+FOLDER             train/ val/ test/, each with a folder for each class; or the class folders directly
+csv:FILE           a line for each image: path,label[,split]; paths are relative to the file's folder
 torch/NAME         torchvision's sets that timm knows, such as torch/cifar100
-hfds/OWNER/NAME    Hugging Face datasets with columns image and label; hfds/FOLDER is one that lies here
+hfds/OWNER/NAME    Hugging Face datasets with columns image and label; hfds/FOLDER is a local one
 wds/SHARDS         webdataset's tar files, such as wds/photos-{000..009}.tar, with .cls or .txt beside each image
 """
 
@@ -18,28 +18,28 @@ __all__ = ["ANY", "TEST", "TRAIN", "VAL", "Listing", "is_listed", "list_images",
 
 
 def is_listed(name: str) -> bool:
-    """Whether a data set's name means images of the user's own, or a public collection."""
+    """Return whether a name means files of the user or a public collection, rather than a built-in set."""
     return name.startswith(("csv:", "torch/", "hfds/", "wds/", "/", ".", "~")) or Path(name).expanduser().is_dir()
 
 
 def list_images(name: str, root: str | None = None) -> Listing:
-    """List a data set by name; see above.
+    """List a data set by name, in one of the forms above.
 
     Args:
-        name: Of the set.
-        root: Where torchvision and Hugging Face keep theirs; None is their own place.
+        name: Name of the data set.
+        root: Download folder for torchvision and Hugging Face; None is ~/.cache/tdmr_ray/data.
 
     Raises:
-        InputError: With all that is wrong with it.
+        InputError: With every problem of the data set.
     """
     prefix, _, rest = name.partition(":" if name.startswith("csv:") else "/")
     if prefix == "csv":
         return list_csv(Path(rest).expanduser())
-    place = root or str(Path("~/.cache/tdmr_ray/data").expanduser())
+    folder = root or str(Path("~/.cache/tdmr_ray/data").expanduser())
     if prefix == "torch":
-        return list_by_timm(name, place)
+        return list_by_timm(name, folder)
     if prefix == "hfds":
-        return list_hub(rest, place)
+        return list_hub(rest, folder)
     if prefix == "wds":
         return list_shards(rest)
     return list_folder(Path(name).expanduser())

@@ -1,4 +1,4 @@
-"""Public collections, which are fetched: torchvision's, by timm, and those of Hugging Face's hub."""
+"""Public collections that are downloaded: torchvision's, through timm, and those of the Hugging Face hub."""
 
 import hashlib
 import io
@@ -13,11 +13,11 @@ from tdmr_ray.data.reading import read_square
 from tdmr_ray.errors import InputError
 
 
-def list_by_timm(name: str, place: str) -> Listing:
-    """A collection of torchvision that timm reads, kept in the folder `place`.
+def list_by_timm(name: str, folder: str) -> Listing:
+    """List a torchvision collection through timm; it is kept in `folder`.
 
     Raises:
-        InputError: If it is unknown or cannot be had.
+        InputError: If it is unknown or unavailable.
     """
     from timm.data.dataset_factory import create_dataset
 
@@ -25,11 +25,11 @@ def list_by_timm(name: str, place: str) -> Listing:
     reasons = []
     for number, split in {TRAIN: "train", TEST: "test"}.items():
         try:
-            sets[number] = create_dataset(name, root=place, split=split, download=True)
+            sets[number] = create_dataset(name, root=folder, split=split, download=True)
         except (OSError, RuntimeError, ValueError, AssertionError, ImportError, KeyError) as error:
             reasons.append(f"{split}: {_first_line(error)}")
     if TRAIN not in sets:
-        raise InputError("data", f"'{name}' cannot be had in {place}; {some_of(reasons)}")
+        raise InputError("data", f"'{name}' is unavailable in {folder}; {some_of(reasons)}")
     splits = np.concatenate([np.full(len(each), number, np.int8) for number, each in sets.items()])
     labels = np.concatenate([np.asarray(each.targets, np.int64) for each in sets.values()])
     starts = np.cumsum([0, *(len(each) for each in sets.values())])
@@ -40,20 +40,20 @@ def list_by_timm(name: str, place: str) -> Listing:
         image = ordered[number][row - int(starts[number])][0]
         return np.asarray(image.convert("RGB").resize((size_px, size_px), 2)).transpose(2, 0, 1)
 
-    key = hashlib.sha256(f"{name} {place} {starts.tolist()}".encode() + labels.tobytes()).hexdigest()
+    key = hashlib.sha256(f"{name} {folder} {starts.tolist()}".encode() + labels.tobytes()).hexdigest()
     names = [f"{name} {row}" for row in range(len(labels))]
     return Listing(names, labels, tuple(sets[TRAIN].classes), splits, read, key)
 
 
-def list_hub(name: str, place: str) -> Listing:
-    """A data set that Hugging Face's `datasets` reads, prepared in the folder `place`.
+def list_hub(name: str, folder: str) -> Listing:
+    """List a data set through Hugging Face's `datasets`; it is prepared in `folder`.
 
-    Images whose label is -1 or missing, as the hub has them in tests that are secret, are left out.
+    Images whose label is -1 or missing, as in hidden test sets on the hub, are left out.
 
     Raises:
-        InputError: If it cannot be had, or has no split `train`, or no columns image and label.
+        InputError: If it is unavailable, or lacks the split `train` or the columns image and label.
     """
-    tables = _load_hub(name, place)
+    tables = _load_hub(name, folder)
     given = [(split, row, label) for split, table in tables.items() for row, label in enumerate(table["label"])]
     rows = [each for each in given if each[2] not in (None, -1)]
     classes = getattr(next(iter(tables.values())).features["label"], "names", None)
@@ -72,11 +72,11 @@ def list_hub(name: str, place: str) -> Listing:
     return Listing(shown, labels, tuple(names), splits, read, _hub_key(name, tables, labels, splits))
 
 
-def _load_hub(name: str, place: str) -> dict[str, Any]:
-    """Tables by split, of the splits that are parts; their images are not decoded.
+def _load_hub(name: str, folder: str) -> dict[str, Any]:
+    """Load the tables of the known splits; their images are not decoded.
 
     Raises:
-        InputError: As `list_hub`.
+        InputError: As for `list_hub`.
     """
     try:
         import datasets
@@ -85,9 +85,9 @@ def _load_hub(name: str, place: str) -> dict[str, Any]:
             "data", f"'hfds/{name}' needs Hugging Face's package; do: pip install 'tdmr_ray[data]'"
         ) from error
     try:
-        found = datasets.load_dataset(name, cache_dir=place)
+        found = datasets.load_dataset(name, cache_dir=folder)
     except (OSError, RuntimeError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise InputError("data", f"'hfds/{name}' cannot be had: {_first_line(error)}") from error
+        raise InputError("data", f"'hfds/{name}' is unavailable: {_first_line(error)}") from error
     splits = {str(split): table for split, table in found.items() if split in SPLIT_NAMES}
     if TRAIN not in {SPLIT_NAMES[split] for split in splits}:
         raise InputError("data", f"'hfds/{name}' must have a split 'train', got {some_of(list(found))}")
@@ -99,7 +99,7 @@ def _load_hub(name: str, place: str) -> dict[str, Any]:
 
 
 def _hub_key(name: str, tables: dict[str, Any], labels: NDArray[np.int64], splits: NDArray[np.int8]) -> str:
-    """The names of prepared files hold the revision, or a hash of where local files lie and when they changed."""
+    """Hash labels and the names of prepared files, which contain the revision, or a hash of local paths and times."""
     files = [Path(file["filename"]) for table in tables.values() for file in table.cache_files]
     prepared = "|".join("/".join(file.parts[-5:]) for file in files)
     return hashlib.sha256(f"{name}|{prepared}".encode() + labels.tobytes() + splits.tobytes()).hexdigest()

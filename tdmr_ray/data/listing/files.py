@@ -1,4 +1,4 @@
-"""Images that lie as files: a folder for each class, or a table."""
+"""Images in files: a folder for each class, or a CSV table."""
 
 import csv
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from tdmr_ray.errors import InputError
 
 
 def list_folder(root: Path) -> Listing:
-    """A folder for each class, perhaps below train/ val/ test/.
+    """List a folder for each class, directly or below train/ val/ test/.
 
     Raises:
         InputError: If there is no such folder, no class, or a class without images.
@@ -36,10 +36,10 @@ def list_folder(root: Path) -> Listing:
 
 
 def list_csv(path: Path) -> Listing:
-    """A table with the columns path, label and, if it likes, split.
+    """List a table with the columns path, label and, optionally, split.
 
     Raises:
-        InputError: If columns or files are missing, or a split has a name that nobody knows.
+        InputError: If columns or files are missing, or the name of a split is unknown.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

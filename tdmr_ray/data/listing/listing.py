@@ -1,4 +1,4 @@
-"""What is known of images that are not decoded yet; the other files here make it of one kind of source each."""
+"""The listing of a data set, which the other files of this folder make from one kind of source each."""
 
 import hashlib
 import re
@@ -13,23 +13,23 @@ ANY, TRAIN, VAL, TEST = -1, 0, 1, 2
 """The split of an image; `ANY` if the data set does not name one."""
 SPLIT_NAMES = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
 SHOWN = 5
-"""Of a list of problems in a message."""
+"""Number of items of a list that a message shows."""
 
 Read = Callable[[int, int], NDArray[np.uint8]]
-"""From the number of an image and a size in pixels to uint8 [3, size, size]; raises `BadImage`."""
+"""Decodes an image, given its row and a size in pixels, to uint8 [3, size, size]; raises `BadImage`."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What is known of images that are not decoded yet.
+    """Names, labels and splits of images that are not decoded yet.
 
     Attributes:
-        names: What a message calls each.
-        labels: int64, [N].
+        names: Name of each image for messages.
+        labels: int64 [N].
         class_names: C names.
-        splits: int8, [N], of `ANY`, `TRAIN`, `VAL`, `TEST`.
-        read: Decodes one.
-        key: Changes when files come, go or change.
+        splits: int8 [N]: `ANY`, `TRAIN`, `VAL` or `TEST`.
+        read: Decoder of one image.
+        key: Hash that changes when files are added, removed or modified.
     """
 
     names: Sequence[str]
@@ -41,7 +41,7 @@ class Listing:
 
 
 def stat_key(paths: Iterable[Path], labels: NDArray[np.int64], splits: NDArray[np.int8]) -> str:
-    """A hash of where files lie, how long they are and when they changed, and what they are."""
+    """Hash paths, sizes and modification times of files, with their labels and splits."""
     digest = hashlib.sha256(labels.tobytes() + splits.tobytes())
     for path in paths:
         status = path.stat()
@@ -50,11 +50,11 @@ def stat_key(paths: Iterable[Path], labels: NDArray[np.int64], splits: NDArray[n
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:
-    """Sorts class 2 before class 10."""
+    """Return a sort key that puts class 2 before class 10."""
     return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
 def some_of(items: Sequence[str]) -> str:
-    """The first of a list, for a message, and how many more there are."""
+    """Join the first items of a list for a message, with the number of the others."""
     more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
     return ", ".join(items[:SHOWN]) + more

@@ -1,4 +1,4 @@
-"""Images in tar files, as webdataset packs them."""
+"""Images in tar files in the layout of webdataset."""
 
 import io
 import re
@@ -14,12 +14,12 @@ from tdmr_ray.errors import InputError
 
 
 def list_shards(pattern: str) -> Listing:
-    """Tar files with an image and a label of the same name: NAME.jpg and NAME.cls (a number) or NAME.txt (a name).
+    """List tar files with an image and a label of the same name: NAME.jpg and NAME.cls (a number) or NAME.txt (a name).
 
     A tar file whose name contains train, val or test is of that split. Images are read in place, nothing is unpacked.
 
     Raises:
-        InputError: If there is no such file, or an image has no label.
+        InputError: If a tar file does not exist, or an image has no label.
     """
     paths = [Path(text).expanduser() for text in _expanded(pattern)]
     missing = [str(path) for path in paths if not path.is_file()]
@@ -46,7 +46,7 @@ def list_shards(pattern: str) -> Listing:
 
 
 def _samples(path: Path) -> list[tuple[Path, str, int, int, str | None]]:
-    """Of a shard: its path, an image's name, where its bytes begin, how many there are, and its label."""
+    """Return for each image of a shard: path, name, offset and length of its bytes, and label."""
     labels: dict[str, str] = {}
     images = []
     with tarfile.open(path, "r:") as shard:
@@ -66,7 +66,7 @@ def _split_in(name: str) -> int:
 
 
 def _expanded(pattern: str) -> list[str]:
-    """`a-{00..02}.tar` as three names; `*` as the files that are there."""
+    """Expand `a-{00..02}.tar` to three names, and `*` to the files that exist."""
     braces = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
     if braces:
         first, last = braces.groups()
