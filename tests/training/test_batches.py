@@ -1,4 +1,4 @@
-"""Order of images and views."""
+"""The order of images and views within an epoch, and the course of the learning rate."""
 
 from collections import Counter
 
@@ -8,13 +8,13 @@ from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches, p
 
 
 @pytest.mark.parametrize(("num_images", "passes"), [(10, 50), (499, 2), (500, 1), (5000, 1)])
-def test_an_epoch_is_never_short(num_images: int, passes: int) -> None:
+def test_few_images_are_shown_several_times_an_epoch(num_images: int, passes: int) -> None:
     assert passes_per_epoch(num_images) == passes
 
 
 @pytest.mark.parametrize("num_images", [20, 130, 700])
 @pytest.mark.parametrize("epoch", [0, 3])
-def test_an_epoch_shows_each_image_equally_often_in_different_views(num_images: int, epoch: int) -> None:
+def test_epoch_shows_each_image_equally_often_in_different_views(num_images: int, epoch: int) -> None:
     batches = list(epoch_batches(num_images, batch_size=64, epoch=epoch, seed=0))
     seen = Counter((int(row), int(view)) for b in batches for row, view in zip(b.rows, b.views, strict=True))
     passes = passes_per_epoch(num_images)
@@ -24,7 +24,7 @@ def test_an_epoch_shows_each_image_equally_often_in_different_views(num_images: 
     assert max(len(b.rows) for b in batches) - min(len(b.rows) for b in batches) <= 1
 
 
-def test_views_go_round() -> None:
+def test_views_are_repeated_in_a_cycle() -> None:
     views = {int(view) for b in epoch_batches(500, batch_size=64, epoch=12, seed=0, num_views=5) for view in b.views}
     assert views == {2}
 
@@ -45,7 +45,7 @@ def test_workers_share_a_batch_without_overlap(count: int) -> None:
     assert both == sorted((int(r), int(v)) for r, v in zip(batch.rows, batch.views, strict=True))
 
 
-def test_learning_rate_cycle() -> None:
+def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
     assert cycle(0.0) < 0.02
     assert cycle(0.1) == pytest.approx(1.0)
     assert cycle(0.55) == pytest.approx(0.5)

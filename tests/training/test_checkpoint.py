@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, and what follows one is what would have followed without a stop."""
+"""Checkpoints are complete or absent, and a restored trial continues as if it had never stopped."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("values", METHODS.values(), ids=METHODS)
-def test_a_trial_goes_on_from_any_epoch_as_if_it_had_never_stopped(
+def test_trial_continues_from_any_epoch_as_if_it_had_never_stopped(
     values: dict[str, object], tiny_config: TrialConfig, tiny_task: Task, tmp_path: Path
 ) -> None:
     config = tiny_config.with_values({"distill.epochs": 4, **values})
@@ -47,26 +47,26 @@ def test_a_trial_goes_on_from_any_epoch_as_if_it_had_never_stopped(
         assert without_times(second.finish(read_test=True).metrics) == without_times(finished)
 
 
-def test_there_may_be_none(tmp_path: Path) -> None:
+def test_missing_checkpoint_is_none(tmp_path: Path) -> None:
     assert load_checkpoint(StoragePath(tmp_path / "none.pt"), key="a") is None
 
 
-@pytest.mark.parametrize("damage", [b"", b"nonsense", None], ids=["empty", "no file of torch", "cut off"])
-def test_a_damaged_checkpoint_is_told_from_a_good_one(damage: bytes | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [b"", b"nonsense", None], ids=["empty", "not a torch file", "truncated"])
+def test_damaged_checkpoint_is_an_error(damage: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "trial.pt"
     save_checkpoint({"weights": torch.ones(1000)}, StoragePath(path), key="a")
     path.write_bytes(path.read_bytes()[:900] if damage is None else damage)
-    with pytest.raises(DamagedCheckpoint, match="cannot be read"):
+    with pytest.raises(DamagedCheckpoint, match="is unreadable"):
         load_checkpoint(StoragePath(path), key="a")
 
 
-def test_a_checkpoint_of_another_trial_does_not_count(tmp_path: Path) -> None:
+def test_checkpoint_of_another_trial_is_an_error(tmp_path: Path) -> None:
     save_checkpoint({}, StoragePath(tmp_path / "trial.pt"), key="a")
     with pytest.raises(DamagedCheckpoint, match="another configuration"):
         load_checkpoint(StoragePath(tmp_path / "trial.pt"), key="b")
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+def test_full_disk_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "trial.pt"
     save_checkpoint({"epoch": 1}, StoragePath(path), key="a")
     (tmp_path / "trial.draft").symlink_to("/dev/full")

@@ -1,4 +1,4 @@
-"""Where networks run, and in which precision."""
+"""The device that networks run on, and their precision."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ from tdmr_ray.training.reprogram import build_teacher
         (False, False, "2.13.0", 1, "cpu"),
     ],
 )
-def test_the_device_is_a_gpu_where_there_is_one_that_can_do_it(
+def test_device_is_a_gpu_if_one_is_usable(
     cuda: bool, mps: bool, torch_version: str, processes: int, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
@@ -34,15 +34,15 @@ def test_the_device_is_a_gpu_where_there_is_one_that_can_do_it(
     assert pick_device().type == device
 
 
-def test_a_foundation_that_stays_in_memory_is_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a teacher whose artifact comes from the store finds it there; 'meta' plays the GPU."""
+def test_resident_foundation_is_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A teacher from the store expects it there; 'meta' plays the GPU."""
     monkeypatch.setattr(teacher_artifact, "pick_device", lambda: torch.device("meta"))
     foundation = teacher_artifact.resident_foundation.__wrapped__(FoundationConfig(name="glyph_cnn"))
     assert {parameter.device.type for parameter in foundation.parameters()} == {"meta"}
 
 
 @pytest.mark.parametrize(
-    ("asked", "device", "made_for_bf16", "used"),
+    ("configured", "device", "has_bf16", "used"),
     [
         ("auto", "cuda", True, "bf16"),
         ("auto", "cuda", False, "fp32"),
@@ -53,19 +53,19 @@ def test_a_foundation_that_stays_in_memory_is_on_the_device(monkeypatch: pytest.
         ("bf16", "cpu", False, "bf16"),
     ],
 )
-def test_auto_is_bf16_only_on_a_gpu_that_is_made_for_it(
-    asked: Precision, device: str, made_for_bf16: bool, used: str, monkeypatch: pytest.MonkeyPatch
+def test_auto_is_bf16_only_on_a_gpu_with_bf16_hardware(
+    configured: Precision, device: str, has_bf16: bool, used: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: made_for_bf16)
-    assert used_precision(asked, torch.device(device)) == used
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    assert used_precision(configured, torch.device(device)) == used
 
 
 @pytest.mark.parametrize(
-    ("asked", "dtype"), [("auto", torch.float32), ("fp32", torch.float32), ("bf16", torch.bfloat16)]
+    ("configured", "dtype"), [("auto", torch.float32), ("fp32", torch.float32), ("bf16", torch.bfloat16)]
 )
-def test_networks_run_in_the_precision_while_the_context_lasts(asked: Precision, dtype: torch.dtype) -> None:
+def test_networks_run_in_the_precision_within_the_context(configured: Precision, dtype: torch.dtype) -> None:
     layer, images = nn.Linear(3, 2), torch.rand(4, 3)
-    with autocast(asked, torch.device("cpu")):
+    with autocast(configured, torch.device("cpu")):
         assert layer(images).dtype == dtype
     assert layer(images).dtype == layer.weight.dtype == torch.float32
 
@@ -73,15 +73,16 @@ def test_networks_run_in_the_precision_while_the_context_lasts(asked: Precision,
 @pytest.mark.parametrize(
     ("foundation", "prompt"), [("glyph_cnn", "border"), ("glyph_cnn", "masked"), ("glyph_vit", "tokens")]
 )
-def test_a_teacher_in_bf16_answers_in_fp32_and_nearly_the_same(foundation: str, prompt: str) -> None:
-    values = {"prompt.kind": prompt, "prompt.size_px": 2, "mapping.kind": "bayesian"}
+def test_teacher_in_bf16_returns_fp32_close_to_an_fp32_teacher(foundation: str, prompt: str) -> None:
+    width = {} if prompt == "tokens" else {"prompt.size_px": 2}
+    values = {"prompt.kind": prompt, "mapping.kind": "bayesian", **width}
     config, network = TrialConfig().with_values(values), load_foundation(foundation)
-    images, said = torch.rand(4, 3, 32, 32), {}
+    images, outputs = torch.rand(4, 3, 32, 32), {}
     for precision in ("fp32", "bf16"):
         teacher = build_teacher(config.replace(precision=precision), network, num_classes=3).eval()
         with torch.no_grad():
-            said[precision] = [*teacher.source(images), *teacher(images)]
-    for exact, rounded in zip(said["fp32"], said["bf16"], strict=True):
+            outputs[precision] = [*teacher.source(images), *teacher(images)]
+    for exact, rounded in zip(outputs["fp32"], outputs["bf16"], strict=True):
         assert rounded.dtype == torch.float32
         torch.testing.assert_close(rounded, exact, rtol=0.1, atol=0.1 * float(exact.std()))
-    assert not torch.equal(said["bf16"][0], said["fp32"][0])
+    assert not torch.equal(outputs["bf16"][0], outputs["fp32"][0])

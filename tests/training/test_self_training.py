@@ -1,5 +1,6 @@
-"""Self-training: labels stay, answers fill in, unsure ones are left out."""
+"""Self-training keeps labels, adds confident predictions, and leaves out the others."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tdmr_ray.data.task import Images, Task
+from tdmr_ray.method.mappings import MAPPINGS, Mapping
 from tdmr_ray.models import load_foundation
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run, fit
@@ -15,24 +17,25 @@ from tdmr_ray.training.self_training import pseudo_labeled
 from tdmr_ray.training.workers import Metrics
 
 
-def always(logits: list[float]) -> object:
+def always(logits: list[float]) -> Callable[[Tensor], Tensor]:
+    """Return a network with the same logits for every image."""
     return lambda images: torch.tensor([logits]).expand(len(images), -1)
 
 
 @pytest.mark.parametrize(("threshold", "count"), [(0.0, 42), (0.6, 42), (0.7, 30)])
-def test_answers_count_from_the_threshold_on(threshold: float, count: int, tiny_task: Task) -> None:
-    filled = pseudo_labeled(tiny_task, always([0.0, 1.3, 0.0]), threshold=threshold)  # type: ignore[arg-type] # 0.65
+def test_predictions_count_from_the_threshold_on(threshold: float, count: int, tiny_task: Task) -> None:
+    filled = pseudo_labeled(tiny_task, always([0.0, 1.3, 0.0]), threshold=threshold)  # probability 0.65
     assert (len(filled.train), filled.num_labeled) == (count, count)
     assert torch.equal(filled.train.labels[:30], tiny_task.labeled.labels)
     assert (filled.train.labels[30:] == 1).all()
 
 
-def test_without_other_images_nothing_changes(tiny_task: Task) -> None:
+def test_task_without_unlabelled_images_is_returned_unchanged(tiny_task: Task) -> None:
     task = replace(tiny_task, train=tiny_task.labeled)
-    assert pseudo_labeled(task, always([1.0, 0.0, 0.0]), threshold=0.0) is task  # type: ignore[arg-type]
+    assert pseudo_labeled(task, always([1.0, 0.0, 0.0]), threshold=0.0) is task
 
 
-def test_both_trainings_are_reported_and_the_second_sees_all(tiny_config: TrialConfig, tiny_task: Task) -> None:
+def test_both_trainings_are_reported_and_the_second_sees_all_images(tiny_config: TrialConfig, tiny_task: Task) -> None:
     config = tiny_config.with_values({"method": "self_training", "foundation.name": ""})
     rows: list[Metrics] = []
     outcome = fit(config, tiny_task, rows.append, read_test=True)
@@ -45,20 +48,34 @@ def test_both_trainings_are_reported_and_the_second_sees_all(tiny_config: TrialC
     assert run.distillation.second.num_images == 42  # type: ignore[union-attr]
 
 
-def test_a_teacher_learns_from_its_own_answers_too(tiny_task: Task) -> None:
+def test_teacher_learns_again_with_its_pseudo_labels(tiny_task: Task) -> None:
     config = TrialConfig().with_values({"reprogram.epochs": 1, "pseudo_labels.rounds": 2})
     fitted = fit_teacher(config, tiny_task, load_foundation("glyph_cnn"), torch.device("cpu"))
     assert len(fitted.history) == 4
     assert fitted.val_top1 == max(row["reprogram/val_top1"] for row in fitted.history)
 
 
-def test_a_counted_mapping_counts_its_own_answers_too(tiny_task: Task) -> None:
-    config = TrialConfig().with_values({"mapping.kind": "bayesian", "pseudo_labels.rounds": 1})
-    fitted = fit_teacher(config, tiny_task, load_foundation("glyph_cnn"), torch.device("cpu"))
-    assert len(fitted.history) == 2
+@pytest.mark.parametrize("kind", MAPPINGS)
+def test_mapping_is_refitted_with_pseudo_labels_if_it_declares_so(
+    kind: str, tiny_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrialConfig().with_values({"mapping.kind": kind, "pseudo_labels.rounds": 1, "reprogram.epochs": 1})
+    seen: list[int] = []
+    refit = MAPPINGS[kind].refit
+
+    def spy(self: Mapping, features: Tensor, source_logits: Tensor, labels: Tensor) -> None:
+        seen.append(len(labels))
+        refit(self, features, source_logits, labels)
+
+    monkeypatch.setattr(MAPPINGS[kind], "refit", spy)
+    fit_teacher(config, tiny_task, load_foundation("glyph_cnn"), torch.device("cpu"))
+    refits = MAPPINGS[kind].refits
+    assert seen == ([30] if refits is not None else []) + (
+        [42] if refits is not None and refits.on_pseudo_labels else []
+    )
 
 
-def test_labels_that_are_missing_are_never_read(tiny_task: Task) -> None:
+def test_only_unlabelled_images_are_predicted(tiny_task: Task) -> None:
     seen: list[Tensor] = []
 
     def remember(images: Tensor) -> Tensor:

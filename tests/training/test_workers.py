@@ -1,4 +1,4 @@
-"""Processes that work together do what one would do: the same samples, losses and answers."""
+"""Processes that train together do what one process does: the same samples, losses and teacher outputs."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("together.py")
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What one process alone, and each of two, came to."""
+    """Results of one process alone, and of each of two."""
     folder = tmp_path_factory.mktemp("together")
     for count in (1, 2):
         command = [[sys.executable, str(SCRIPT), str(rank), str(count), str(folder)] for rank in range(count)]
@@ -31,7 +31,7 @@ def test_losses_of_reprogramming_agree_over_the_first_steps(results: dict[str, d
     assert first["val"] == pytest.approx(alone["val"], abs=0.01)
 
 
-def test_all_workers_have_the_same_program_and_target(results: dict[str, dict[str, Any]]) -> None:
+def test_all_workers_have_the_same_artifact_and_target(results: dict[str, dict[str, Any]]) -> None:
     first, second = results["0-of-2"], results["1-of-2"]
     assert first["losses"] == second["losses"]
     assert torch.equal(first["logits"], second["logits"])
@@ -39,7 +39,7 @@ def test_all_workers_have_the_same_program_and_target(results: dict[str, dict[st
     assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
 
 
-def test_signals_are_those_of_one_process(results: dict[str, dict[str, Any]]) -> None:
+def test_teacher_outputs_are_those_of_one_process(results: dict[str, dict[str, Any]]) -> None:
     alone, first = results["0-of-1"]["logits"], results["0-of-2"]["logits"]
     assert first.shape == alone.shape
     assert (first - alone).abs().max() < 0.05 * alone.std()

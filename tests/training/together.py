@@ -36,7 +36,7 @@ def config_of_steps() -> TrialConfig:
 
 
 def main(rank: int, count: int, folder: Path) -> None:
-    """Make a artifact, begin to distil from it, and save both."""
+    """Make an artifact, start to distil from it, and save both."""
     torch.set_num_threads(1)
     if count > 1:
         distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=count)
@@ -53,7 +53,7 @@ def main(rank: int, count: int, folder: Path) -> None:
             "val": [row["reprogram/val_top1"] for row in artifact.history],
             "logits": torch.from_numpy(artifact.outputs.logits).float(),
             "epochs": [{name: value for name, value in row.items() if "images_per_s" not in name} for row in epochs],
-            "weights": run.state()["distillation"]["best_weights"],
+            "weights": run.state()["distillation"]["best"]["weights"],
         },
         folder / f"{rank}-of-{count}.pt",
     )
