@@ -1,16 +1,24 @@
-"""Distillation: restores exactly, replays bit for bit, and moves through its stages."""
+"""Distillation restores exactly, replays bit for bit, trains every loss term, and moves through its stages."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from helpers.metrics import without_times
-from tdmr_ray.method.schedule import SCHEDULES
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import NonFiniteLoss
-from tdmr_ray.method.losses import ALIGNMENTS, LOSSES
+from tdmr_ray.method.alignments import ALIGNMENTS
+from tdmr_ray.method.losses import LOSSES
+from tdmr_ray.method.losses.dist import dist_loss
+from tdmr_ray.method.losses.dkd import dkd_loss
+from tdmr_ray.method.losses.kl import kl_loss
+from tdmr_ray.method.losses.logit_loss import standardize_logits
+from tdmr_ray.method.losses.mse import mse_loss
+from tdmr_ray.method.schedules import SCHEDULES
 from tdmr_ray.method.teacher import ProxySpace
+from tdmr_ray.training.batches import epoch_batches
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distill import Distillation
 from tdmr_ray.training.fit import Run, fit
@@ -21,7 +29,6 @@ from tdmr_ray.training.teacher_artifact import (
     open_outputs,
     restore_teacher,
     save_artifact,
-    teacher_key,
 )
 from tdmr_ray.training.teacher_outputs import average_over_views, training_views
 from tdmr_ray.training.workers import Metrics
@@ -38,11 +45,11 @@ def run(config: TrialConfig, task: Task, artifact: TeacherArtifact) -> list[Metr
     return [without_times(row) for row in rows]
 
 
-def test_two_runs_are_equal_bit_for_bit(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+def test_two_trials_are_equal_bit_for_bit(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
     assert run(tiny_config, tiny_task, artifact) == run(tiny_config, tiny_task, artifact)
 
 
-def test_on_a_cpu_auto_is_fp32_bit_for_bit(
+def test_auto_precision_on_a_cpu_is_fp32_bit_for_bit(
     tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
 ) -> None:
     assert tiny_config.precision == "auto"
@@ -50,30 +57,30 @@ def test_on_a_cpu_auto_is_fp32_bit_for_bit(
 
 
 @pytest.mark.parametrize("change", [{}, {"loss.kind": "dist", "alignment.kind": "project"}], ids=str)
-def test_in_bf16_losses_weights_and_figures_stay_fp32_and_are_nearly_the_same(
+def test_bf16_keeps_losses_and_weights_in_fp32_and_close_to_fp32_training(
     change: dict[str, object], tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
 ) -> None:
-    """In a first epoch of one step, so that only the forward pass differs."""
+    """The first epoch has one step, so that only the forward pass differs."""
     config = tiny_config.with_values({**change, "distill.batch_size": 504})
     exact, rounded = (
         Distillation(config.replace(precision=precision), tiny_task, artifact.outputs) for precision in ("fp32", "bf16")
     )
-    said = exact.run_epoch(), rounded.run_epoch()
+    exact_row, rounded_row = exact.run_epoch(), rounded.run_epoch()
     assert all(value.dtype == torch.float32 for value in rounded.learner.parameters())
     assert rounded.evaluate_on("val", rounded.learner.target).logits.dtype == torch.float32
     for name in ("train/alignment", "train/logits", "train/labels"):
-        assert said[1][name] == pytest.approx(said[0][name], rel=0.1)
-        assert said[1][name] != said[0][name]
+        assert rounded_row[name] == pytest.approx(exact_row[name], rel=0.1)
+        assert rounded_row[name] != exact_row[name]
 
 
-def test_seed_changes_the_run(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+def test_seed_changes_the_training(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
     other = tiny_config.replace(seed=1)
     assert run(tiny_config, tiny_task, artifact) != run(other, tiny_task, artifact)
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
 @pytest.mark.parametrize("self_distillation_weight", [0.0, 0.5])
-def test_a_restored_distillation_goes_on_as_if_it_had_never_stopped(
+def test_restored_distillation_continues_as_if_it_had_never_stopped(
     stop_after: int,
     self_distillation_weight: float,
     tiny_config: TrialConfig,
@@ -96,20 +103,61 @@ def test_a_restored_distillation_goes_on_as_if_it_had_never_stopped(
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 @pytest.mark.parametrize("standardize", [False, True])
-def test_every_loss_trains(
+def test_terms_of_a_first_batch_are_those_of_its_components(
     loss: str, alignment: str, standardize: bool, tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
 ) -> None:
-    values = {
-        "loss.kind": loss,
-        "alignment.kind": alignment,
-        "loss.standardize": standardize,
-        "distill.epochs": 1,
-    }
-    (row,) = run(tiny_config.with_values(values), tiny_task, artifact)
-    assert {"train/labels", "train/alignment", "train/logits", "temperature", "lr", "val/top1"} <= row.keys()
+    """An epoch of one batch reports the terms before its only step, so they follow from the initial weights."""
+    config = tiny_config.with_values(
+        {
+            "loss.kind": loss,
+            "loss.standardize": standardize,
+            "alignment.kind": alignment,
+            "temperature.start": 2.0,
+            "distill.epochs": 1,
+            "distill.batch_size": 504,
+        }
+    )
+    row = Distillation(config, tiny_task, artifact.outputs).run_epoch()
+    fresh = Distillation(config, tiny_task, artifact.outputs)
+    (batch,) = epoch_batches(42, batch_size=504, epoch=0, seed=config.seed, num_views=2)
+    view = fresh.views.batch(batch.rows, batch.views)
+    torch.manual_seed(config.seed * 1_000_003)
+    features, logits = fresh.learner.target.train()(view.images.to(memory_format=torch.channels_last))
+    embedding, teacher_logits = open_outputs(config, tiny_task, artifact).batch(view)
+    if standardize:
+        logits, teacher_logits = standardize_logits(logits), standardize_logits(teacher_logits)
+    function = {"kl": kl_loss, "mse": mse_loss, "dist": dist_loss, "dkd": dkd_loss}[loss]
+    assert fresh.learner.alignment is not None
+    assert row["train/logits"] == pytest.approx(function(logits, teacher_logits, temperature=2.0).item(), rel=1e-4)
+    assert row["train/alignment"] == pytest.approx(fresh.learner.alignment(features, embedding).item(), rel=1e-4)
+    weights = config.distill
+    assert row["train/loss"] == pytest.approx(
+        weights.alignment_weight * row["train/alignment"]
+        + weights.logits_weight * row["train/logits"]
+        + weights.labels_weight * row["train/labels"]
+    )
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+TERMS = [
+    *(
+        {"loss.kind": kind, "loss.standardize": both, "distill.alignment_weight": 0}
+        for kind in LOSSES
+        for both in (0, 1)
+    ),
+    *({"alignment.kind": kind, "distill.logits_weight": 0} for kind in ALIGNMENTS),
+]
+
+
+@pytest.mark.parametrize("values", TERMS, ids=str)
+def test_training_on_one_term_reduces_it(
+    values: dict[str, object], tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
+    config = tiny_config.with_values({**values, "distill.labels_weight": 0, "distill.epochs": 3})
+    rows = run(config, tiny_task, artifact)
+    assert rows[2]["train/loss"] < 0.99 * rows[0]["train/loss"]
+
+
+@pytest.mark.parametrize("schedule", [kind for kind in SCHEDULES if kind != "learned"])
 @pytest.mark.parametrize("num_stages", [1, 3])
 def test_every_schedule_runs_through_all_stages(
     schedule: str, num_stages: int, tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
@@ -129,23 +177,23 @@ def test_every_schedule_runs_through_all_stages(
     assert (temperatures[0] == temperatures[-1]) == (schedule == "constant" or (schedule, num_stages) == ("step", 1))
 
 
-def test_a_later_stage_starts_from_the_best_weights(
+def test_later_stage_starts_from_the_best_weights(
     tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
 ) -> None:
     config = tiny_config.replace(distill__epochs=4, distill__num_stages=2)
     distillation = Distillation(config, tiny_task, artifact.outputs)
     for _ in range(2):
         distillation.run_epoch()
-    marked = {name: value.clone() for name, value in distillation.best_weights.items()}
+    marked = {name: value.clone() for name, value in distillation.best.weights.items()}
     for parameter in distillation.learner.parameters():
         torch.nn.init.zeros_(parameter)
-    distillation._start_from_best()
+    distillation._start_stage_from_best()
     state = distillation.learner.state_dict()
     assert all(torch.equal(state[name], value) for name, value in marked.items())
     assert distillation.optimizer.state_dict()["state"] == {}
 
 
-def test_long_gradients_are_shortened(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+def test_gradients_are_clipped(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
     for clip_norm in (1e9, 1e-3):
         distillation = Distillation(tiny_config.replace(distill__clip_norm=clip_norm), tiny_task, artifact.outputs)
         distillation.run_epoch()
@@ -154,7 +202,7 @@ def test_long_gradients_are_shortened(tiny_config: TrialConfig, tiny_task: Task,
         assert norm > 0.01 if clip_norm > 1 else norm == pytest.approx(clip_norm, rel=1e-3)
 
 
-def test_own_answers_join_from_the_second_stage_on(
+def test_own_logits_join_from_the_second_stage_on(
     tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
 ) -> None:
     config = tiny_config.replace(distill__epochs=4, distill__num_stages=2, distill__self_distillation_weight=1.0)
@@ -164,12 +212,12 @@ def test_own_answers_join_from_the_second_stage_on(
     assert distillation.past_logits is None
     best = copy.deepcopy(distillation.best_target()).eval()
     distillation.run_epoch()
-    said = average_over_views(lambda images: ProxySpace(*best(images)), distillation.views, torch.device("cpu"))
+    expected = average_over_views(lambda images: ProxySpace(*best(images)), distillation.views, torch.device("cpu"))
     assert distillation.past_logits is not None
-    torch.testing.assert_close(distillation.past_logits, said.logits)
+    torch.testing.assert_close(distillation.past_logits, expected.logits)
 
 
-def test_scratch_sees_labelled_images_only_and_needs_no_foundation(tiny_config: TrialConfig, tiny_task: Task) -> None:
+def test_scratch_trains_on_labelled_images_without_a_foundation(tiny_config: TrialConfig, tiny_task: Task) -> None:
     config = tiny_config.replace(method="scratch", foundation__name="")
     rows: list[Metrics] = []
     outcome = fit(config, tiny_task, rows.append)
@@ -178,7 +226,9 @@ def test_scratch_sees_labelled_images_only_and_needs_no_foundation(tiny_config: 
     assert "train/logits" not in rows[0]
 
 
-def test_linear_probe_reports_the_teacher(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+def test_linear_probe_reports_the_teachers_accuracy(
+    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
     config = tiny_config.replace(method="linear_probe", target__name="")
     rows: list[Metrics] = []
     outcome = fit(config, tiny_task, rows.append, provider=lambda *_: artifact, read_test=True)
@@ -188,14 +238,16 @@ def test_linear_probe_reports_the_teacher(tiny_config: TrialConfig, tiny_task: T
     assert "test/top1" in outcome.metrics
 
 
-def test_test_is_read_only_when_asked(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+def test_test_images_are_read_only_on_request(
+    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
     rows: list[Metrics] = []
     outcome = fit(tiny_config, tiny_task, rows.append, provider=lambda *_: artifact)
     assert outcome.test is None
     assert not any(name.startswith("test/") for row in [*rows, outcome.metrics] for name in row)
 
 
-def test_signals_are_the_teachers_answers_for_the_same_views(
+def test_stored_outputs_are_the_teachers_outputs_for_the_same_views(
     tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
 ) -> None:
     teacher = restore_teacher(tiny_config, artifact, tiny_task.num_classes)
@@ -207,12 +259,12 @@ def test_signals_are_the_teachers_answers_for_the_same_views(
         torch.testing.assert_close(stored.embedding, live.embedding, atol=0.02, rtol=0.01)
 
 
-@pytest.mark.parametrize("consensus", [0.0, 0.5])
-def test_a_live_teacher_gives_the_losses_that_stored_signals_give(
-    tiny_config: TrialConfig, tiny_task: Task, consensus: float
+@pytest.mark.parametrize("view_averaging", [0.0, 0.5])
+def test_live_teacher_gives_the_same_losses_as_stored_outputs(
+    tiny_config: TrialConfig, tiny_task: Task, view_averaging: float
 ) -> None:
     stored = tiny_config.with_values(
-        {"views.mix": 0.5, "outputs.view_averaging": consensus, "outputs.propagation_neighbors": 3}
+        {"views.mix": 0.5, "outputs.view_averaging": view_averaging, "outputs.propagation_neighbors": 3}
     )
     live = stored.replace(outputs__kind="live")
     made = make_teacher(live, tiny_task)
@@ -222,7 +274,7 @@ def test_a_live_teacher_gives_the_losses_that_stored_signals_give(
         assert without_times(of_live) == pytest.approx(without_times(of_stored), rel=1e-3, abs=1e-4)
 
 
-def test_mixed_views_have_signals_like_any_other(tiny_config: TrialConfig, tiny_task: Task) -> None:
+def test_mixed_views_have_stored_outputs_of_their_own(tiny_config: TrialConfig, tiny_task: Task) -> None:
     config = tiny_config.replace(views__mix=0.7)
     mixed = make_teacher(config, tiny_task)
     teacher = restore_teacher(config, mixed, tiny_task.num_classes)
@@ -232,7 +284,7 @@ def test_mixed_views_have_signals_like_any_other(tiny_config: TrialConfig, tiny_
     assert all(torch.isfinite(torch.tensor(row["train/loss"])) for row in run(config, tiny_task, mixed))
 
 
-def test_a_learned_temperature_moves_within_its_bounds_and_restores(
+def test_learned_temperature_moves_within_its_bounds_and_restores(
     tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
 ) -> None:
     config = tiny_config.with_values(
@@ -249,46 +301,37 @@ def test_a_learned_temperature_moves_within_its_bounds_and_restores(
     assert [without_times(second.run_epoch()) for _ in range(2)] == expected[1:]
 
 
-def test_a_program_survives_the_disk(
-    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact, tmp_path: object
+def test_artifact_survives_the_disk(
+    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact, tmp_path: Path
 ) -> None:
-    from pathlib import Path
-
-    folder = Path(str(tmp_path))
-    save_artifact(artifact, folder)
-    assert run(tiny_config, tiny_task, load_artifact(folder)) == run(tiny_config, tiny_task, artifact)
-
-
-CHANGES = [
-    {"prompt.size_px": 2},
-    {"mapping.kind": "bayesian"},
-    {"views.rotation_deg": 3},
-    {"outputs.num_views": 3},
-    {"outputs.view_averaging": 0.5},
-    {"outputs.propagation_neighbors": 3},
-    {"pseudo_labels.rounds": 1},
-    {"prompt.kind": "masked"},
-    {"seed": 1},
-    {"reprogram.epochs": 2},
-    {"precision": "fp32"},
-    {"precision": "bf16"},
-    {"foundation.name": "glyph_hybrid"},
-]
-
-
-@pytest.mark.parametrize("change", CHANGES, ids=str)
-def test_whatever_a_program_depends_on_changes_its_key(change: dict[str, object], tiny_config: TrialConfig) -> None:
-    assert teacher_key(tiny_config, "data") != teacher_key(tiny_config.with_values(change), "data")
+    save_artifact(artifact, tmp_path)
+    assert run(tiny_config, tiny_task, load_artifact(tmp_path)) == run(tiny_config, tiny_task, artifact)
 
 
 @pytest.mark.parametrize(
-    "change", [{"distill.lr": 0.1}, {"temperature.start": 3}, {"target.name": "resnet18"}], ids=str
+    ("values", "shapes"),
+    [
+        ({}, {}),
+        ({"prompt.size_px": 2}, {"prompt": (3, 32, 32)}),
+        ({"prompt.size_px": 2, "mapping.kind": "bayesian"}, {"prompt": (3, 32, 32), "mapping": None}),
+    ],
+    ids=["linear probe", "prompt", "prompt and label mapping"],
 )
-def test_what_only_steers_the_target_does_not(change: dict[str, object], tiny_config: TrialConfig) -> None:
-    assert teacher_key(tiny_config, "data") == teacher_key(tiny_config.with_values(change), "data")
-    assert teacher_key(tiny_config, "data") != teacher_key(tiny_config, "other data")
+def test_artifact_holds_the_pictures_of_its_teacher(
+    values: dict[str, object], shapes: dict[str, object], tiny_config: TrialConfig, tiny_task: Task, tmp_path: Path
+) -> None:
+    config = tiny_config.with_values({**values, "outputs.kind": "live"})
+    made = make_teacher(config, tiny_task)
+    save_artifact(made, tmp_path)
+    pictures, teacher = load_artifact(tmp_path).pictures, restore_teacher(config, made, tiny_task.num_classes)
+    assert pictures.keys() == shapes.keys()
+    if "prompt" in shapes:
+        assert pictures["prompt"].shape == shapes["prompt"]
+        assert torch.equal(pictures["prompt"], teacher.prompt.picture())
+    if "mapping" in shapes:
+        assert torch.equal(pictures["mapping"], teacher.mapping.source_weights())
 
 
-def test_a_diverging_loss_stops_the_trial(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
+def test_diverging_loss_stops_the_trial(tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact) -> None:
     with pytest.raises(NonFiniteLoss, match="epoch"):
         run(tiny_config.replace(distill__lr=1e30, distill__epochs=4), tiny_task, artifact)
