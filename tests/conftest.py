@@ -1,4 +1,4 @@
-"""Tiny things that tests share: real classes, small sizes, fixed seeds."""
+"""Fixtures for all tests: real classes, small sizes, fixed seeds."""
 
 import os
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def _one_thread_fixed_seed() -> None:
 
 
 class TinyFoundation(nn.Module):
-    """Eight lines that answer like a foundation: features [B, 6], source logits [B, 5]."""
+    """A tiny foundation: features [B, 6], source logits [B, 5]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def tiny_foundation() -> TinyFoundation:
 
 
 def coloured_images(count: int, seed: int) -> Images:
-    """Noise with one bright third: its place is the class."""
+    """Noise with one bright third, whose position is the class."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % NUM_CLASSES
     images = torch.randint(0, 90, (count, 3, IMAGE_PX, IMAGE_PX), generator=generator, dtype=torch.uint8)
@@ -61,7 +61,7 @@ def coloured_images(count: int, seed: int) -> Images:
 
 @pytest.fixture
 def tiny_task() -> Task:
-    """Three places, 30 labelled and 12 unlabelled training images, 15 for val, 15 for test."""
+    """Three classes, 30 labelled and 12 unlabelled training images, 15 for val, 15 for test."""
     labeled, hidden = coloured_images(30, 1), coloured_images(12, 2)
     train = Images(torch.cat([labeled.images, hidden.images]), torch.cat([labeled.labels, torch.full((12,), -1)]))
     return Task(train, 30, coloured_images(15, 3), coloured_images(15, 4), ("left", "middle", "right"), False, "tiny")
@@ -69,7 +69,7 @@ def tiny_task() -> Task:
 
 @pytest.fixture
 def tiny_config() -> TrialConfig:
-    """Two epochs with a small target and a built-in foundation."""
+    """A trial of two epochs with a small target and a built-in foundation."""
     return TrialConfig().with_values(
         {
             "foundation.name": "glyph_cnn",

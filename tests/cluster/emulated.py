@@ -66,8 +66,8 @@ class Log:
 def make_user(folder: Path) -> Path:
     """Make a home for `ubuntu`, another name of root, and an SSH key; return the key."""
     Path("/tmp/ray").mkdir(exist_ok=True)
-    for place in ("/home", "/tmp/ray", "/dev/shm"):
-        call("mount", "-t", "tmpfs", "none", place)
+    for path in ("/home", "/tmp/ray", "/dev/shm"):
+        call("mount", "-t", "tmpfs", "none", path)
     shutil.copytree("/etc/skel", HOME)
     (HOME / ".ssh").mkdir()
     (HOME / ".ray").mkdir()

@@ -50,8 +50,8 @@ def test_trials_of_a_killed_node_continue_elsewhere(nodes: Cluster, tmp_path: Pa
         return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
     def finish(process: "subprocess.Popen[str]", started: float) -> float:
-        said, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
         return time.monotonic() - started
 
     started = time.monotonic()

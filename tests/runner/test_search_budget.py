@@ -14,8 +14,8 @@ def test_a_time_limit_ends_the_search_with_a_confirmed_leaderboard(shared_store:
     confirm = {"top": 1, "seeds": [0], "controls": ["scratch"], "control_steps": 24}
     space = write_space(tmp_path, budget={"trials": 500, "epochs": 3, "time": "45s"}, confirm=confirm)
     arguments = ["--space", space, "--out", tmp_path / "out", "--store", shared_store]
-    said = run("search", *arguments)
-    assert "budget.time of 0:00:45 is used up" in said
+    output = run("search", *arguments)
+    assert "budget.time of 0:00:45 is used up" in output
     records = Ledger(tmp_path / "out/records.jsonl").read()
     states = {record.state for record in records if record.phase == "search"}
     assert "complete" in states
