@@ -223,7 +223,7 @@ COMMANDS = [
     (SEARCH, ["--space", "good.yaml", "--set", "resources.workers=900"], "each needs at least 2 images of a batch"),
     (SEARCH, ["--space", "good.yaml", "--set", "resources.min_workers=2"], "min_workers: must be at most workers"),
     (SEARCH, ["--space", "good.yaml", "--out", "used"], "exists already"),
-    (SEARCH, ["--space", "good.yaml", "--set", "pairs.foundations=[resnet18.a1_in1k]"], "cannot be had"),
+    (SEARCH, ["--space", "good.yaml", "--set", "pairs.foundations=[resnet18.a1_in1k]"], "are unavailable"),
     (SEARCH, ["--space", "good.yaml", "--out", "fresh", "--resume"], "nothing in fresh to go on with"),
     (SEARCH, ["--space", "good.yaml", "--out", "/dev/null/x"], "cannot be written"),
     (SEARCH, ["--space", "good.yaml", "--trials", "0"], "greater than 0"),

@@ -1,4 +1,4 @@
-"""timm behind two functions: `load_foundation` and `load_target`."""
+"""Foundations and targets: timm behind `load_foundation` and `load_target`."""
 
 from tdmr_ray.models.foundation import Foundation, load_foundation
 from tdmr_ray.models.names import check_foundation, check_target

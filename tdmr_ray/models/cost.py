@@ -1,4 +1,4 @@
-"""What a target costs where it is shipped."""
+"""Size and inference cost of a target."""
 
 from dataclasses import asdict, dataclass
 from statistics import median, quantiles
@@ -15,10 +15,10 @@ class TargetCost:
     """Size and speed of a target.
 
     Attributes:
-        params: Number of weights.
+        params: Number of parameters.
         macs: Multiply-accumulates for one image.
-        latency_ms: Median for one image on this machine's CPU, one thread, after warming up.
-        latency_p95_ms: What 95 of 100 images stay under.
+        latency_ms: Median latency of one image on this machine's CPU, one thread, after a warm-up.
+        latency_p95_ms: 95th percentile of the latency.
     """
 
     params: int
@@ -27,13 +27,13 @@ class TargetCost:
     latency_p95_ms: float
 
     def as_dict(self) -> dict[str, float]:
-        """By name."""
+        """Return the figures by name."""
         return asdict(self)
 
 
 @torch.inference_mode()
 def measure_target(name: str, *, num_classes: int, image_px: int, repeats: int = 50) -> TargetCost:
-    """Build a target and measure it; weights do not matter, so they are random."""
+    """Build a target with random weights and measure it; cost does not depend on the weights."""
     with torch.random.fork_rng(devices=[]):
         target = load_target(name, num_classes=num_classes, image_px=image_px).eval()
     image = torch.rand(1, 3, image_px, image_px).to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""A pretrained timm network that never learns: the source of knowledge."""
+"""Foundations: pretrained timm networks that stay frozen."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,12 +21,12 @@ from tdmr_ray.models.weights import UNUSABLE, create_network, create_random, has
 class Foundation(nn.Module):
     """A frozen network, split where its classifier begins.
 
-    No parameter takes gradients, and it stays in evaluation mode whatever `train()` says, so that neither weights nor
-    batch statistics move. Gradients still flow through it to its input.
+    No parameter takes gradients, and the network stays in evaluation mode even after `train()`, so that neither weights
+    nor batch statistics change. Gradients still flow through it to its input.
 
     Args:
         network: A timm network.
-        spec: What it expects; normalisation happens in here.
+        spec: Size and statistics of its input; the foundation normalises images itself.
     """
 
     def __init__(self, network: nn.Module, spec: InputSpec) -> None:
@@ -41,64 +41,64 @@ class Foundation(nn.Module):
 
     @property
     def has_classifier(self) -> bool:
-        """Whether the network speaks in source classes; image towers without a head do not."""
+        """Whether the network has source classes; image towers without a head have none."""
         return self.num_source_classes > 0
 
     @property
     def _heads(self) -> list[nn.Module]:
-        """One, or two of a network that was itself distilled, whose mean counts; none of an image tower."""
+        """Classifiers: one, two for a distilled network (their mean counts), or none for an image tower."""
         found = self.network.get_classifier()
         heads = found if isinstance(found, tuple) else (found,)
         return [head for head in heads if isinstance(head, nn.Module) and not isinstance(head, nn.Identity)]
 
     def _count_source_classes(self, image: Tensor, features: Tensor) -> int:
-        """0 also for a network whose answer is not what its heads say of the features."""
+        """Return S; 0 also if the network's logits are not those of its heads on the features."""
         own, split = self.network(self.spec.normalize(image)), self.source_logits(features)
         same = own.shape == split.shape and torch.allclose(own, split, rtol=1e-3, atol=1e-4)
         return int(split.shape[1]) if same else 0
 
     @property
     def token_dim(self) -> int:
-        """Width of the tokens that a prompt may add; 0 unless this is a plain transformer."""
+        """Width of the tokens that a prompt may add; 0 unless the network is a plain transformer."""
         return int(self.network.embed_dim) if isinstance(self.network, VisionTransformer) else 0
 
     def features(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """Penultimate features [B, d] of images in 0..1, [B, 3, size_px, size_px].
+        """Return penultimate features [B, d].
 
         Args:
-            images: In 0..1.
+            images: [B, 3, size_px, size_px] in 0..1.
             tokens: Learned tokens [P, token_dim] that join the patches of every image; transformers only.
         """
         network = self.network
-        with nullcontext() if tokens is None else _visitors(network, tokens):
+        with nullcontext() if tokens is None else _added_tokens(network, tokens):
             maps = network.forward_features(self.spec.normalize(images))
         pooled: Tensor = network.forward_head(maps, pre_logits=True)
         return pooled
 
     def source_logits(self, features: Tensor) -> Tensor:
-        """Scores over the source classes, [B, S], of features [B, d]."""
-        answers = [
+        """Return source logits [B, S] for features [B, d]."""
+        logits = [
             head(features[:, :, None, None]).flatten(1) if isinstance(head, nn.Conv2d) else head(features)
             for head in self._heads
         ]
-        return torch.stack(answers).mean(dim=0)
+        return torch.stack(logits).mean(dim=0)
 
     def train(self, mode: bool = True) -> Self:
-        """Keeps evaluation mode."""
+        """Keep evaluation mode, whatever `mode` is."""
         return super().train(False)
 
 
 @contextmanager
-def _visitors(network: Any, tokens: Tensor) -> Iterator[None]:
-    """While this lasts, tokens stand between the class token and the patches from the first block to the last."""
-    place, count = int(network.num_prefix_tokens), len(tokens)
+def _added_tokens(network: Any, tokens: Tensor) -> Iterator[None]:
+    """Insert tokens between the class token and the patches, before the first block, and remove them after the last."""
+    start, count = int(network.num_prefix_tokens), len(tokens)
 
     def enter(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
         (x,) = inputs
-        return (torch.cat([x[:, :place], tokens.expand(len(x), -1, -1), x[:, place:]], dim=1),)
+        return (torch.cat([x[:, :start], tokens.expand(len(x), -1, -1), x[:, start:]], dim=1),)
 
     def leave(_: nn.Module, __: tuple[Tensor], x: Tensor) -> Tensor:
-        return torch.cat([x[:, :place], x[:, place + count :]], dim=1)
+        return torch.cat([x[:, :start], x[:, start + count :]], dim=1)
 
     handles = network.blocks.register_forward_pre_hook(enter), network.blocks.register_forward_hook(leave)
     try:
@@ -112,12 +112,12 @@ def load_foundation(name: str, *, weights: str = "", image_px: int | None = None
     """Load a built-in foundation, or a timm network with weights.
 
     Args:
-        name: Built in, of timm, `hf-hub:OWNER/MODEL`, or `local-dir:FOLDER` in the hub's layout.
-        weights: A file (.safetensors, .pth) in place of timm's own; `RANDOM`; '' is timm's own.
-        image_px: Side of the images; None is the network's own. Position embeddings are resized.
+        name: Built-in name, timm name, `hf-hub:OWNER/MODEL`, or `local-dir:FOLDER` in the hub's layout.
+        weights: File (.safetensors, .pth), `RANDOM`, or '' for timm's own.
+        image_px: Side of the images; None is the network's default. Position embeddings are resized.
 
     Raises:
-        InputError: If the name is unknown or the weights cannot be had or do not fit; never falls back to random ones.
+        InputError: If the name is unknown, or the weights are unavailable or do not fit; there is no fallback.
     """
     problems = check_foundation(name, weights)
     if problems and not has_copy(name, weights or PRETRAINED):
@@ -138,10 +138,10 @@ def load_foundation(name: str, *, weights: str = "", image_px: int | None = None
 
 @cache
 def facts_of(name: str, *, weights: str = "", image_px: int | None = None) -> FoundationFacts:
-    """What can be known of a foundation; timm's own weights are not needed for it, others are loaded.
+    """Return the facts of a foundation; its weights are loaded only if they come from a file or a hub.
 
     Raises:
-        InputError: As `load_foundation`, where weights are needed.
+        InputError: As for `load_foundation`, if weights are loaded.
     """
     if weights in ("", RANDOM) and not name.startswith(HUBS):
         facts = foundation_facts(name)
@@ -155,6 +155,6 @@ def _no_weights(name: str, weights: str, error: Exception) -> str:
     if weights:
         return f"the weights in {weights} cannot be loaded into '{name}': {reason}"
     return (
-        f"the weights of '{name}' cannot be had: {reason}; connect once, or set HF_HOME to a folder that holds them, "
+        f"the weights of '{name}' are unavailable: {reason}; connect once, or set HF_HOME to a folder that has them, "
         f"or name a file: {{name: {name}, weights: FILE}}"
     )

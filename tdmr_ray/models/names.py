@@ -1,4 +1,4 @@
-"""Which model names exist; asked before anything heavy is loaded."""
+"""Names of models, checked before any weights are loaded."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from tdmr_ray.method.component import FoundationFacts
 from tdmr_ray.models.embedded import EMBEDDED, IMAGE_SIZE_PX, load_card
 
 RANDOM = "random"
-"""In place of weights, asked for by name only, for trials of cost: such a foundation knows nothing."""
+"""Value of `weights` for a foundation with random weights, for measurements of cost."""
 PRETRAINED = "pretrained"
-"""Weights of a target: those that timm has for it."""
+"""Value of `weights` for timm's own pretrained weights."""
 HUBS = ("hf-hub:", "local-dir:")
-"""Of names that timm looks up elsewhere than in its own list."""
+"""Prefixes of names that are not in timm's own list."""
 
 
 def check_foundation(name: str, weights: str = "") -> list[str]:
-    """Problems with a foundation's name; empty when it is built in, or there may be weights for it."""
+    """Return the problems with a foundation's name and weights; none if it can probably be loaded."""
     if name in EMBEDDED or name.startswith(HUBS):
         return [] if not weights else [f"'{name}' has weights of its own; leave 'weights' out"]
     if not timm.is_model(name):
@@ -33,7 +33,7 @@ def check_foundation(name: str, weights: str = "") -> list[str]:
 
 
 def check_target(name: str, weights: str = "") -> list[str]:
-    """Problems with a target's name and weights; empty when timm can build it."""
+    """Return the problems with a target's name and weights; none if timm can build it."""
     if not timm.is_model(name):
         return [f"must be a timm name, got '{name}'{near_match(name, timm.list_models())}"]
     if weights == PRETRAINED and not timm.is_model_pretrained(name):
@@ -44,7 +44,7 @@ def check_target(name: str, weights: str = "") -> list[str]:
 
 
 def foundation_facts(name: str) -> FoundationFacts:
-    """Read a known foundation's facts from its card or from timm's table."""
+    """Return the facts of a known foundation, from its card or timm's registry."""
     if name in EMBEDDED:
         card = load_card(name)
         return FoundationFacts(name, IMAGE_SIZE_PX, len(card["classes"]), takes_tokens=EMBEDDED[name] != "cnn")
@@ -55,12 +55,12 @@ def foundation_facts(name: str) -> FoundationFacts:
 
 
 def sized(name: str, image_px: int | None) -> str:
-    """A network's name for tables: with the size of its images where one was asked for."""
+    """Return a network's name for tables, with the size of its images if one is set."""
     return f"{name}@{image_px}px" if image_px else name
 
 
 def source_class_names(name: str, count: int) -> tuple[str, ...]:
-    """What a foundation calls its source classes, of which it has so many; numbers where nobody says."""
+    """Return the names of a foundation's source classes; numbered ones if they are unknown."""
     if name in EMBEDDED:
         return tuple(load_card(name)["classes"])
     known = ImageNetInfo()

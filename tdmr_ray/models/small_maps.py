@@ -1,7 +1,7 @@
-"""Convolutions of maps that have shrunk to one pixel, as what they are: products.
+"""Convolutions of 1x1 maps, computed as products.
 
-Small images leave mobile networks with 1x1 maps halfway down. Of a 5x5 kernel only one weight then counts, but a CPU's
-depthwise convolution works through all of them: a fifth of a training step of mobilenetv3_small_050 at 32 px.
+Small images leave mobile networks with 1x1 maps halfway down. Only one weight of a 5x5 kernel matters there, but a
+CPU's depthwise convolution reads all of them: a fifth of a training step of mobilenetv3_small_050 at 32 px.
 """
 
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class SmallMapConv2d(nn.Conv2d):
 
     @property
     def one_weight_counts(self) -> bool:
-        """Whether a 1x1 map gives a 1x1 map, made with the weight at (padding, padding) alone."""
+        """Whether a 1x1 map becomes a 1x1 map that depends only on the weight at (padding, padding)."""
         if isinstance(self.padding, str) or self.padding_mode != "zeros" or self.dilation != (1, 1):
             return False
         sides = zip(self.padding, self.kernel_size, self.stride, strict=True)
@@ -33,7 +33,7 @@ class SmallMapConv2d(nn.Conv2d):
 
 
 def use_small_map_convolutions(network: nn.Module) -> None:
-    """Make every plain convolution of a network one that is fast on 1x1 maps; in place, parameters stay as they are."""
+    """Replace every plain convolution by one that is fast on 1x1 maps, in place; parameters do not change."""
     for module in network.modules():
         if type(module) is nn.Conv2d:
             module.__class__ = SmallMapConv2d

@@ -1,4 +1,4 @@
-"""What a network expects of its input."""
+"""Input specification of a network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class InputSpec:
 
     Attributes:
         size_px: Height and width.
-        mean: A channel, of images in 0..1.
-        std: A channel, of images in 0..1.
+        mean: Mean of each channel, for images in 0..1.
+        std: Standard deviation of each channel, for images in 0..1.
     """
 
     size_px: int
@@ -24,11 +24,11 @@ class InputSpec:
 
     @classmethod
     def from_timm(cls, config: Mapping[str, Any]) -> "InputSpec":
-        """Read it from a timm model's `pretrained_cfg`."""
+        """Read the specification from a timm model's `pretrained_cfg`."""
         return cls(int(config["input_size"][-1]), tuple(config["mean"]), tuple(config["std"]))
 
     def normalize(self, images: Tensor) -> Tensor:
-        """(images - mean) / std for images in 0..1, [B, C, H, W]."""
+        """Return (images - mean) / std for images in 0..1, [B, C, H, W]."""
         mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
         gain = 1 / torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
         return (images - mean).mul_(gain)

@@ -1,4 +1,4 @@
-"""The small network that is shipped."""
+"""Targets: the small networks that ship."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ class Target(nn.Module):
 
     Args:
         network: A timm network with C outputs.
-        spec: What it expects; scaling and normalisation happen in here.
+        spec: Size and statistics of its input; the target scales and normalises images itself.
     """
 
     network: Any
@@ -43,11 +43,11 @@ class Target(nn.Module):
         self.feature_dim = int(self.network.get_classifier().in_features)
 
     def forward(self, images: Tensor, detach_head: bool = False) -> TargetOutput:
-        """Features and logits of images in 0..1, [B, 3, H, W].
+        """Return features and logits.
 
         Args:
-            images: In 0..1, of any size; scaled to `spec.size_px`.
-            detach_head: Keep the gradients of the logits from reaching the features.
+            images: [B, 3, H, W] in 0..1, of any size; scaled to `spec.size_px`.
+            detach_head: Stop the gradients of the logits at the features.
         """
         network = self.network
         maps = network.forward_features(self.spec.normalize(resize(images, self.spec.size_px)))
@@ -59,17 +59,18 @@ class Target(nn.Module):
 def load_target(name: str, *, num_classes: int, image_px: int, weights: str = "", empty: bool = False) -> Target:
     """Build a target for `num_classes` task classes.
 
-    `channels_last` is the memory format: 1.5 times faster on CPUs for the depthwise convolutions of mobile networks.
+    The memory format is `channels_last`, which is 1.5 times faster on CPUs for the depthwise convolutions of mobile
+    networks.
 
     Args:
-        name: That timm knows.
+        name: timm name.
         num_classes: C.
-        image_px: Side to which it scales images.
-        weights: '' for random ones, which follow torch's global seed; `PRETRAINED`; or a file (.safetensors, .pth).
-        empty: Do not load them, since others are loaded next; images are normalised as with them.
+        image_px: Side to which the target scales images.
+        weights: '' for random ones from torch's global generator, `PRETRAINED`, or a file (.safetensors, .pth).
+        empty: Skip loading `weights`, since others follow; images are normalised as for `weights`.
 
     Raises:
-        InputError: If timm does not know the name, or the weights cannot be had or do not fit.
+        InputError: If timm does not know the name, or the weights are unavailable or do not fit.
     """
     start = "" if empty else weights
     problems = check_target(name, start)
@@ -78,7 +79,7 @@ def load_target(name: str, *, num_classes: int, image_px: int, weights: str = ""
     try:
         network = create_network(name, start, image_px=image_px, num_classes=num_classes)
     except UNUSABLE as error:
-        which = f"of '{name}' cannot be had" if start == PRETRAINED else f"in {start} cannot be loaded into '{name}'"
+        which = f"of '{name}' are unavailable" if start == PRETRAINED else f"in {start} cannot be loaded into '{name}'"
         raise InputError("target", f"the weights {which}: {reason_of(error)}") from error
     use_small_map_convolutions(network)
     statistics = InputSpec.from_timm(network.pretrained_cfg) if weights else InputSpec(image_px, MEAN, STD)
@@ -86,6 +87,6 @@ def load_target(name: str, *, num_classes: int, image_px: int, weights: str = ""
 
 
 def save_target(target: Target, folder: Path) -> None:
-    """Write a target's weights as `WEIGHTS_FILE` into an existing folder."""
+    """Write a target's weights to `WEIGHTS_FILE` in an existing folder."""
     weights = {name: value.cpu().contiguous() for name, value in target.state_dict().items()}
     save_file(weights, folder / WEIGHTS_FILE)

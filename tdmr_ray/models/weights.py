@@ -1,4 +1,4 @@
-"""timm networks with weights: timm's own, out of a file, or a copy that another machine has made of either."""
+"""timm networks with weights: timm's own, from a file, or from a copy that another machine made of either."""
 
 import pickle
 from collections.abc import Callable, Iterator
@@ -15,9 +15,9 @@ from timm.models import load_state_dict, save_for_hf
 from tdmr_ray.models.names import PRETRAINED
 
 UNUSABLE = (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError)
-"""What `create_network` raises if weights cannot be had or do not fit."""
+"""Exceptions of `create_network` if weights are unavailable or do not fit."""
 FindCopy = Callable[[str, str], Path | None]
-"""From a network's name and weights to the folder with a copy, if there is one."""
+"""Returns the folder with a copy, given a network's name and weights; None if there is none."""
 
 
 def _no_copy(name: str, weights: str) -> Path | None:
@@ -29,7 +29,7 @@ _find_copy: ContextVar[FindCopy] = ContextVar("find_copy", default=_no_copy)
 
 @contextmanager
 def use_copies(find: FindCopy) -> Iterator[None]:
-    """Load weights from copies, where there are any, for the duration; other threads are not affected."""
+    """Load weights from copies, where they exist, inside this context; other threads are not affected."""
     token = _find_copy.set(find)
     try:
         yield
@@ -38,27 +38,27 @@ def use_copies(find: FindCopy) -> Iterator[None]:
 
 
 def has_copy(name: str, weights: str) -> bool:
-    """Whether weights are at hand that this machine might not be able to fetch."""
+    """Return whether there is a copy of weights that this machine might not be able to fetch."""
     return _find_copy.get()(name, weights) is not None
 
 
 def save_copy(network: Any, folder: Path) -> None:
-    """Write a network into an existing folder as the hub lays it out: its configuration and weights."""
+    """Write a network's configuration and weights into an existing folder, in the layout of the hub."""
     save_for_hf(network, str(folder), safe_serialization=True)
 
 
 def create_network(name: str, weights: str, *, image_px: int | None = None, num_classes: int | None = None) -> Any:
-    """A timm network.
+    """Create a timm network.
 
     Args:
-        name: That timm knows.
-        weights: '' for random ones, which follow torch's global seed; `PRETRAINED` for timm's own; or a file
+        name: timm name.
+        weights: '' for random ones from torch's global generator, `PRETRAINED` for timm's own, or a file
             (.safetensors, .pth).
-        image_px: Side of its images, if the network is built for one size; position embeddings are resized.
-        num_classes: Of its classifier, new ones if the weights have another number; None is what the weights have.
+        image_px: Side of its images, for networks that are built for one size; position embeddings are resized.
+        num_classes: Outputs of the classifier, which is new if the weights have another number; None keeps theirs.
 
     Raises:
-        One of `UNUSABLE`: If weights cannot be had or do not fit.
+        One of `UNUSABLE`: If weights are unavailable or do not fit.
     """
     options: dict[str, Any] = {"pretrained": bool(weights)}
     copy = _find_copy.get()(name, weights) if weights else None
@@ -79,19 +79,19 @@ def create_network(name: str, weights: str, *, image_px: int | None = None, num_
 
 
 def create_random(name: str, *, image_px: int | None) -> Any:
-    """A network whose random weights are the same wherever they are asked for."""
+    """Create a network whose random weights are the same in every process."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return create_network(name, "", image_px=image_px)
 
 
 def reason_of(error: Exception) -> str:
-    """Why weights could not be loaded, in a line."""
+    """Return the reason why weights could not be loaded, in one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _num_classes_in(path: Path, name: str) -> int:
-    """Classes of the classifier in a file of weights for a network; 0 if it has none."""
+    """Return the number of classes of the classifier in a file; 0 if there is none."""
     tensors = load_state_dict(str(path), weights_only=True)
     config = timm.get_pretrained_cfg(name)
     heads = config.classifier if config is not None else ()

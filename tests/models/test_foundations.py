@@ -85,7 +85,7 @@ def test_anybodys_model_comes_out_of_the_hubs_cache(tmp_path: Path) -> None:
     loaded = foundation.network.state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in network.state_dict().items())
     assert load_foundation(name, image_px=64).spec.size_px == facts_of(name, image_px=64).image_px == 64
-    with pytest.raises(InputError, match=r"weights of 'hf-hub:someone/else' cannot be had: .*connect once"):
+    with pytest.raises(InputError, match=r"weights of 'hf-hub:someone/else' are unavailable: .*connect once"):
         load_foundation("hf-hub:someone/else")
     with pytest.raises(InputError, match="has weights of its own"):
         load_foundation(name, weights=RANDOM)

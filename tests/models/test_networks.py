@@ -176,7 +176,7 @@ def test_names(problems: list[str], hint: str | None) -> None:
 
 
 def test_weights_that_cannot_be_had_are_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(InputError, match=r"cannot be had.*HF_HOME"):
+    with pytest.raises(InputError, match=r"are unavailable.*HF_HOME"):
         load_foundation("resnet18.a1_in1k")
 
 

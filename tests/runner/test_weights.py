@@ -96,6 +96,6 @@ def test_unavailable_weights_are_listed_in_one_error(tmp_path: Path) -> None:
 def test_weights_of_the_control_are_checked_before_the_search(tmp_path: Path) -> None:
     pairs = {"foundations": ["glyph_cnn"], "targets": ["mobilenetv3_small_050"]}
     space = space_of(tmp_path, tmp_path, pairs=pairs, confirm={"controls": ["fine_tune"]})
-    with pytest.raises(InputError, match="the weights of 'mobilenetv3_small_050' cannot be had"):
+    with pytest.raises(InputError, match="the weights of 'mobilenetv3_small_050' are unavailable"):
         check_weights(space)
     check_weights(space_of(tmp_path, tmp_path, pairs=pairs, confirm={"controls": ["fine_tune"], "top": 0}))

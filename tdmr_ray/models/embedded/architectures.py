@@ -1,7 +1,7 @@
 """The three small foundations, as configurations of timm's classes for 32 x 32 images.
 
-All of them look at the picture in 2 px steps first and end at a 4 x 4 or 2 x 2 map: on a laptop every
-prompt step runs forward and backward through them, and cost grows with the number of positions.
+Each one starts with a stride of 2 px and ends at a 4 x 4 or 2 x 2 map: every prompt step runs forward and backward
+through the network, and its cost grows with the number of positions.
 """
 
 from functools import partial
@@ -18,7 +18,7 @@ Kind = Literal["vit", "cnn", "hybrid"]
 
 
 def build_glyph_network(kind: Kind, num_classes: int) -> nn.Module:
-    """A timm network with random weights: `forward_features`, `forward_head`, `num_features` as in timm.
+    """Build a network with random weights and timm's interface (`forward_features`, `forward_head`, `num_features`).
 
     Raises:
         ValueError: If the kind is unknown.
@@ -30,19 +30,19 @@ def build_glyph_network(kind: Kind, num_classes: int) -> nn.Module:
 
 
 def _build_cnn(num_classes: int) -> nn.Module:
-    """A ResNet of basic blocks, one block a stage: 16, 8, 4 and 2 px."""
+    """Build a ResNet of basic blocks, one block a stage: 16, 8, 4 and 2 px."""
     return _build_residual((24, 64, 128, 256), num_classes=num_classes)
 
 
 def _build_hybrid(num_classes: int) -> nn.Module:
-    """Residual stages down to 4 x 4, then a transformer over the 16 positions."""
+    """Build residual stages down to 4 x 4, then a transformer over the 16 positions."""
     residual = _build_residual((24, 48, 96))
     residual.head = nn.Identity()  # type: ignore[assignment]
     return _build_transformer(residual, num_classes, patch_size=1, dim=128, depth=2, heads=4)
 
 
 def _build_vit(num_classes: int) -> nn.Module:
-    """A transformer over 4 x 4 patches of a two-convolution stem's 16 x 16 map."""
+    """Build a transformer over 4 x 4 patches of a two-convolution stem's 16 x 16 map."""
     stem = nn.Sequential(
         nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(16),

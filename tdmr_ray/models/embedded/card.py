@@ -1,4 +1,4 @@
-"""Weights and card of a glyph foundation on disk."""
+"""Files of a glyph foundation: weights and card."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ _PACKAGES = ("torch", "timm", "matplotlib", "pillow", "scikit-learn")
 
 @dataclass(frozen=True)
 class Training:
-    """What was done and what came of it; accuracies 0..1."""
+    """Settings and result of a pretraining; accuracies in 0..1."""
 
     kind: Kind
     steps: int
@@ -36,29 +36,29 @@ class Training:
 
 
 def write_weights(model: nn.Module, path: Path) -> Path:
-    """Store the state as float16 safetensors."""
+    """Write the weights as float16 safetensors."""
     half = {key: _half(value) for key, value in model.state_dict().items()}
     save_file(half, path)
     return path
 
 
 def write_card(model: nn.Module, weights: Path, training: Training, characters: Sequence[str]) -> Path:
-    """Describe the weights in a JSON file beside them; the figures are of the stored, rounded weights."""
+    """Write a JSON card beside the weights; its figures are measured with the stored, rounded weights."""
     stored = build_glyph_network(training.kind, len(characters))
     stored.load_state_dict({key: _half(value) for key, value in model.state_dict().items()})
     figures = probe_figures(stored, lambda: build_glyph_network(training.kind, len(characters)))
     card = {
         "name": weights.stem,
-        "data": "Latin, Greek and Cyrillic letters, no digit, in matplotlib's fonts, distorted at random",
+        "data": "Latin, Greek and Cyrillic letters without digits, in matplotlib's fonts, randomly distorted",
         "classes": list(characters),
         "train_fonts": TRAIN_FONTS,
         "held_out_fonts": HELD_OUT_FONTS,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "training": asdict(training),
-        "source_accuracy_note": "distorted glyphs, four views each from a seed that no training uses",
+        "source_accuracy_note": "distorted glyphs, four views of each with a seed that training does not use",
         "linear_probe": figures,
         "linear_probe_note": "test accuracy on scikit-learn's digits, mean of three subsets; "
-        "calibrated: random weights whose batch norms have unit gain and the statistics of the digits",
+        "calibrated: random weights with unit batch-norm gain and the batch statistics of the digits",
         "command": f"python -m tdmr_ray.models.embedded.pretrain --kind {training.kind} "
         f"--steps {training.steps} --seed {training.seed}",
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},

@@ -1,9 +1,9 @@
 """The letters and fonts that the built-in foundations are pretrained on.
 
-The letters are Latin, Greek and Cyrillic. No class is a digit in any form, so that a task of digits is new to a
-foundation, and no other script is touched, so that the data set `script` is new to it as well. Letters that are
-indistinguishable once every glyph is scaled to the same box (o and O, Latin A and Greek Alpha) are one class. A digit's
-doubles (Cyrillic Ze, small Be) are left out; O and I remain, as letters that any alphabet has.
+The letters are Latin, Greek and Cyrillic. No class is a digit in any form, so a task of digits is new to a
+foundation. No other script is included, so the data set `script` is new to it as well. Letters that are
+indistinguishable once every glyph is scaled to the same box (o and O, Latin A and Greek Alpha) are one class. Letters
+that look like digits (Cyrillic Ze, small Be) are left out, except O and I.
 """
 
 LETTERS = (

@@ -1,11 +1,11 @@
-"""Pretrain a built-in foundation on rendered letters, write its weights and its card.
+"""Pretrain a built-in foundation on rendered letters; write its weights and card.
 
     python -m tdmr_ray.models.embedded.pretrain --kind cnn
     python -m tdmr_ray.models.embedded.pretrain --kind hybrid
-    python -m tdmr_ray.models.embedded.pretrain --kind vit      # learns from labels and from the glyph CNN
+    python -m tdmr_ray.models.embedded.pretrain --kind vit      # from labels and the glyph CNN
 
-The transformer alone learns letters slowly (no built-in notion of neighbourhood), so the finished CNN teaches
-it: softened logits and pooled features of the very same distorted images.
+The transformer alone learns letters slowly, for lack of a locality prior, so the finished CNN teaches it with softened
+logits and pooled features of the same distorted images.
 """
 
 import time
@@ -38,7 +38,7 @@ TEST_VIEWS = 4
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one kind is trained: AdamW, one learning-rate cycle, bf16 where it was measured faster."""
+    """Training settings of one kind: AdamW, one learning-rate cycle, bf16 where measured faster."""
 
     steps: int
     learning_rate: float
@@ -54,7 +54,7 @@ RECIPES: dict[Kind, Recipe] = {
 
 
 class Distillation(nn.Module):
-    """The CNN's knowledge as a loss: KL of softened logits and cosine distance of projected features."""
+    """Distillation loss: KL divergence of softened logits plus cosine distance of projected features."""
 
     def __init__(self, teacher: nn.Module, student: nn.Module) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Distillation(nn.Module):
         self.projection = nn.Linear(*widths)
 
     def forward(self, images: Tensor, features: Tensor, logits: Tensor) -> Tensor:
-        """Mean over the batch; zero when both networks agree."""
+        """Return the mean over the batch; zero if both networks agree."""
         with torch.no_grad():
             taught_features, taught_logits = run(self.teacher, images)
         t = DISTIL_TEMPERATURE
@@ -74,7 +74,7 @@ class Distillation(nn.Module):
 
 
 def run(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Pooled features [B, d] and logits [B, C], float32; the arithmetic is bf16 (1.6 times faster)."""
+    """Return pooled features [B, d] and logits [B, C] in float32, computed in bf16 (1.6 times faster)."""
     network: Any = model
     with torch.autocast("cpu", torch.bfloat16):
         features = network.forward_head(network.forward_features(images), pre_logits=True)
@@ -86,7 +86,7 @@ def fit(model: nn.Module, glyphs: GlyphSet, recipe: Recipe, seed: int, distil: D
     """Train in place.
 
     Raises:
-        FloatingPointError: If the loss is not finite; the message says at which step.
+        FloatingPointError: If the loss is not finite; the message gives the step.
     """
     generator = Generator().manual_seed(seed)
     trained = nn.ModuleList([model] if distil is None else [model, distil.projection])
@@ -117,7 +117,7 @@ def fit(model: nn.Module, glyphs: GlyphSet, recipe: Recipe, seed: int, distil: D
 
 @torch.no_grad()
 def evaluate_source(model: nn.Module, glyphs: GlyphSet) -> float:
-    """Accuracy 0..1 on distorted glyphs, four views of each from a fixed seed that no training uses."""
+    """Return the accuracy, 0..1, on four distorted views of each glyph with a seed that training does not use."""
     generator = Generator().manual_seed(TEST_SEED)
     model.eval()
     num_right, num_seen = 0, 0
@@ -130,7 +130,7 @@ def evaluate_source(model: nn.Module, glyphs: GlyphSet) -> float:
 
 
 def pretrain(kind: Kind, glyphs: GlyphSet, recipe: Recipe, seed: int, teacher: nn.Module | None) -> nn.Module:
-    """A network of this kind, trained from random weights; with a teacher it is distilled as well."""
+    """Train a network of this kind from random weights, with distillation if there is a teacher."""
     torch.manual_seed(seed)
     model = build_glyph_network(kind, len(glyphs.characters)).to(memory_format=torch.channels_last)
     _use_plain_attention(model)
@@ -140,7 +140,7 @@ def pretrain(kind: Kind, glyphs: GlyphSet, recipe: Recipe, seed: int, teacher: n
 
 def main(
     kind: Annotated[str, typer.Option(help="vit, cnn or hybrid; vit needs the glyph CNN's weights")],
-    steps: Annotated[int | None, typer.Option(min=2, help="default: as for the stored weights")] = None,
+    steps: Annotated[int | None, typer.Option(min=2, help="default: steps of the stored weights")] = None,
     seed: Annotated[int, typer.Option(help="seed of weights and distortions")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 1,
     out: Annotated[Path, typer.Option(help="folder for the weights and the card")] = Path(__file__).parent,
@@ -179,7 +179,7 @@ def _pretrain_and_write(kind: Kind, recipe: Recipe, seed: int, out: Path) -> Non
 def _build_optimizer(
     trained: nn.Module, recipe: Recipe
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """Fused AdamW without decay for vectors; one cycle, a tenth of the steps to warm up."""
+    """Return fused AdamW without decay for vectors, and one cycle with a tenth of the steps as warm-up."""
     parameters = list(trained.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
@@ -193,7 +193,7 @@ def _build_optimizer(
 
 
 def _use_plain_attention(model: nn.Module) -> None:
-    """torch's fused attention in bf16 makes a CPU step of 16 tokens twice as long (141 against 68 ms)."""
+    """Disable fused attention, which in bf16 doubles a CPU step of 16 tokens (141 against 68 ms)."""
     for module in model.modules():
         if isinstance(module, Attention):
             module.fused_attn = False  # type: ignore[misc]

@@ -1,7 +1,7 @@
-"""How much a glyph foundation knows about handwritten digits: a linear probe on a few images a class.
+"""Linear probe of a glyph foundation on a few handwritten digits a class.
 
-The digits are scikit-learn's (8 x 8), scaled to 32 x 32, white on black. Split once: half is the pool that
-shots are drawn from, 20 % is never read here, 30 % is the test part.
+The digits are scikit-learn's (8 x 8), scaled to 32 x 32, white on black. They are split once: shots are drawn from a
+pool of one half, 20 % is unused, and 30 % is the test split.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Digits:
-    """Pool and test part: images uint8 [N, 3, 32, 32] with labels [N]."""
+    """Pool and test split: images uint8 [N, 3, 32, 32] with labels [N]."""
 
     pool_images: Tensor
     pool_labels: NDArray[np.int64]
@@ -38,7 +38,7 @@ class Digits:
 
 
 def load_probe_digits() -> Digits:
-    """The fixed split of the digits."""
+    """Load the fixed split of the digits."""
     data = load_digits()
     small = torch.tensor(data.images, dtype=torch.float32)[:, None] * (255 / 16)
     large = F.interpolate(small, size=IMAGE_SIZE_PX, mode="bilinear", align_corners=False)
@@ -51,7 +51,7 @@ def load_probe_digits() -> Digits:
 
 
 def probe_accuracy(model: nn.Module, digits: Digits, shots: int, seed: int) -> float:
-    """Test accuracy, 0..1, of logistic regression on standardised features of `shots` images a class."""
+    """Return the test accuracy, 0..1, of logistic regression on standardised features of `shots` images a class."""
     chosen = choose_shots(digits.pool_labels, shots, seed)
     train = extract_features(model, digits.pool_images[chosen])
     test = extract_features(model, digits.test_images)
@@ -61,7 +61,7 @@ def probe_accuracy(model: nn.Module, digits: Digits, shots: int, seed: int) -> f
 
 
 def svm_accuracy(digits: Digits, shots: int, seed: int) -> float:
-    """The same for a support vector machine on raw pixels: less than this means nothing."""
+    """Return the test accuracy of a support vector machine on raw pixels, the baseline for a probe."""
     chosen = choose_shots(digits.pool_labels, shots, seed)
     svm = SVC(C=10.0)
     svm.fit(_pixels(digits.pool_images[chosen]), digits.pool_labels[chosen])
@@ -69,12 +69,12 @@ def svm_accuracy(digits: Digits, shots: int, seed: int) -> float:
 
 
 def probe_figures(model: nn.Module, build_random: Callable[[], nn.Module]) -> dict[str, dict[str, float]]:
-    """Mean test accuracy over three subsets, as figures["10_shots"]["pretrained"].
+    """Return mean test accuracies over three subsets, as figures["10_shots"]["pretrained"].
 
     Args:
         model: The pretrained network.
-        build_random: Makes the same network with random weights from torch's global generator, which is
-            seeded anew for every subset and left as it was; probed as it is and after `calibrate`.
+        build_random: Builds the same network with random weights from torch's global generator, which is seeded
+            for every subset and restored afterwards. The network is probed before and after `calibrate`.
     """
     digits = load_probe_digits()
     figures = {}
@@ -94,7 +94,7 @@ def probe_figures(model: nn.Module, build_random: Callable[[], nn.Module]) -> di
 
 
 def choose_shots(labels: NDArray[np.int64], shots: int, seed: int) -> NDArray[np.int64]:
-    """Positions of `shots` images of every class, drawn without repetition."""
+    """Draw the rows of `shots` images of every class without replacement."""
     generator = np.random.default_rng(seed)
     chosen = [generator.choice(np.flatnonzero(labels == c), shots, replace=False) for c in np.unique(labels)]
     return np.concatenate(chosen)
@@ -102,7 +102,7 @@ def choose_shots(labels: NDArray[np.int64], shots: int, seed: int) -> NDArray[np
 
 @torch.no_grad()
 def extract_features(model: nn.Module, images: Tensor) -> NDArray[np.float32]:
-    """Pre-logit features [N, d] of uint8 images [N, 3, 32, 32], in eval mode."""
+    """Return penultimate features [N, d] of uint8 images [N, 3, 32, 32], in eval mode."""
     model.eval()
     network: Any = model
     batches = [normalise(batch.float() / 255) for batch in torch.split(images, 256)]
@@ -112,7 +112,7 @@ def extract_features(model: nn.Module, images: Tensor) -> NDArray[np.float32]:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """[B, 3, 32, 32] in 0..1, as the foundations want it; channels last, which is faster on a CPU."""
+    """Normalise images [B, 3, 32, 32] in 0..1 for the foundations; channels last, which is faster on a CPU."""
     mean = torch.tensor(MEAN).view(3, 1, 1)
     std = torch.tensor(STD).view(3, 1, 1)
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
@@ -120,10 +120,10 @@ def normalise(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def calibrate(model: nn.Module, images: Tensor) -> nn.Module:
-    """Batch norms with unit gain and the statistics of uint8 images: random weights at their best.
+    """Give batch norms unit gain and the statistics of uint8 images, for a fair comparison with random weights.
 
-    As initialised, timm's residual branches give zero and no batch norm has seen a picture, so that most of a
-    random network is silent; without this the distance to pretrained weights would be flattering.
+    timm initialises residual branches to zero, and batch norms have no statistics yet, so most of a random network is
+    inactive. Pretrained weights would look better than they are without this.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
