@@ -101,7 +101,7 @@ class Watch(Listener):
         self.cpu_s: list[float] = []
         self.bytes: list[int] = []
 
-    def ended(self, job: TrialSpec, record: TrialRecord) -> None:
+    def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
         """One more."""
         times = self.process.cpu_times()
         self.wall_s.append(perf_counter())

@@ -123,29 +123,29 @@ def replay(space: Space, curves: Curves) -> Course:
     studies, rungs = PairStudies(space), Rungs(space.budget.epochs)
     best = dict.fromkeys(studies.studies, 0.0)
     course = Course([], [])
-    while (job := studies.next_spec()) is not None:
-        outcome = outcome_of(job, curves[key_of((job.pair.foundation, job.pair.target), job.values)], rungs)
-        studies.tell(job, outcome)
+    while (spec := studies.next_spec()) is not None:
+        outcome = outcome_of(spec, curves[key_of((spec.pair.foundation, spec.pair.target), spec.values)], rungs)
+        studies.tell(spec, outcome)
         if outcome.state == "complete":
-            best[job.pair.name] = max(best[job.pair.name], outcome.curve[-1])
+            best[spec.pair.name] = max(best[spec.pair.name], outcome.curve[-1])
         course.best.append(100 * max(best.values()))
         course.mean_of_pairs.append(100 * fmean(best.values()))
     return course
 
 
-def outcome_of(job: TrialSpec, curve: list[float], rungs: Rungs) -> TrialRecord:
+def outcome_of(spec: TrialSpec, curve: list[float], rungs: Rungs) -> TrialRecord:
     """Return a recorded trial, up to the epoch where early stopping ends it."""
     length = next(
         (
             epoch
             for epoch, score in enumerate(curve, 1)
-            if not rungs.should_continue(job.pair.name, job.id, epoch, score)
+            if not rungs.should_continue(spec.pair.name, spec.id, epoch, score)
         ),
         len(curve),
     )
     state = "complete" if length == len(curve) else "pruned"
     update = {"state": state, "curve": curve[:length], "metrics": {"val/top1": curve[length - 1]}}
-    return blank_record(job).model_copy(update=update)
+    return blank_record(spec).model_copy(update=update)
 
 
 Search = tuple[str, str]

@@ -75,7 +75,7 @@ Scores = dict[str, float]
 
 def build_list(trials: int, shots: int, foundation: str) -> list[tuple[TrialSpec, int]]:
     """Return trials with two teachers and varied distillation, each with its last epoch."""
-    jobs = []
+    specs = []
     for number in range(trials):
         config = TrialConfig().with_values(
             {
@@ -93,18 +93,18 @@ def build_list(trials: int, shots: int, foundation: str) -> list[tuple[TrialSpec
                 "temperature.start": 1.0 + number % 8,
             }
         )
-        jobs.append((build_spec(config, phase="search"), STOPS[number % len(STOPS)]))
-    return jobs
+        specs.append((build_spec(config, phase="search"), STOPS[number % len(STOPS)]))
+    return specs
 
 
-def sequential(jobs: list[tuple[TrialSpec, int]]) -> Scores:
+def sequential(specs: list[tuple[TrialSpec, int]]) -> Scores:
     """Run the trials one after the other in this process."""
     scores, tasks = {}, TaskCache()
-    for job, stop in jobs:
-        run = Run(live(job.config), tasks.get(job.config.data))
+    for spec, stop in specs:
+        run = Run(live(spec.config), tasks.get(spec.config.data))
         for _ in range(stop):
             metrics = run.run_epoch()
-        scores[job.id] = metrics[OBJECTIVE]
+        scores[spec.id] = metrics[OBJECTIVE]
     return scores
 
 
@@ -133,22 +133,22 @@ def tutorial_trial(config: dict[str, Any]) -> None:
     ).fit()
 
 
-def tutorial(jobs: list[tuple[TrialSpec, int]]) -> Scores:
+def tutorial(specs: list[tuple[TrialSpec, int]]) -> Scores:
     """Run Tune over TorchTrainers, one for each core at a time; the functions only wait and take no core."""
     cores = os.cpu_count() or 1
     ray.init(num_cpus=2 * cores, include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False)
     try:
-        return tuned(jobs, cores)
+        return tuned(specs, cores)
     finally:
         ray.shutdown()
 
 
-def tuned(jobs: list[tuple[TrialSpec, int]], cores: int) -> Scores:
+def tuned(specs: list[tuple[TrialSpec, int]], cores: int) -> Scores:
     """Run the search and return the scores."""
     with tempfile.TemporaryDirectory() as storage:
         rows = [
-            {"id": job.id, "config": live(job.config).model_dump(mode="json"), "stop": stop, "storage": storage}
-            for job, stop in jobs
+            {"id": spec.id, "config": live(spec.config).model_dump(mode="json"), "stop": stop, "storage": storage}
+            for spec, stop in specs
         ]
         tuner = tune.Tuner(
             tune.with_resources(tutorial_trial, {"CPU": 1}),
@@ -179,21 +179,21 @@ class Watch(Listener):
         self.scores: Scores = {}
         self.teachers_s = self.targets_s = 0.0
 
-    def ended(self, job: TrialSpec, record: TrialRecord) -> None:
+    def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
         """One more."""
         assert not record.error, record.error
         made_s = 0.0 if record.teacher_reused else record.teacher_seconds
-        self.scores[job.id] = record.metrics[OBJECTIVE]
+        self.scores[spec.id] = record.metrics[OBJECTIVE]
         self.teachers_s += made_s
         self.targets_s += record.seconds - made_s
 
 
-def ours(jobs: list[tuple[TrialSpec, int]], store: Path) -> Scores:
+def ours(specs: list[tuple[TrialSpec, int]], store: Path) -> Scores:
     """Run the trials with this package and print how the time of its slots was spent."""
     programs, watch, resources = Store(store), Watch(), Resources()
     slots, started = num_slots(resources), perf_counter()
     source = CacheAwareQueue(
-        Queue([job for job, _ in jobs]),
+        Queue([spec for spec, _ in specs]),
         partial(teacher_key_of, tasks=TaskCache(SharedStore(programs, LeaseTable()))),
         programs.has,
         slots=slots,
@@ -208,7 +208,7 @@ def ours(jobs: list[tuple[TrialSpec, int]], store: Path) -> Scores:
             objective=OBJECTIVE,
             listeners=(watch,),
             stop_conditions=(),
-            pruner=StopAfter({job.id: stop for job, stop in jobs}),
+            pruner=StopAfter({spec.id: stop for spec, stop in specs}),
         )
     rest_s = slots * (perf_counter() - started) - watch.teachers_s - watch.targets_s
     print(
@@ -253,12 +253,12 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         if foundation not in EMBEDDED:
             make_hub(Path(folder) / "hub", (foundation,))
-        jobs, store = build_list(trials, images, foundation), Path(folder) / "store"
+        specs, store = build_list(trials, images, foundation), Path(folder) / "store"
         arms: dict[str, Callable[[], Scores]] = {
-            "cold": with_ray(lambda: ours(jobs, store)),
-            "warm": with_ray(lambda: ours(jobs, store)),
-            "sequential": lambda: sequential(jobs),
-            "tutorial": lambda: tutorial(jobs),
+            "cold": with_ray(lambda: ours(specs, store)),
+            "warm": with_ray(lambda: ours(specs, store)),
+            "sequential": lambda: sequential(specs),
+            "tutorial": lambda: tutorial(specs),
         }
         found = {}
         for name, work in arms.items():
