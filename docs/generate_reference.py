@@ -167,7 +167,7 @@ def default_text(field: FieldInfo) -> str:
     if isinstance(value, bool) or value is None:
         return f"`{str(value).lower()}`".replace("none", "null")
     if isinstance(value, tuple):
-        return f"`[{', '.join(str(each) for each in value)}]`"
+        return f"`[{', '.join(str(getattr(each, 'kind', each)) for each in value)}]`"
     return "`''`" if value == "" else f"`{value}`"
 
 
@@ -200,8 +200,17 @@ def render_reference() -> str:
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             entries = [*entries_of(field.annotation, f"{name}.")]
             lines += ["", f"### {name}", "", summary_of(field.annotation), "", *_table(entries)]
-    lines += ["", "## Controls", "", "Names under `confirm.controls`.", "", "| control | what it is |", "|---|---|"]
-    lines += [f"| `{name}` | {_cell(summary_of(control))} |" for name, control in CONTROLS.items()]
+    lines += [
+        "",
+        "## Controls",
+        "",
+        "Rivals under `confirm.controls`: a name, or a mapping with `kind` and settings.",
+        "",
+    ]
+    lines += ["| control | what it is | settings |", "|---|---|---|"]
+    for name, control in CONTROLS.items():
+        settings = [_setting(entry) for entry in entries_of(control.Config) if entry.name != "kind"]
+        lines += [_row([f"`{name}`", _cell(summary_of(control)), _cell("; ".join(settings))])]
     lines += ["", "## Searched parameters", "", "An entry under `search` is a range or a list of choices."]
     for model in (Range, Choices):
         lines += ["", f"### {model.__name__}", "", summary_of(model), "", *_table(list(entries_of(model)))]
@@ -270,6 +279,11 @@ def _nested_metadata(annotation: Any) -> Iterator[Any]:
     if get_origin(annotation) in (Union, types.UnionType):
         for argument in get_args(annotation):
             yield from _nested_metadata(argument)
+
+
+def _setting(entry: Entry) -> str:
+    bounds = ", ".join(filter(None, [entry.range, f"default {entry.default}" if entry.default else ""]))
+    return f"`{entry.name}` ({bounds}): {entry.doc.rstrip('.')}"
 
 
 def _listed(names: list[str]) -> str:
