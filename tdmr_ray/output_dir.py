@@ -23,9 +23,9 @@ def prepare_output_dir(root: Path, *, resume: bool) -> None:
     """
     used = any(not path.name.startswith(".") for path in root.iterdir()) if root.is_dir() else root.exists()
     if used and not resume:
-        raise InputError("--out", f"{root} exists already; give another folder, or --resume to go on in it")
+        raise InputError("--out", f"{root} exists already; give another folder, or --resume to continue in it")
     if resume and not used:
-        raise InputError("--resume", f"there is nothing in {root} to go on with; leave --resume out")
+        raise InputError("--resume", f"there is nothing in {root} to continue; leave --resume out")
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe = root / ".writable"
@@ -81,6 +81,6 @@ def fetch_earlier(results: StoragePath, root: Path, *, resume: bool) -> None:
     """
     near, far = root / RECORDS, len((results / RECORDS).read_bytes() or b"")
     if far and not resume:
-        raise InputError("--storage", f"{results} exists already; give another --out, or --resume to go on with it")
+        raise InputError("--storage", f"{results} exists already; give another --out, or --resume to continue it")
     if far > (near.stat().st_size if near.exists() else 0):
         results.fetch(root, lambda name: not name.endswith(CHECKPOINT_SUFFIX))

@@ -1,4 +1,4 @@
-"""`python -m tdmr_ray.predict DIR/best/PAIR IMAGE...`: what a shipped target says about images."""
+"""`tdmr predict DIR/best/PAIR IMAGE...`: classes and probabilities of image files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,19 +6,19 @@ from typing import Annotated
 import typer
 
 from tdmr_ray.cli import run_command
-from tdmr_ray.deploy.shipped_model import load_shipped_model
 
 
 def predict(
     folder: Annotated[Path, typer.Argument(help="A folder under best/ of a search's results.")],
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
 ) -> None:
-    """Print file, class and probability, a line for each image, separated by tabs."""
-    shipped = load_shipped_model(folder)
+    """Print file, class and probability, separated by tabs, one line for each image."""
+    from tdmr_ray.deploy.small_model import load_model
+
+    model = load_model(folder)
     for path in images:
-        probabilities = shipped.probabilities(shipped.read_image(path))[0]
-        best = int(probabilities.argmax())
-        typer.echo(f"{path}\t{shipped.class_names[best]}\t{float(probabilities[best]):.4f}")
+        (found,) = model.predict([path])
+        typer.echo(f"{path}\t{found.class_name}\t{found.probability:.4f}")
 
 
 if __name__ == "__main__":

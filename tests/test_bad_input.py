@@ -224,7 +224,7 @@ COMMANDS = [
     (SEARCH, ["--space", "good.yaml", "--set", "resources.min_workers=2"], "min_workers: must be at most workers"),
     (SEARCH, ["--space", "good.yaml", "--out", "used"], "exists already"),
     (SEARCH, ["--space", "good.yaml", "--set", "pairs.foundations=[resnet18.a1_in1k]"], "are unavailable"),
-    (SEARCH, ["--space", "good.yaml", "--out", "fresh", "--resume"], "nothing in fresh to go on with"),
+    (SEARCH, ["--space", "good.yaml", "--out", "fresh", "--resume"], "nothing in fresh to continue"),
     (SEARCH, ["--space", "good.yaml", "--out", "/dev/null/x"], "cannot be written"),
     (SEARCH, ["--space", "good.yaml", "--trials", "0"], "greater than 0"),
     (TRAIN, [], "needs either --space FILE or --record FILE:ID"),
@@ -267,7 +267,7 @@ def test_a_full_disk_is_one_message_and_exit_code_1(
     with pytest.raises(SystemExit) as ended:
         run_command(command)
     assert ended.value.code == 1
-    assert f"records.jsonl: {os.strerror(code)}; what is finished is safe: make room" in capsys.readouterr().err
+    assert f"records.jsonl: {os.strerror(code)}; finished trials are safe: make room" in capsys.readouterr().err
 
 
 def test_other_errors_of_files_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,10 @@ ORDER = [
     {"tuning"},
     {"runner"},
     {"report", "deploy"},
-    {"cli", "output_dir"},
-    {"search"},
-    {"train", "leaderboard", "export", "predict"},
+    {"output_dir"},
+    {"api", "single_trial"},
+    {"cli"},
+    {"search", "train", "leaderboard", "export", "predict"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 ALLOWED_OUTSIDE = {

@@ -1,6 +1,5 @@
 """Choice of the finalists, and the directories of shipped models under `best/`."""
 
-import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,10 +7,11 @@ from pathlib import Path
 from tdmr_ray.data.task import Task
 from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.records import Pair, TrialRecord, complete
-from tdmr_ray.run_layout import MODEL_CONFIG, RunLayout
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.space import Space
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.model_folder import describe_model
 
 
 def choose_finalists(space: Space, records: Iterable[TrialRecord]) -> list[TrialRecord]:
@@ -49,13 +49,11 @@ def write_best(record: TrialRecord, config: TrialConfig, task: Task, weights: Pa
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
-    description = {
-        "record": record.id,
-        "target": config.target.name,
-        "class_names": task.class_names,
-        "image_px": config.target.input_px or task.image_px,
-        "preprocessing": "RGB, resize to image_px, divide by 255; mean and std are part of the network",
-        "metrics": record.metrics,
-        "config": record.config,
-    }
-    (folder / MODEL_CONFIG).write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")
+    describe_model(
+        folder,
+        config,
+        class_names=task.class_names,
+        image_px=config.target.input_px or task.image_px,
+        metrics=record.metrics,
+        record=record.id,
+    )

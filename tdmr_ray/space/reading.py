@@ -37,6 +37,22 @@ def read_space(path: Path, overrides: Mapping[str, Any] | None = None) -> Space:
     return space
 
 
+def space_from_dict(tree: Mapping[str, Any], *, name: str = "space") -> Space:
+    """Build and check a space from the content of a space file.
+
+    Args:
+        tree: Sections by name, as in a space file.
+        name: Name for messages.
+
+    Raises:
+        InputError: With all problems in it.
+    """
+    space, problems = check_tree(tree)
+    if problems or space is None:
+        raise InputError(name, problems)
+    return space
+
+
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     """`KEY=VALUE` texts to a dictionary; values are YAML.
 

@@ -113,7 +113,7 @@ def test_a_search_on_a_full_disk_ends_with_one_message_and_resumes_when_there_is
     arguments = command("search", "--space", space, "--out", small_disk, "--store", shared_store)
     ended = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 1
-    assert ended.stderr.count("No space left on device; what is finished is safe: make room, then go on") == 1
+    assert ended.stderr.count("No space left on device; finished trials are safe: make room, then continue") == 1
     assert "Traceback" not in ended.stderr
     before = [record for record in Ledger(small_disk / "records.jsonl").read() if record.state != "running"]
     subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)

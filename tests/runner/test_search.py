@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tdmr_ray.data.task import load_task
-from tdmr_ray.deploy.shipped_model import load_shipped_model
+from tdmr_ray.deploy.small_model import load_model
 from tdmr_ray.records import Ledger, TrialRecord, complete
 from tdmr_ray.report.folder import read_search
 from tdmr_ray.runner.tensorboard import trial_folder
@@ -303,7 +303,7 @@ def test_the_leaderboard_can_be_made_again(out: Path, tmp_path: Path) -> None:
 
 def test_the_winner_is_shipped_and_predicts_as_measured(out: Path, tmp_path: Path) -> None:
     directory = out / "best" / "glyph_cnn-lcnet_035"
-    shipped = load_shipped_model(directory)
+    shipped = load_model(directory)
     assert shipped.image_px == SMALLER_PX
     task = load_task(shipped.config.data)
     right = shipped.probabilities(task.val.images.float() / 255).argmax(dim=1) == task.val.labels
