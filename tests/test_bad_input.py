@@ -230,7 +230,7 @@ COMMANDS = [
     (TRAIN, [], "needs either --space FILE or --record FILE:ID"),
     (TRAIN, ["--record", "used/records.jsonl:nothing"], "no trial 'nothing'"),
     (BOARD, ["fresh"], "holds no records.jsonl"),
-    (PREDICT, ["fresh", "image.png"], "holds no target"),
+    (PREDICT, ["fresh", "image.png"], "holds no model"),
 ]
 
 
