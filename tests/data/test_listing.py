@@ -1,4 +1,4 @@
-"""The user's own images: listed, split, decoded; what is wrong is said at once."""
+"""The user's images are listed, split and decoded; one message lists every problem."""
 
 import io
 import json
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     return make_folder(tmp_path / "photos", 10)
 
 
-def test_a_flat_folder_is_split_by_class(folder: Path) -> None:
+def test_flat_folder_is_split_by_class(folder: Path) -> None:
     task = load_task(DataConfig(name=str(folder), image_px=32, shots=2, unlabeled=True))
     assert task.class_names == ("left", "right")
     assert (len(task.train), task.num_labeled, len(task.val), len(task.test)) == (10, 4, 4, 6)
@@ -37,7 +37,7 @@ def test_a_flat_folder_is_split_by_class(folder: Path) -> None:
     assert torch.equal(halves.argmax(dim=1), task.labeled.labels)
 
 
-def test_parts_that_the_folder_has_are_kept_and_others_split_off(tmp_path: Path) -> None:
+def test_splits_of_a_folder_are_kept_and_missing_ones_are_drawn(tmp_path: Path) -> None:
     for part, count in {"train": 12, "validation": 4}.items():
         make_folder(tmp_path / "set" / part, count)
     listing = list_images(str(tmp_path / "set"))
@@ -50,12 +50,12 @@ def test_parts_that_the_folder_has_are_kept_and_others_split_off(tmp_path: Path)
     assert len(load_task(DataConfig(name=str(tmp_path / "set"), image_px=16)).test) == 6
 
 
-def test_classes_are_in_the_order_that_people_expect(tmp_path: Path) -> None:
+def test_classes_are_in_natural_order(tmp_path: Path) -> None:
     make_folder(tmp_path / "set", 1, ("class 10", "class 2", "apple"))
     assert list_images(str(tmp_path / "set")).class_names == ("apple", "class 2", "class 10")
 
 
-def test_a_csv_file_names_images_labels_and_splits(folder: Path) -> None:
+def test_csv_file_gives_images_labels_and_splits(folder: Path) -> None:
     rows = [f"{path.relative_to(folder)},{path.parent.name}" for path in sorted(folder.rglob("*.jpg"))]
     table = folder / "labels.csv"
     table.write_text("\n".join(["path,label", *rows]))
@@ -64,7 +64,7 @@ def test_a_csv_file_names_images_labels_and_splits(folder: Path) -> None:
     assert set(list_images(f"csv:{table}").splits.tolist()) <= {TRAIN, TEST}
 
 
-def test_shards_are_read_where_they_lie(tmp_path: Path) -> None:
+def test_shards_are_read_in_place(tmp_path: Path) -> None:
     content = io.BytesIO()
     two_halves().save(content, "PNG")
     for part in ("train", "test"):
@@ -84,7 +84,7 @@ def test_shards_are_read_where_they_lie(tmp_path: Path) -> None:
         list_images(f"wds/{tmp_path}/photos-train-{{00..02}}.tar")
 
 
-def test_a_set_of_torchvision_in_its_own_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchvision_set_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torchvision.datasets import CIFAR10
 
     base = tmp_path / "cifar-10-batches-py"
@@ -104,11 +104,11 @@ def test_a_set_of_torchvision_in_its_own_format(tmp_path: Path, monkeypatch: pyt
 
 
 HUB_IMAGES = ("cmyk.jpg", "grey.png", "see_through.png", "sixteen.png", "turned.jpg")
-"""Of `GOOD`, what a hub's set holds of each class in each split."""
+"""Images of `GOOD` that the hub set has for each class and split."""
 
 
 def hub_set(folder: Path, label: Any) -> Path:
-    """Parquet files as a set on the hub has them; in test, one image more has no label."""
+    """Write Parquet files like those on the hub; test also has images without a label."""
     made = folder.parent / "made"
     made.mkdir()
     for file in HUB_IMAGES:
@@ -124,23 +124,21 @@ def hub_set(folder: Path, label: Any) -> Path:
 
 
 @pytest.mark.parametrize("label", [ClassLabel(names=["dog", "cat"]), None], ids=["numbers", "words"])
-def test_a_set_in_the_hubs_format(label: Any, tmp_path: Path) -> None:
+def test_hub_set_is_listed_and_decoded(label: Any, tmp_path: Path) -> None:
     listing = list_images(f"hfds/{hub_set(tmp_path / 'set', label)}", str(tmp_path / "cache"))
     assert listing.class_names == (("dog", "cat") if label else ("cat", "dog"))
-    on_progress = [listing.class_names[number] for number in listing.labels]
+    shown = [listing.class_names[number] for number in listing.labels]
     count = len(HUB_IMAGES)
     assert listing.splits.tolist() == [part for part in (TRAIN, VAL, TEST) for _ in range(2 * count)]
-    assert on_progress == (["cat"] * count + ["dog"] * count) * 2 + ["dog"] * count + ["cat"] * count
-    for row in range(len(on_progress)):
+    assert shown == (["cat"] * count + ["dog"] * count) * 2 + ["dog"] * count + ["cat"] * count
+    for row in range(len(shown)):
         _, left, right = GOOD[HUB_IMAGES[row % count]]
         pixels = listing.read(row, 20)
         assert np.abs(pixels[:, 10, 3].astype(int) - left).max() <= 2
         assert np.abs(pixels[:, 10, 16].astype(int) - right).max() <= 2
 
 
-def test_a_set_in_the_hubs_format_is_a_task_whose_bad_images_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hub_set_becomes_a_task_and_lists_bad_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for part in ("train", "test"):
@@ -157,7 +155,7 @@ def test_a_set_in_the_hubs_format_is_a_task_whose_bad_images_are_told(
     assert error.value.problems[0].startswith(f"hfds/{tmp_path}/set train 2: ")
 
 
-def test_a_set_that_was_had_from_the_hub_is_found_again_offline(tmp_path: Path) -> None:
+def test_downloaded_hub_set_is_found_offline(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     list_images(f"hfds/{make_folder(tmp_path / 'photos' / 'train', 3).parent}", str(cache))
     (cache / "photos").rename(cache / "someone___photos")
@@ -166,7 +164,7 @@ def test_a_set_that_was_had_from_the_hub_is_found_again_offline(tmp_path: Path) 
     assert listing.read(5, 8).shape == (3, 8, 8)
 
 
-def test_what_is_wrong_with_a_hubs_set_is_one_message(tmp_path: Path) -> None:
+def test_wrong_hub_set_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'hfds/no/such' is unavailable: "):
         list_images("hfds/no/such", str(tmp_path / "cache"))
     make_folder(tmp_path / "odd" / "test", 2)
@@ -185,13 +183,13 @@ def write_bad(folder: Path) -> None:
     load_dataset.cache_clear()
 
 
-def test_bad_images_end_it_with_the_list_of_them_or_are_left_out(folder: Path) -> None:
+def test_bad_images_are_listed_in_an_error_or_left_out(folder: Path) -> None:
     clean = load_task(DataConfig(name=str(folder), image_px=16)).fingerprint
     write_bad(folder)
     with pytest.raises(InputError) as error:
         load_task(DataConfig(name=str(folder), image_px=16))
-    on_progress = [problem.split(":")[0] for problem in error.value.problems[:-1]]
-    assert on_progress == ["left/empty.jpg", "left/floating.tif", "left/text.png", "left/truncated.jpg"]
+    files = [problem.split(":")[0] for problem in error.value.problems[:-1]]
+    assert files == ["left/empty.jpg", "left/floating.tif", "left/text.png", "left/truncated.jpg"]
     assert "set data.on_bad_image: skip" in error.value.problems[-1]
     task = load_task(DataConfig(name=str(folder), image_px=16, on_bad_image="skip"))
     assert task.fingerprint == clean
@@ -211,7 +209,7 @@ def test_images_that_are_in_train_and_test_are_noted(tmp_path: Path) -> None:
     )
 
 
-def test_images_are_decoded_into_a_file_that_is_opened_again(folder: Path, tmp_path: Path) -> None:
+def test_task_decoded_into_a_file_equals_the_loaded_task(folder: Path, tmp_path: Path) -> None:
     config = DataConfig(name=str(folder), image_px=24, shots=3)
     on_progress: list[int] = []
     (tmp_path / "kept").mkdir()
@@ -222,7 +220,7 @@ def test_images_are_decoded_into_a_file_that_is_opened_again(folder: Path, tmp_p
     assert sum(on_progress) == len(loaded.train) + len(loaded.val) + len(loaded.test)
 
 
-def test_the_key_follows_the_files(folder: Path) -> None:
+def test_key_changes_with_the_files(folder: Path) -> None:
     config = DataConfig(name=str(folder))
     before = task_key(config)
     two_halves().save(folder / "left" / "new.png")
@@ -256,20 +254,20 @@ WRONG = {
     "no images": (empty, "at least two classes"),
     "one class": (lambda root: make_folder(root, 2, ("only",)), "at least two classes, got only 'only'"),
     "an empty class": (hollow, "1 of 3 classes have no image there: nothing"),
-    "a class missing from a part": (incomplete, "1 of 2 classes have no image there: right"),
+    "a class missing from a split": (incomplete, "1 of 2 classes have no image there: right"),
     "too few images": (lambda root: make_folder(root, 2), "every class must have at least 5 images"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_with_a_folder_is_one_message(case: str, tmp_path: Path) -> None:
+def test_wrong_folder_is_one_message(case: str, tmp_path: Path) -> None:
     make, message = WRONG[case]
     make(tmp_path / "set")
     with pytest.raises(InputError, match=message):
         load_task(DataConfig(name=f"{tmp_path}/set", image_px=16))
 
 
-def test_what_is_wrong_with_a_table_is_one_message(tmp_path: Path) -> None:
+def test_wrong_table_is_one_message(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("file,class\n")
     with pytest.raises(InputError, match="must name the columns path,label"):

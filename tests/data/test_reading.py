@@ -1,4 +1,4 @@
-"""Files of every kind become upright RGB squares, or say why not."""
+"""Files of every kind become upright RGB squares, or give a reason."""
 
 from pathlib import Path
 
@@ -22,14 +22,14 @@ def test_every_kind_of_image_is_read_upright_in_rgb(name: str, tmp_path: Path) -
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_says_why(name: str, tmp_path: Path) -> None:
+def test_bad_file_gives_a_reason(name: str, tmp_path: Path) -> None:
     BAD[name](tmp_path / name)
     with pytest.raises(BadImage) as bad:
         read_square(tmp_path / name, 16)
     assert len(str(bad.value)) > 10
 
 
-def test_a_large_photo_is_the_same_as_scaled_at_once(tmp_path: Path) -> None:
+def test_large_photo_equals_one_scaled_in_a_single_step(tmp_path: Path) -> None:
     chance = np.random.default_rng(0)
     coarse = Image.fromarray(chance.integers(0, 255, (12, 16, 3), dtype=np.uint8))
     photo = coarse.resize((1600, 1200), Image.Resampling.BICUBIC)

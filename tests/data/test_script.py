@@ -1,4 +1,4 @@
-"""The data set `script`: alphabets and test fonts that nobody has seen."""
+"""The data set `script`: alphabets and test fonts that are new to every foundation."""
 
 import torch
 
@@ -8,7 +8,7 @@ from tdmr_ray.data.task import DataConfig, load_task
 from tdmr_ray.models.embedded.letters import LETTERS
 
 
-def test_no_foundation_has_seen_its_letters() -> None:
+def test_letters_are_new_to_every_foundation() -> None:
     assert len(set(SCRIPT_LETTERS)) == 40
     assert not set(SCRIPT_LETTERS) & set(LETTERS)
 
@@ -19,7 +19,7 @@ def test_every_font_has_every_letter_and_test_has_fonts_of_its_own() -> None:
     assert not set(TRAIN_FONTS) & set(TEST_FONTS)
 
 
-def test_it_is_always_the_same_and_balanced() -> None:
+def test_rendering_is_deterministic_and_balanced() -> None:
     images, labels, in_test = render_script()
     assert images.shape == (2560, 3, 32, 32)
     assert torch.equal(images, render_script()[0])

@@ -1,4 +1,4 @@
-"""Splits are stratified, fixed by their seeds, and share no image."""
+"""Splits are stratified, determined by their seeds, and disjoint."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def split(shots: int | None = 5, split_seed: int = 0, shots_seed: int = 0) -> Sp
 
 
 @pytest.mark.parametrize("shots", [1, 5, 25, None])
-def test_parts_share_nothing_and_lose_nothing(shots: int | None) -> None:
+def test_splits_are_disjoint_and_complete(shots: int | None) -> None:
     parts = split(shots)
     rows = np.concatenate([parts.labeled, parts.unlabeled, parts.val, parts.test])
     assert sorted(rows) == list(range(200))
@@ -33,12 +33,12 @@ def test_val_and_test_are_stratified_and_do_not_depend_on_shots() -> None:
     assert np.array_equal(few.val, many.val)
 
 
-def test_seeds_fix_their_own_part() -> None:
+def test_each_seed_determines_its_own_draw() -> None:
     assert np.array_equal(split().labeled, split().labeled)
     assert not np.array_equal(split().labeled, split(shots_seed=1).labeled)
     assert not np.array_equal(split().test, split(split_seed=1).test)
 
 
-def test_too_many_shots_say_how_many_there_are() -> None:
+def test_too_many_shots_give_the_largest_number() -> None:
     with pytest.raises(InputError, match=r"at most 25, .* got 26"):
         split(26)

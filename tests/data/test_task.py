@@ -38,7 +38,7 @@ def test_unlabelled_images_join_without_their_labels(unlabeled: bool, count: int
     assert task.image_px == 32
 
 
-def test_fingerprint_follows_the_images_and_labels_that_are_seen() -> None:
+def test_fingerprint_changes_with_images_and_labels() -> None:
     configs = [
         DataConfig(shots=5),
         DataConfig(shots=5, unlabeled=True),
@@ -56,7 +56,7 @@ def test_unknown_name_suggests_the_nearest() -> None:
         load_task(DataConfig(name="digit"))
 
 
-def test_images_are_scaled_to_the_size_that_is_asked_for() -> None:
+def test_images_are_scaled_to_the_requested_size() -> None:
     plain, large = load_task(DataConfig(shots=2)), load_task(DataConfig(shots=2, image_px=48))
     assert (plain.image_px, large.image_px) == (32, 48)
     assert large.train.images.dtype == torch.uint8

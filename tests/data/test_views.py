@@ -1,4 +1,4 @@
-"""View k of image i is one picture, in whatever batch and whatever order it is asked for."""
+"""View k of image i is the same picture in every batch and order."""
 
 import numpy as np
 import pytest
@@ -97,8 +97,8 @@ def test_draws_are_uniform_and_uncorrelated() -> None:
     assert abs(neighbours) < 0.03
 
 
-def test_images_are_moved_and_mixed_on_the_device() -> None:
-    """Torch's device without memory: it refuses operands that lie elsewhere, as a GPU would."""
+def test_augmentation_runs_on_the_device() -> None:
+    """The meta device refuses operands of other devices, as a GPU does."""
     config = ViewConfig(mix=0.5)
     views = Views(images(), config, seed=0, mirror=True, device=torch.device("meta"))
     view = views.batch(torch.arange(4), 3)

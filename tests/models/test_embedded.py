@@ -1,4 +1,4 @@
-"""The built-in foundations: what they were trained on, what is stored, and that it can be made again."""
+"""The built-in foundations: training data, stored files, and reproducible pretraining."""
 
 import hashlib
 import unicodedata
@@ -83,14 +83,14 @@ def test_augmentation_leaves_glyphs_and_global_generator_alone() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_stored_file_is_small_and_is_the_card_s(name: str) -> None:
+def test_stored_file_is_small_and_matches_its_card(name: str) -> None:
     content = weights_path(name).read_bytes()
     assert len(content) <= MAX_FILE_BYTES
     assert hashlib.sha256(content).hexdigest() == load_card(name)["sha256"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_card_tells_data_and_figures(name: str) -> None:
+def test_card_describes_data_and_figures(name: str) -> None:
     card = load_card(name)
     assert "".join(card["classes"]) == LETTERS
     assert 0.4 < card["training"]["held_out_fonts_accuracy"] < 1
@@ -120,7 +120,7 @@ def test_loads_as_a_timm_network_that_can_be_frozen(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pretrained_cfg_reads_as_timm_s(name: str) -> None:
+def test_pretrained_cfg_has_the_keys_of_timm(name: str) -> None:
     config = load_embedded(name).pretrained_cfg
     assert config["input_size"] == (3, 32, 32)  # type: ignore[index]
     assert len(config["mean"]) == len(config["std"]) == 3  # type: ignore[index]
@@ -144,7 +144,7 @@ def test_unknown_names_are_refused() -> None:
         build_glyph_network("mlp", 3)  # type: ignore[arg-type]
 
 
-def test_stored_weights_know_handwriting() -> None:
+def test_stored_weights_transfer_to_handwriting() -> None:
     accuracy = probe_accuracy(load_embedded("glyph_cnn"), load_probe_digits(), shots=10, seed=0)
     assert accuracy > 0.92
 

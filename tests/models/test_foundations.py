@@ -1,4 +1,4 @@
-"""Foundations from files, of other sizes, without a classifier: as timm has them, and nothing random in silence."""
+"""Foundations from files, of other sizes or without a classifier; random weights are never a silent fallback."""
 
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ SMALL = "resnet10t"
 
 
 def weights_of(name: str, path: Path, **options: Any) -> dict[str, torch.Tensor]:
-    """A file as a user might have it: of a network of this architecture."""
+    """Save the weights of a network of this architecture."""
     torch.manual_seed(3)
     tensors = timm.create_model(name, **options).state_dict()
     save_file(tensors, path) if path.suffix == ".safetensors" else torch.save(tensors, path)
@@ -31,7 +31,7 @@ def weights_of(name: str, path: Path, **options: Any) -> dict[str, torch.Tensor]
 
 
 @pytest.mark.parametrize("file", ["own.safetensors", "own.pth"])
-def test_weights_come_from_a_file_with_the_classes_that_it_has(file: str, tmp_path: Path) -> None:
+def test_weights_and_number_of_classes_come_from_a_file(file: str, tmp_path: Path) -> None:
     tensors = weights_of(SMALL, tmp_path / file, num_classes=7)
     foundation = load_foundation(SMALL, weights=str(tmp_path / file))
     assert foundation.num_source_classes == 7
@@ -47,7 +47,7 @@ def test_a_file_without_a_classifier_is_an_image_tower(tmp_path: Path) -> None:
     assert foundation.features(torch.rand(1, 3, 176, 176)).shape == (1, foundation.feature_dim)
 
 
-def test_a_file_of_another_network_or_none_says_so(tmp_path: Path) -> None:
+def test_file_of_another_network_is_an_error(tmp_path: Path) -> None:
     weights_of("lcnet_035", tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="cannot be loaded into 'resnet10t'"):
         load_foundation(SMALL, weights=str(tmp_path / "other.safetensors"))
@@ -66,7 +66,7 @@ def _own_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_own_hub")
-def test_timms_own_weights_come_out_of_the_hubs_cache(tmp_path: Path) -> None:
+def test_pretrained_weights_of_timm_load_from_the_cache(tmp_path: Path) -> None:
     make_hub(tmp_path, (f"{SMALL}.c3_in1k",))
     (file,) = tmp_path.rglob("*.safetensors")
     loaded = load_foundation(f"{SMALL}.c3_in1k").network.state_dict()
@@ -74,7 +74,7 @@ def test_timms_own_weights_come_out_of_the_hubs_cache(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_own_hub")
-def test_anybodys_model_comes_out_of_the_hubs_cache(tmp_path: Path) -> None:
+def test_model_of_a_hub_user_loads_from_the_cache(tmp_path: Path) -> None:
     torch.manual_seed(3)
     network = timm.create_model(SMALL, num_classes=7)
     add_to_hub(tmp_path, "someone/photos", network)
@@ -91,7 +91,7 @@ def test_anybodys_model_comes_out_of_the_hubs_cache(tmp_path: Path) -> None:
         load_foundation(name, weights=RANDOM)
 
 
-def test_a_folder_in_the_hubs_layout_says_itself_what_it_is(tmp_path: Path) -> None:
+def test_folder_in_the_layout_of_the_hub_describes_itself(tmp_path: Path) -> None:
     torch.manual_seed(3)
     save_for_hf(timm.create_model(SMALL, num_classes=7), tmp_path, model_args={"in_chans": 3}, safe_serialization=True)
     foundation = load_foundation(f"local-dir:{tmp_path}")
@@ -100,7 +100,7 @@ def test_a_folder_in_the_hubs_layout_says_itself_what_it_is(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["resnetv2_50x1_bit.goog_in21k", "levit_128s", "vit_tiny_patch16_224"])
-def test_heads_say_of_features_what_the_network_says(name: str) -> None:
+def test_heads_reproduce_the_logits_of_the_network(name: str) -> None:
     foundation = load_foundation(name, weights=RANDOM)
     px = foundation.spec.size_px
     images = torch.rand(2, 3, px, px)
@@ -111,7 +111,7 @@ def test_heads_say_of_features_what_the_network_says(name: str) -> None:
     assert split.shape[1] == foundation.num_source_classes > 0
 
 
-def test_without_weights_there_are_three_ways_out() -> None:
+def test_unavailable_weights_give_three_remedies() -> None:
     with pytest.raises(InputError, match=r"connect once, or set HF_HOME .*, or name a file"):
         load_foundation("resnet18.a1_in1k")
 
@@ -119,13 +119,13 @@ def test_without_weights_there_are_three_ways_out() -> None:
 @pytest.mark.parametrize(
     ("name", "px"), [("vit_tiny_patch16_224", 96), (SMALL, 64), ("swin_tiny_patch4_window7_224", 112)]
 )
-def test_other_sizes_of_image(name: str, px: int) -> None:
+def test_foundation_takes_other_image_sizes(name: str, px: int) -> None:
     foundation = load_foundation(name, weights=RANDOM, image_px=px)
     assert foundation.spec.size_px == facts_of(name, weights=RANDOM, image_px=px).image_px == px
     assert foundation.features(torch.rand(1, 3, px, px)).shape == (1, foundation.feature_dim)
 
 
-def test_a_label_says_what_is_unusual() -> None:
+def test_label_names_what_differs_from_the_default() -> None:
     assert FoundationConfig(name="a").label == "a"
     assert FoundationConfig(name="a", weights=RANDOM).label == "a@random"
     assert FoundationConfig(name="a", weights="/x/own.pth", image_px=96).label == "a@own@96px"

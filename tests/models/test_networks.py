@@ -44,7 +44,7 @@ def test_only_a_transformer_takes_tokens(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["glyph_vit", "glyph_hybrid"])
-def test_tokens_join_for_one_call_and_learn(name: str) -> None:
+def test_tokens_act_on_one_call_and_receive_gradients(name: str) -> None:
     foundation, images = load_foundation(name), torch.rand(2, 3, 32, 32)
     before = foundation.features(images)
     tokens = torch.randn(4, foundation.token_dim, requires_grad=True)
@@ -58,7 +58,7 @@ def test_tokens_join_for_one_call_and_learn(name: str) -> None:
     assert all(parameter.grad is None for parameter in foundation.parameters())
 
 
-def test_tokens_stand_behind_the_class_token_and_leave_after_the_last_block() -> None:
+def test_tokens_follow_the_class_token_and_are_removed_after_the_last_block() -> None:
     network = create_model("vit_tiny_patch16_224", img_size=32, num_classes=0)
     foundation, seen = Foundation(network, InputSpec(32, (0.5,) * 3, (0.5,) * 3)), []
     network.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
@@ -89,7 +89,7 @@ def test_a_target_gives_features_and_task_logits(name: str) -> None:
     assert output.logits.shape == (2, 7)
 
 
-def test_an_empty_target_takes_images_as_a_pretrained_one_and_fetches_nothing() -> None:
+def test_empty_target_normalises_like_a_pretrained_one_without_a_download() -> None:
     name = "mobilenetv3_small_050"
     assert load_target(name, num_classes=3, image_px=32).spec.mean == (0.5, 0.5, 0.5)
     spec = load_target(name, num_classes=3, image_px=32, weights=PRETRAINED, empty=True).spec
@@ -120,7 +120,7 @@ def test_a_target_starts_from_a_file_of_any_number_of_classes(num_classes: int, 
 @pytest.mark.parametrize(
     ("content", "message"), [("", "there is no file"), ("resnet10t", "cannot be loaded into 'lcnet_035'")]
 )
-def test_a_file_that_does_not_fit_a_target_says_so(content: str, message: str, tmp_path: Path) -> None:
+def test_file_that_does_not_fit_a_target_is_an_error(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     if content:
         save_file(create_model(content).state_dict(), path)
@@ -175,7 +175,7 @@ def test_names(problems: list[str], hint: str | None) -> None:
     assert (problems == []) if hint is None else (hint in problems[0])
 
 
-def test_weights_that_cannot_be_had_are_an_error_that_says_what_to_do() -> None:
+def test_unavailable_weights_are_an_error_with_advice() -> None:
     with pytest.raises(InputError, match=r"are unavailable.*HF_HOME"):
         load_foundation("resnet18.a1_in1k")
 
