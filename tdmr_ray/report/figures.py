@@ -12,7 +12,8 @@ from tdmr_ray.method.schedules import SCHEDULES, Moment
 from tdmr_ray.method.stages import TermWeights, plan_stages
 from tdmr_ray.records import TDMR, TrialRecord
 from tdmr_ray.report.importance import Importance
-from tdmr_ray.report.leaderboard import Leaderboard, Row
+from tdmr_ray.report.leaderboard import Leaderboard
+from tdmr_ray.report.row import Row
 from tdmr_ray.training.config import TrialConfig
 
 COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")

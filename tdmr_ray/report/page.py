@@ -16,9 +16,11 @@ from pydantic import ValidationError
 from tdmr_ray.records import TDMR, TrialRecord
 from tdmr_ray.report import figures
 from tdmr_ray.report.folder import Comparison
+from tdmr_ray.report.formatting import percent
 from tdmr_ray.report.importance import importances_of
 from tdmr_ray.report.published import every_reading
-from tdmr_ray.report.render import NOTES, alarms, cautions, percent, sentence, summary, table
+from tdmr_ray.report.tables import table
+from tdmr_ray.report.wording import NOTES, alarms, cautions, sentence, summary
 from tdmr_ray.training.config import TrialConfig
 
 NAME_COLUMNS = ("foundation", "target", "Pareto")

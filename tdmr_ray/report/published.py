@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from tdmr_ray.report.folder import Comparison
-from tdmr_ray.report.leaderboard import Leaderboard, Row
-from tdmr_ray.report.render import NOTES, alarms, cautions, sentence
+from tdmr_ray.report.leaderboard import Leaderboard
+from tdmr_ray.report.row import Row
+from tdmr_ray.report.wording import NOTES, alarms, cautions, sentence
 
 VERSION = 1
 

@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tdmr_ray.report.leaderboard import Leaderboard
-from tdmr_ray.report.render import alarms, cautions, narrow_table, sentence, summary
+from tdmr_ray.report.tables import narrow_table
+from tdmr_ray.report.wording import alarms, cautions, sentence, summary
 
 
 def show(board: Leaderboard, console: Console) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from tdmr_ray.report.folder import Comparison
+from tdmr_ray.report.markdown import render_markdown
 from tdmr_ray.report.page import render_page
 from tdmr_ray.report.published import publish
-from tdmr_ray.report.render import flat_table, render_markdown
+from tdmr_ray.report.tables import flat_table
 from tdmr_ray.run_layout import RunLayout
 
 

@@ -1,4 +1,4 @@
-"""Leaderboards from records."""
+"""Leaderboards from records: rows, recommendation, sentences and files."""
 
 import csv
 import json
@@ -13,19 +13,12 @@ from tdmr_ray.leaderboard import leaderboard
 from tdmr_ray.records import Ledger, Pair, Phase, State, TrialRecord
 from tdmr_ray.report.fetch import fetched
 from tdmr_ray.report.folder import Search, compare, read_search
+from tdmr_ray.report.formatting import amount, points, points_over, spread
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
+from tdmr_ray.report.markdown import render_markdown
 from tdmr_ray.report.published import every_reading, published_schema
-from tdmr_ray.report.render import (
-    alarms,
-    amount,
-    cautions,
-    points,
-    points_over,
-    render_markdown,
-    sentence,
-    spread,
-)
 from tdmr_ray.report.statistics import estimate
+from tdmr_ray.report.wording import alarms, cautions, sentence
 from tdmr_ray.report.write import write_reports
 from tdmr_ray.storage import StoragePath
 
@@ -61,7 +54,7 @@ def record(
     )
 
 
-def whole_search() -> list[TrialRecord]:
+def complete_search() -> list[TrialRecord]:
     records = [record("s1", phase="search"), record("s2", phase="search", val=0.5, state="pruned")]
     records += [record("s3", phase="search", pair=("g", "t"), val=0.95)]
     records += [record("s4", phase="search", pair=("g", "t"), state="failed", error="NaN <b>here</b>")]
@@ -75,19 +68,19 @@ def whole_search() -> list[TrialRecord]:
 
 @pytest.fixture
 def board() -> Leaderboard:
-    return build_leaderboard(whole_search(), COSTS)
+    return build_leaderboard(complete_search(), COSTS)
 
 
-def test_a_foundation_that_knows_nothing_is_said_in_red() -> None:
+def test_random_foundation_weights_raise_an_alarm() -> None:
     known, random = record("a"), record("b", pair=("f@random", "t"))
     random = random.model_copy(update={"config": {"foundation": {"weights": "random"}}})
     assert alarms(build_leaderboard([known], COSTS)) == []
     board = build_leaderboard([known, random], COSTS)
-    assert alarms(board) == ["Random weights, which know nothing: f@random. This tells costs, not accuracy."]
-    assert "**Random weights, which know nothing: f@random." in render_markdown(board)
+    assert alarms(board) == ["Foundations with random weights: f@random. Their results show costs, not accuracy."]
+    assert "**Foundations with random weights: f@random." in render_markdown(board)
 
 
-def test_rows_are_ranked_by_val_never_by_test(board: Leaderboard) -> None:
+def test_rows_are_ranked_by_val_not_by_test(board: Leaderboard) -> None:
     assert [row.foundation for row in board.rows] == ["f", "g"]
 
 
@@ -103,47 +96,47 @@ def test_a_row_holds_means_over_seeds_and_paired_gains(board: Leaderboard) -> No
     assert row.cost["params"] == 578474
 
 
-def test_shared_controls_reach_their_pairs_only(board: Leaderboard) -> None:
+def test_shared_controls_appear_only_with_their_pairs(board: Leaderboard) -> None:
     first, second = board.rows
     assert first.controls.keys() == {"scratch", "linear_probe"}
     assert second.controls.keys() == {"scratch"}
 
 
-def test_what_is_not_confirmed_says_so() -> None:
+def test_an_unconfirmed_row_is_marked() -> None:
     board = build_leaderboard([record("s1", phase="search", val=0.9)], {})
     assert not board.rows[0].confirmed
     assert "not confirmed" in sentence(board)
-    assert "(1 run)" in render_markdown(board)
+    assert "(1 trial)" in render_markdown(board)
 
 
-def test_nothing_finished_is_a_report_too() -> None:
+def test_a_search_with_only_failures_has_a_report() -> None:
     board = build_leaderboard([record("s1", phase="search", state="failed", error="why")], {})
     assert "nothing to ship" in sentence(board)
     assert "why" in render_markdown(board)
 
 
-def test_a_teacher_that_did_not_help_on_val_is_not_shipped() -> None:
+def test_scratch_is_recommended_when_it_beats_the_finalist_on_val() -> None:
     records = [record("c", test=0.96), record("x", role="scratch", pair=("", "t"), val=0.95, test=0.9)]
-    assert "ship the target trained from scratch" in sentence(build_leaderboard(records, {}))
+    assert "ship t trained from scratch" in sentence(build_leaderboard(records, {}))
 
 
-def test_test_decides_nothing_but_is_told() -> None:
+def test_a_loss_on_test_is_a_caution_and_changes_no_recommendation() -> None:
     records = [record("c", test=0.90), record("x", role="scratch", pair=("", "t"), val=0.85, test=0.95)]
     board = build_leaderboard(records, {})
     assert sentence(board).startswith("Ship f -> t")
     assert any("worse on test" in caution for caution in cautions(board))
 
 
-@pytest.mark.parametrize(("teacher", "said"), [(0.93, True), (0.97, False)])
-def test_a_teacher_weaker_than_scratch_is_said_to_be_one(teacher: float, said: bool) -> None:
+@pytest.mark.parametrize(("teacher", "marked"), [(0.93, True), (0.97, False)])
+def test_a_teacher_below_scratch_is_marked(teacher: float, marked: bool) -> None:
     finalist = record("c", test=0.96)
     finalist.metrics["val/teacher_top1"] = teacher
     board = build_leaderboard([finalist, record("x", role="scratch", pair=("", "t"), val=0.95, test=0.95)], {})
-    assert ("(below scratch)" in render_markdown(board)) is said
+    assert ("(below scratch)" in render_markdown(board)) is marked
 
 
-def test_files_hold_the_same_figures(tmp_path: Path) -> None:
-    paths = write_reports(compare([Search("test", whole_search(), COSTS)]), tmp_path)
+def test_all_files_hold_the_same_figures(tmp_path: Path) -> None:
+    paths = write_reports(compare([Search("test", complete_search(), COSTS)]), tmp_path)
     (data,) = json.loads(paths["json"].read_text())["tables"]
     with paths["csv"].open() as file:
         rows = list(csv.DictReader(file))
@@ -155,21 +148,21 @@ def test_files_hold_the_same_figures(tmp_path: Path) -> None:
     assert "NaN &lt;b&gt;here&lt;/b&gt;" in paths["html"].read_text()
 
 
-def test_the_published_schema_is_the_one_of_the_file(tmp_path: Path) -> None:
+def test_the_schema_file_is_current_and_validates_the_json_file(tmp_path: Path) -> None:
     schema = json.loads(files("tdmr_ray.report").joinpath("leaderboard.schema.json").read_text())
     assert schema == published_schema(), "python -m tdmr_ray.report.published writes it"
-    paths = write_reports(compare([Search("test", whole_search(), COSTS)]), tmp_path)
+    paths = write_reports(compare([Search("test", complete_search(), COSTS)]), tmp_path)
     jsonschema.validate(json.loads(paths["json"].read_text()), schema)
 
 
-def test_an_empty_search_is_a_report_too(tmp_path: Path) -> None:
+def test_an_empty_search_has_a_report(tmp_path: Path) -> None:
     paths = write_reports(compare([Search("test", [])]), tmp_path)
     assert all("nothing to ship" in paths[ending].read_text() for ending in ("md", "json", "html"))
 
 
-def test_searches_on_other_images_are_never_mixed(tmp_path: Path) -> None:
+def test_searches_on_different_images_get_separate_tables(tmp_path: Path) -> None:
     def on(data: str, title: str) -> Search:
-        return Search(title, [each.model_copy(update={"data": data}) for each in whole_search()], COSTS)
+        return Search(title, [each.model_copy(update={"data": data}) for each in complete_search()], COSTS)
 
     same, other = compare([on("a", "one"), on("b", "two"), on("a", "three")])
     assert (same.title, other.title) == ("one, three", "two")
@@ -180,10 +173,10 @@ def test_searches_on_other_images_are_never_mixed(tmp_path: Path) -> None:
     assert paths["md"].read_text().count("# Leaderboard: ") == 2
 
 
-def test_every_figure_on_test_is_listed_once_with_the_time_when_it_was_read() -> None:
+def test_every_test_reading_is_listed_once_with_its_time() -> None:
     timed = [
         each.model_copy(update={"ended": f"2026-11-21T10:{number:02}:00+00:00"})
-        for number, each in enumerate(whole_search())
+        for number, each in enumerate(complete_search())
     ]
     (comparison,) = compare([Search("test", timed)])
     readings = every_reading(comparison)
@@ -199,11 +192,11 @@ def test_one_seed_has_no_spread() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(None, "-"), (12, "12"), (578474, "578 k"), (1_380_000, "1.38 M"), (5.6e10, "56 G")]
 )
-def test_amounts_for_people(value: float | None, text: str) -> None:
+def test_amount_abbreviates_large_numbers(value: float | None, text: str) -> None:
     assert amount(value) == text
 
 
-def test_points_for_people() -> None:
+def test_points_shows_the_interval() -> None:
     assert points(estimate([0.03, 0.04])) == "+3.5 [-2.9, +9.9]"
     assert points(None) == "-"
 
@@ -217,33 +210,31 @@ def confirmed(target: str, val: list[float], *, test: float = 0.9) -> list[Trial
 SPEED = {"slow": {"latency_ms": 3.0}, "fast": {"latency_ms": 1.0}, "weak": {"latency_ms": 0.5}}
 
 
-def test_the_fastest_of_those_tied_with_the_best_is_shipped() -> None:
+def test_the_fastest_row_tied_with_the_best_is_recommended() -> None:
     records = [*confirmed("slow", [0.95, 0.96, 0.94]), *confirmed("fast", [0.955, 0.94, 0.945])]
     board = build_leaderboard([*records, *confirmed("weak", [0.65, 0.66, 0.64])], SPEED)
     assert [(row.target, row.tied) for row in board.rows] == [("slow", True), ("fast", True), ("weak", False)]
     assert board.recommended is board.rows[1]
     assert sentence(board) == (
-        "Ship f -> fast: 90.0 ± 0.0 % on test, the fastest of those tied with the best on val, 1.00 ms."
+        "Ship f -> fast: 90.0 ± 0.0 % on test, the fastest of the rows tied with the best on val, 1.00 ms per image."
     )
 
 
-def test_a_faster_row_that_cannot_be_told_from_the_best_but_lies_far_behind_is_not_shipped() -> None:
+def test_a_tied_row_that_is_far_behind_is_not_recommended() -> None:
     records = [*confirmed("slow", [0.95, 0.97, 0.93]), *confirmed("fast", [0.99, 0.80, 0.91])]
     board = build_leaderboard(records, SPEED)
     assert all(row.tied for row in board.rows)
     assert board.recommended is board.rows[0]
-    assert "tied with 1 more" in sentence(board)
-    assert any("cannot tell the pairs apart" in caution for caution in cautions(board))
+    assert "tied with 1 other row" in sentence(board)
+    assert any("no pair is significantly better" in caution for caution in cautions(board))
 
 
-def test_few_seeds_are_said_to_be_few() -> None:
-    assert any(
-        "3 seeds are few" in caution for caution in cautions(build_leaderboard(confirmed("slow", [0.9] * 3), {}))
-    )
+def test_few_seeds_are_a_caution() -> None:
+    assert any("only 3 seeds" in caution for caution in cautions(build_leaderboard(confirmed("slow", [0.9] * 3), {})))
     assert cautions(build_leaderboard(confirmed("slow", [0.9] * 5), {})) == []
 
 
-def test_gains_beyond_chance_after_correction_have_an_asterisk() -> None:
+def test_significant_gains_have_an_asterisk() -> None:
     def searched(gains: list[float]) -> Leaderboard:
         records = [record(f"c{seed}", seed=seed, test=0.9 + gain) for seed, gain in enumerate(gains)]
         records += [record(f"x{seed}", role="scratch", pair=("", "t"), seed=seed, test=0.9) for seed in range(4)]
@@ -256,13 +247,13 @@ def test_gains_beyond_chance_after_correction_have_an_asterisk() -> None:
     assert points_over(None) == "-"
 
 
-def test_results_that_lie_elsewhere_are_copied_here_but_for_weights(bucket: str, tmp_path: Path) -> None:
+def test_remote_results_are_fetched_without_weights(bucket: str, tmp_path: Path) -> None:
     place = tmp_path / "far"
     (place / "finalists" / "c0").mkdir(parents=True)
     (place / "finalists" / "c0" / "target.safetensors").write_bytes(bytes(100))
     (place / "finalists" / "c0" / "visualizations.json").write_text('{"class_names": []}')
     (place / "space.yaml").write_text("name: far away\n")
-    kept = [each.model_copy(update={"artifacts": each.id if each.id == "c0" else ""}) for each in whole_search()]
+    kept = [each.model_copy(update={"artifacts": each.id if each.id == "c0" else ""}) for each in complete_search()]
     for each in kept:
         Ledger(place / "records.jsonl").append(each)
     for path in place.rglob("*.*"):
@@ -280,6 +271,6 @@ def test_results_that_lie_elsewhere_are_copied_here_but_for_weights(bucket: str,
 @pytest.mark.parametrize(
     "place", ["{}/nothing", "file://{}/nothing", "nosuch://bucket/prefix", "s3://no-such-bucket/prefix"]
 )
-def test_a_place_without_results_is_one_message(place: str, s3: None, tmp_path: Path) -> None:
+def test_a_location_without_results_is_one_error_message(place: str, s3: None, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no records.jsonl|cannot be read"):
         leaderboard([place.format(tmp_path)], tmp_path)

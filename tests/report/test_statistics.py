@@ -1,4 +1,4 @@
-"""Intervals and comparisons: against scipy, and by simulation."""
+"""Intervals and comparisons, checked against scipy and by simulation."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ NUM_IMAGES = 359
 
 
 @pytest.mark.parametrize("values", [[0.9, 0.92, 0.97], [0.5, 0.5], [0.1, 0.2, 0.3, 0.9, 0.4]])
-def test_interval_is_scipys(values: list[float]) -> None:
+def test_the_interval_is_students_t_interval(values: list[float]) -> None:
     found = estimate(values)
     if found.sd:
         low, high = stats.t.interval(0.95, len(values) - 1, loc=found.mean, scale=stats.sem(values))
@@ -26,13 +26,13 @@ def test_interval_is_scipys(values: list[float]) -> None:
         assert found.low == found.high == found.mean
 
 
-def test_one_value_has_no_interval_and_none_is_an_error() -> None:
+def test_one_value_has_no_interval_and_no_value_is_an_error() -> None:
     assert estimate([0.9]).low is None
     with pytest.raises(ValueError, match="at least one"):
         estimate([])
 
 
-def test_a_bootstrap_agrees_where_there_are_enough_seeds() -> None:
+def test_the_interval_agrees_with_a_bootstrap_over_many_seeds() -> None:
     values = np.random.default_rng(0).normal(0.95, 0.01, 40)
     found, resampled = estimate(list(values)), stats.bootstrap((values,), np.mean, rng=0).confidence_interval
     assert found.low == pytest.approx(resampled.low, abs=0.0005)
@@ -40,7 +40,7 @@ def test_a_bootstrap_agrees_where_there_are_enough_seeds() -> None:
 
 
 def accuracies(rng: np.random.Generator, means: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Shares of right answers among `NUM_IMAGES`, of networks whose true accuracy differs from seed to seed."""
+    """Draw accuracies on `NUM_IMAGES` images of networks whose true accuracy varies between seeds."""
     true = np.clip(rng.normal(means, 0.01, shape), 0, 1)
     return rng.binomial(NUM_IMAGES, true) / NUM_IMAGES
 
@@ -56,7 +56,7 @@ def test_intervals_cover_the_true_mean_in_95_of_100_reports(num_seeds: int) -> N
 
 @pytest.mark.parametrize("num_seeds", [3, 5, 10])
 @pytest.mark.parametrize("leads", [0.0, 0.005, 0.02], ids=["all equal", "close", "clear"])
-def test_the_true_best_is_among_those_that_are_not_surely_beaten(num_seeds: int, leads: float) -> None:
+def test_the_true_best_is_rarely_beaten_significantly(num_seeds: int, leads: float) -> None:
     rng, reports = np.random.default_rng(num_seeds), 400
     means = 0.94 - leads * np.arange(6)
     drawn = accuracies(rng, means[:, None], (reports, 6, num_seeds))
@@ -74,7 +74,7 @@ def test_differences_are_paired_by_seed() -> None:
     assert seed_differences({0: 1.0}, {1: 1.0}) == []
 
 
-def test_p_values_are_scipys_and_holms() -> None:
+def test_p_values_are_those_of_scipy_with_holms_correction() -> None:
     ours, theirs = {0: 0.9, 1: 0.95, 2: 0.93}, {0: 0.88, 1: 0.9, 2: 0.92}
     assert paired_p_value(ours, theirs) == pytest.approx(stats.ttest_rel(list(ours.values()), list(theirs.values()))[1])
     assert paired_p_value({0: 0.5}, {0: 0.4}) is None
@@ -84,7 +84,7 @@ def test_p_values_are_scipys_and_holms() -> None:
     assert holm([]) == []
 
 
-def test_one_rival_alone_is_the_best_and_one_seed_beats_nobody() -> None:
+def test_a_single_rival_and_a_single_seed_beat_nobody() -> None:
     assert not_significantly_beaten([{0: 0.5, 1: 0.6}]) == [True]
     assert not_significantly_beaten([{0: 0.9}, {0: 0.1}]) == [True, True]
     clear = [{seed: 0.9 + 0.001 * seed for seed in range(3)}, dict.fromkeys(range(3), 0.5)]
