@@ -424,6 +424,7 @@ def main(
             "figures_compared": sum(row.figures for row in comparisons),
         }
         notes = {
+            "commit": after,
             "revisions": {"before": before, "after": after},
             "differences": {row.name: row.difference for row in different},
             "expected": EXPECTED,
