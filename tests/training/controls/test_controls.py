@@ -35,7 +35,7 @@ TASK = Task(SOME, 100, SOME, SOME, ("a", "b"), mirror=False, fingerprint="")
 
 
 def control_of(name: str, finalist: TrialConfig, task: Task = TASK, min_steps: int = 1500) -> TrialConfig:
-    return build_control(name).configure(finalist, task, min_steps)
+    return CONTROLS[name]().configure(finalist, task, min_steps)
 
 
 def test_registry_holds_every_class_of_its_package() -> None:
@@ -50,7 +50,8 @@ def test_control_has_its_own_config_file_and_documentation(name: str) -> None:
     check_config(control.Config, "kind", name)
     assert control.__doc__
     assert control.Config.__doc__
-    assert build_control(name).config == control.Config()
+    assert isinstance(build_control(control.Config()), control)
+    assert build_control(control.Config()).config == CONTROLS[name]().config == control.Config()
 
 
 @pytest.mark.parametrize("name", CONTROLS)
@@ -144,13 +145,13 @@ def test_check_names_the_control_that_cannot_run(
 ) -> None:
     targets = (TargetConfig(name="lcnet_035", weights=weights),) * 2
     names = frozenset({"lcnet_035"} if has_pretrained else ())
-    found = build_control(name).check(ControlFacts(unlabeled, targets, names))
+    found = CONTROLS[name]().check(ControlFacts(unlabeled, targets, names))
     assert len(found) == problems
     assert all(f"'{name}'" in problem for problem in found)
 
 
 def test_only_fine_tuning_needs_other_weights_of_a_target() -> None:
     target = TargetConfig(name="lcnet_035")
-    versions = {name: build_control(name).target_versions(target) for name in CONTROLS}
+    versions = {name: CONTROLS[name]().target_versions(target) for name in CONTROLS}
     assert versions.pop("fine_tune") == (TargetConfig(name="lcnet_035", weights=PRETRAINED),)
     assert set(versions.values()) == {()}
