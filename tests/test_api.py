@@ -88,7 +88,7 @@ def test_files_and_arrays_give_one_prediction(small: tdmr_ray.SmallModel, task: 
         (lambda task, teacher: tdmr_ray.load_model("nowhere"), "holds no model"),
         (lambda task, teacher: tdmr_ray.read_results("nowhere"), "holds no records.jsonl"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_wrong_input_is_one_clear_error(
     call: object, message: str, task: tdmr_ray.Task, teacher: tdmr_ray.ReprogrammedTeacher

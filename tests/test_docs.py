@@ -149,3 +149,10 @@ def test_workflows_run_existing_commands(path: Path) -> None:
 def test_citation_names_the_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == tdmr_ray.__version__
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "docs" / "quickstart.md"], ids=name_of)
+def test_python_examples_use_public_names(page: Path) -> None:
+    names = set(re.findall(r"\btdmr_ray\.(\w+)", code_blocks(page, "python")))
+    assert {"load_task", "reprogram", "distill", "run_search", "load_model"} <= names
+    assert names <= set(tdmr_ray.__all__)

@@ -22,7 +22,7 @@ from tdmr_ray.training.config import Precision, TrialConfig
 from tdmr_ray.training.device import autocast, check_finite
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.micro_batches import MicroBatches, run_in_micro_batches
-from tdmr_ray.training.self_training import pseudo_labeled
+from tdmr_ray.training.pseudo_labels import pseudo_labeled
 from tdmr_ray.training.workers import ALONE, Workers
 
 History = list[dict[str, float]]

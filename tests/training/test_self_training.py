@@ -12,8 +12,8 @@ from tdmr_ray.method.mappings import MAPPINGS, Mapping
 from tdmr_ray.models import load_foundation
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run, fit
+from tdmr_ray.training.pseudo_labels import pseudo_labeled
 from tdmr_ray.training.reprogram import fit_teacher
-from tdmr_ray.training.self_training import pseudo_labeled
 from tdmr_ray.training.workers import Metrics
 
 
