@@ -16,7 +16,7 @@ from pathlib import Path
 from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "report"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from benchmarks.results_file import show_and_keep
 from tdmr_ray.report.statistics import Estimate
@@ -27,7 +27,7 @@ SIZES = (1000, 10_000)
 
 def measure(trials: int) -> tuple[float, float, float]:
     """Return seconds, peak memory in GB (imports and records included) and the size of the page in MB."""
-    from made import made_search
+    from helpers.made_search import made_search
 
     from tdmr_ray.report.folder import compare
     from tdmr_ray.report.write import write_reports

@@ -1,27 +1,28 @@
-"""Which of several points no other point beats."""
+"""Pareto dominance and non-dominated sorting."""
 
 from collections.abc import Sequence
 
 Point = Sequence[float]
-"""Several figures; more is better in each."""
+"""Values of several objectives; larger is better for each."""
 
 
 def dominates(one: Point, other: Point) -> bool:
-    """Whether a point is at least as good everywhere, and better somewhere."""
+    """Return whether a point is at least as good in every objective, and better in at least one."""
     return all(a >= b for a, b in zip(one, other, strict=True)) and any(a > b for a, b in zip(one, other, strict=True))
 
 
 def front_numbers(points: Sequence[Point]) -> list[int]:
-    """0 for points that none dominates, 1 for those that only these dominate, and so on.
+    """Return the number of each point's front: 0 for points that no other dominates, 1 for those that only front 0
+    dominates, and so on.
 
     Source: Deb et al. 2002, NSGA-II, "non-dominated sorting".
     """
     numbers = [-1] * len(points)
     left, number = set(range(len(points))), 0
     while left:
-        front = {place for place in left if not any(dominates(points[other], points[place]) for other in left)}
-        for place in front:
-            numbers[place] = number
+        front = {index for index in left if not any(dominates(points[other], points[index]) for other in left)}
+        for index in front:
+            numbers[index] = number
         left -= front
         number += 1
     return numbers

@@ -1,4 +1,4 @@
-"""Points that none beats, by hand."""
+"""Pareto dominance and fronts, compared with small examples solved by hand."""
 
 import pytest
 
@@ -9,7 +9,9 @@ from tdmr_ray.pareto import dominates, front_numbers
     ("one", "other", "expected"),
     [((1, 1), (0, 1), True), ((1, 1), (1, 1), False), ((2, 0), (0, 2), False), ((0, 1), (1, 1), False)],
 )
-def test_dominates(one: tuple[int, int], other: tuple[int, int], expected: bool) -> None:
+def test_dominates_needs_one_better_and_no_worse_objective(
+    one: tuple[int, int], other: tuple[int, int], expected: bool
+) -> None:
     assert dominates(one, other) is expected
 
 
@@ -22,5 +24,5 @@ def test_dominates(one: tuple[int, int], other: tuple[int, int], expected: bool)
         ([(1, 1), (1, 1)], [0, 0]),
     ],
 )
-def test_front_numbers(points: list[tuple[float, ...]], expected: list[int]) -> None:
+def test_front_numbers_count_the_dominating_fronts(points: list[tuple[float, ...]], expected: list[int]) -> None:
     assert front_numbers(points) == expected

@@ -1,4 +1,4 @@
-"""Results that lie elsewhere, such as on `s3://`: what a report reads of them is copied here."""
+"""Download the files that a report reads from remote storage, such as `s3://`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,21 +9,25 @@ from tdmr_ray.run_layout import ENVIRONMENT, RECORDS, SPACE, TARGETS, VISUALIZAT
 from tdmr_ray.storage import StoragePath, is_remote
 
 READ = {RECORDS, TARGETS, SPACE, ENVIRONMENT, VISUALIZATIONS}
+"""Names of the files that a report reads."""
 
 
 @contextmanager
 def fetched(location: str) -> Iterator[Path]:
-    """A folder of results by path, or by a URI that pyarrow knows, as a folder of this machine.
+    """Provide an output directory as a local directory; a remote one is downloaded and removed afterwards.
+
+    Args:
+        location: A path, or a URI that pyarrow supports.
 
     Raises:
-        OSError: If the place cannot be reached.
+        OSError: If the storage cannot be reached.
     """
     if not is_remote(location):
         yield Path(location)
         return
-    place = StoragePath(location)
+    remote = StoragePath(location)
     with TemporaryDirectory() as scratch:
-        folder = Path(scratch) / Path(place.path).name
+        folder = Path(scratch) / Path(remote.path).name
         folder.mkdir()
-        place.fetch(folder, READ.__contains__)
+        remote.fetch(folder, READ.__contains__)
         yield folder

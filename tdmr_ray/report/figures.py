@@ -1,4 +1,4 @@
-"""The plots of a report, as plotly figures: from trial records alone, readable on light and on dark."""
+"""Plotly figures of a report, drawn from trial records; readable on a light and on a dark background."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -20,19 +20,19 @@ COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#6
 GREY, LINES = "#808080", "rgba(128,128,128,0.25)"
 COST_NAMES = {"latency_ms": "latency, ms", "params": "parameters", "macs": "MACs"}
 MAX_CURVES, MAX_LINES = 150, 1500
-"""Learning curves of a pair, and lines of parallel coordinates; beyond, every so manieth is drawn."""
+"""Largest number of learning curves per pair, and of parallel coordinates; of more, an even selection is drawn."""
 NOT_SEARCHED = "(not searched)"
 
 
 def thinned(items: Sequence[Any], most: int) -> list[Any]:
-    """At most so many of some items, evenly spread, the last among them."""
+    """Select at most `most` items at even distances; the last one is always kept."""
     if len(items) <= most:
         return list(items)
-    return [items[place] for place in np.linspace(0, len(items) - 1, most).round().astype(int)]
+    return [items[index] for index in np.linspace(0, len(items) - 1, most).round().astype(int)]
 
 
 def styled(figure: go.Figure, *, height: int = 380) -> go.Figure:
-    """The look that all share; colours that are neutral between light and dark."""
+    """Apply the style that all figures share; its colours suit a light and a dark background."""
     figure.update_layout(
         height=height,
         margin={"l": 55, "r": 15, "t": 70, "b": 45},
@@ -49,7 +49,7 @@ def styled(figure: go.Figure, *, height: int = 380) -> go.Figure:
 
 
 def against_controls(board: Leaderboard) -> go.Figure | None:
-    """Accuracy on test of each confirmed row and of its controls, with 95 % intervals over seeds."""
+    """Plot accuracy on test of each confirmed row and of its controls, with 95 % intervals over seeds."""
     rows = [row for row in board.rows if row.test is not None and row.controls]
     if not rows:
         return None
@@ -76,13 +76,13 @@ def against_controls(board: Leaderboard) -> go.Figure | None:
             )
         )
     figure.update_layout(scattermode="group", scattergap=0.3)
-    figure.update_xaxes(title_text="test, %", range=[max(0, min(ends)) - 0.5, min(100, max(ends)) + 0.5])
+    figure.update_xaxes(title_text="accuracy on test, %", range=[max(0, min(ends)) - 0.5, min(100, max(ends)) + 0.5])
     figure.update_yaxes(autorange="reversed", type="category")
     return styled(figure, height=150 + 22 * len(rows) * (1 + len(board.controls)))
 
 
 def pareto(board: Leaderboard) -> go.Figure | None:
-    """Accuracy on val against each cost; rows on the front are joined."""
+    """Plot accuracy on val against each cost; a line joins the rows on the Pareto front."""
     costs = [name for name in COST_NAMES if any(name in row.cost for row in board.rows)]
     if not costs:
         return None
@@ -90,10 +90,10 @@ def pareto(board: Leaderboard) -> go.Figure | None:
     for column, cost in enumerate(costs, start=1):
         rows = sorted((row for row in board.rows if cost in row.cost), key=lambda row: row.cost[cost])
         front = [row for row in rows if cost in row.front]
-        for shown, mode, name in ((front, "lines+markers", "on the front"), (rows, "markers", "all")):
-            figure.add_trace(_cost_points(shown, cost, mode, name, legend=column == 1), row=1, col=column)
+        for points, mode, name in ((front, "lines+markers", "Pareto front"), (rows, "markers", "all rows")):
+            figure.add_trace(_cost_points(points, cost, mode, name, legend=column == 1), row=1, col=column)
         figure.update_xaxes(title_text=COST_NAMES[cost], row=1, col=column)
-    figure.update_yaxes(title_text="val, %", row=1, col=1)
+    figure.update_yaxes(title_text="accuracy on val, %", row=1, col=1)
     return styled(figure)
 
 
@@ -114,14 +114,14 @@ def _cost_points(rows: Sequence[Row], cost: str, mode: str, name: str, *, legend
 
 
 def best_so_far(records: Iterable[TrialRecord]) -> go.Figure | None:
-    """The best accuracy on val of each pair's search, over its trials and over hours."""
+    """Plot the best accuracy on val in each pair's search so far, over its trials and over hours."""
     searched = [record for record in records if record.phase == "search" and record.curve]
     if not searched:
         return None
     ends = {record.id: datetime.fromisoformat(record.ended) for record in searched if record.ended}
     timed = len(ends) == len(searched)
     figure = make_subplots(rows=1, cols=1 + timed, shared_yaxes=True, horizontal_spacing=0.04)
-    begun = min((ends[record.id].timestamp() - record.seconds for record in searched if record.ended), default=0.0)
+    started = min((ends[record.id].timestamp() - record.seconds for record in searched if record.ended), default=0.0)
     for number, name in enumerate(dict.fromkeys(record.pair.name for record in searched)):
         own = [record for record in searched if record.pair.name == name]
         best = np.maximum.accumulate([100 * max(record.curve) for record in own])
@@ -134,19 +134,19 @@ def best_so_far(records: Iterable[TrialRecord]) -> go.Figure | None:
             "line": {"shape": "hv", "color": COLOURS[number % len(COLOURS)]},
         }
         heights = best[shown].tolist()
-        figure.add_trace(go.Scatter(x=[place + 1 for place in shown], y=heights, **style), row=1, col=1)
+        figure.add_trace(go.Scatter(x=[index + 1 for index in shown], y=heights, **style), row=1, col=1)
         if timed:
-            hours = [(ends[own[place].id].timestamp() - begun) / 3600 for place in shown]
+            hours = [(ends[own[index].id].timestamp() - started) / 3600 for index in shown]
             figure.add_trace(go.Scatter(x=hours, y=heights, showlegend=False, **style), row=1, col=2)
-    figure.update_xaxes(title_text="trials of the pair", row=1, col=1)
+    figure.update_xaxes(title_text="number of trials", row=1, col=1)
     if timed:
-        figure.update_xaxes(title_text="hours", row=1, col=2)
-    figure.update_yaxes(title_text="best val so far, %", row=1, col=1)
+        figure.update_xaxes(title_text="hours since the start", row=1, col=2)
+    figure.update_yaxes(title_text="best accuracy on val, %", row=1, col=1)
     return styled(figure)
 
 
 def learning_curves(records: Iterable[TrialRecord]) -> go.Figure | None:
-    """Val after each epoch of the search's trials, those that were stopped early in grey."""
+    """Plot accuracy on val after each epoch of the search's trials; trials that were stopped early are grey."""
     searched = [record for record in records if record.phase == "search" and record.curve]
     names = list(dict.fromkeys(record.pair.name for record in searched))
     if not names:
@@ -155,20 +155,20 @@ def learning_curves(records: Iterable[TrialRecord]) -> go.Figure | None:
         rows=-(-len(names) // 2), cols=min(2, len(names)), subplot_titles=[_short(name) for name in names]
     )
     for number, name in enumerate(names):
-        place = {"row": number // 2 + 1, "col": number % 2 + 1}
+        cell = {"row": number // 2 + 1, "col": number % 2 + 1}
         own = [record for record in searched if record.pair.name == name]
         for state, colour in (("pruned", "rgba(128,128,128,0.45)"), ("complete", COLOURS[0])):
             figure.add_trace(
-                _curves([record for record in own if record.state == state], state, colour, legend=not number), **place
+                _curves([record for record in own if record.state == state], state, colour, legend=not number), **cell
             )
     figure.update_annotations(font={"size": 11})
     figure.update_xaxes(title_text="epoch")
-    figure.update_yaxes(title_text="val, %")
+    figure.update_yaxes(title_text="accuracy on val, %")
     return styled(figure, height=80 + 300 * -(-len(names) // 2))
 
 
 def _curves(records: list[TrialRecord], state: str, colour: str, *, legend: bool) -> go.Scatter:
-    """All curves as one trace, with gaps between them: a page of a thousand traces would be slow."""
+    """Join all curves into one trace with gaps between them; a page with a thousand traces would be slow."""
     epochs: list[float | None] = []
     heights: list[float | None] = []
     for record in thinned(records, MAX_CURVES):
@@ -187,7 +187,7 @@ def _curves(records: list[TrialRecord], state: str, colour: str, *, legend: bool
 
 
 def parallel_coordinates(records: Iterable[TrialRecord]) -> go.Figure | None:
-    """One line a trial through the values of everything that was searched, coloured by its accuracy on val."""
+    """Plot each trial as a line through the values of the searched parameters, coloured by accuracy on val."""
     shown = [record for record in records if record.phase == "search" and record.curve]
     shown = thinned(sorted(shown, key=lambda record: max(record.curve)), MAX_LINES)
     if not shown:
@@ -196,7 +196,7 @@ def parallel_coordinates(records: Iterable[TrialRecord]) -> go.Figure | None:
     scores = [100 * max(record.curve) for record in shown]
     dimensions = [_dimension("pair", [_short(record.pair.name) for record in shown])]
     dimensions += [_dimension(name, [record.values.get(name) for record in shown]) for name in names]
-    dimensions.append({"label": "val, %", "values": scores})
+    dimensions.append({"label": "val %", "values": scores})
     line = {"color": scores, "colorscale": "Viridis", "showscale": True}
     figure = go.Figure(go.Parcoords(dimensions=dimensions, line=line, labelangle=-20, labelside="bottom"))
     figure = styled(figure, height=460)
@@ -204,13 +204,13 @@ def parallel_coordinates(records: Iterable[TrialRecord]) -> go.Figure | None:
 
 
 def _dimension(name: str, values: list[Any]) -> dict[str, Any]:
-    """An axis: numbers by their size, other values at equal distances; what was not searched lies below all."""
+    """Make an axis: numbers to scale, other values at equal distances, and trials without the parameter below all."""
     known = [value for value in values if value is not None]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
         return _number_dimension(name, values, known)
     labels = [NOT_SEARCHED] * (len(known) < len(values)) + sorted({_short(str(value)) for value in known})
-    places = [labels.index(NOT_SEARCHED if value is None else _short(str(value))) for value in values]
-    return {"label": name, "values": places, "tickvals": list(range(len(labels))), "ticktext": labels}
+    positions = [labels.index(NOT_SEARCHED if value is None else _short(str(value))) for value in values]
+    return {"label": name, "values": positions, "tickvals": list(range(len(labels))), "ticktext": labels}
 
 
 def _number_dimension(name: str, values: list[Any], known: list[Any]) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def _number_dimension(name: str, values: list[Any], known: list[Any]) -> dict[st
 
 
 def importances(found: Sequence[tuple[str, list[Importance]]]) -> go.Figure | None:
-    """How much of the differences in accuracy each parameter explains, with its uncertainty."""
+    """Plot the importance of each searched parameter, with its standard deviation."""
     found = [(name, rows) for name, rows in found if rows]
     if not found:
         return None
@@ -244,22 +244,20 @@ def importances(found: Sequence[tuple[str, list[Importance]]]) -> go.Figure | No
                 marker={"color": COLOURS[number % len(COLOURS)]},
             )
         )
-    figure.update_xaxes(
-        title_text="share of what the parameters explain (bar: standard deviation over resampled trials)"
-    )
+    figure.update_xaxes(title_text="relative importance (error bars: standard deviation over resampled trials)")
     figure.update_yaxes(autorange="reversed")
     height = 120 + 22 * max(len(rows) for _, rows in found) * max(1, len(found))
     return styled(figure, height=min(900, height)).update_layout(barmode="group")
 
 
-def timeline(winners: Iterable[TrialRecord]) -> go.Figure | None:
-    """Temperature and stages of each pair's winner; a learned temperature as the line between its bounds.
+def timeline(finalists: Iterable[TrialRecord]) -> go.Figure | None:
+    """Plot temperature and stages of each pair's best finalist; a learned temperature is a line between its bounds.
 
     Raises:
-        pydantic.ValidationError: If a winner's configuration is not one of this version.
+        pydantic.ValidationError: If this version does not accept a finalist's configuration.
     """
     figure = go.Figure()
-    for number, record in enumerate(winners):
+    for number, record in enumerate(finalists):
         config = TrialConfig.model_validate(record.config)
         temperature, epochs, stages = config.temperature, config.distill.epochs, config.distill.num_stages
         schedule = SCHEDULES[temperature.schedule](temperature)
@@ -270,7 +268,7 @@ def timeline(winners: Iterable[TrialRecord]) -> go.Figure | None:
             for stage in plan
             for epoch in range(stage.first_epoch, stage.last_epoch + 1)
         ]
-        begins = [stage.first_epoch for stage in plan]
+        starts = [stage.first_epoch for stage in plan]
         figure.add_trace(
             go.Scatter(
                 x=list(range(1, epochs + 1)),
@@ -278,12 +276,12 @@ def timeline(winners: Iterable[TrialRecord]) -> go.Figure | None:
                 mode="lines+markers",
                 name=f"{_short(record.pair.name)}: {temperature.schedule}, {stages} stage{'s' * (stages > 1)}",
                 line={"color": colour},
-                marker={"color": colour, "size": [11 if epoch in begins else 0 for epoch in range(epochs)]},
+                marker={"color": colour, "size": [11 if epoch in starts else 0 for epoch in range(epochs)]},
             )
         )
     if not figure.data:
         return None
-    figure.update_xaxes(title_text="epoch (a dot begins a stage)")
+    figure.update_xaxes(title_text="epoch (a dot marks the first epoch of a stage)")
     figure.update_yaxes(title_text="temperature", rangemode="tozero")
     return styled(figure)
 
@@ -291,7 +289,7 @@ def timeline(winners: Iterable[TrialRecord]) -> go.Figure | None:
 def matrix(
     rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]], *, row_name: str, column_name: str
 ) -> go.Figure:
-    """A heat map with names; white (or black, on dark) is 0."""
+    """Plot a heat map with named rows and columns; 0 is transparent."""
     figure = go.Figure(
         go.Heatmap(
             z=values,
@@ -308,12 +306,12 @@ def matrix(
 
 
 def step_of(count: int, most: int = 40) -> int:
-    """Every so manieth of many names is written at an axis."""
+    """Return the step between the labelled ticks of an axis, so that at most `most` names are written."""
     return -(-count // most)
 
 
 def _short(name: str, most: int = 40) -> str:
-    """A name that leaves room for others, and is no markup to plotly."""
+    """Shorten a name for display, without characters that plotly takes for markup."""
     name = name.replace("->", "→")
     cut = name if len(name) <= most else f"{name[: most - 1]}…"
     return cut.replace("<", "‹").replace(">", "›")

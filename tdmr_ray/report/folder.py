@@ -1,4 +1,4 @@
-"""Searches as a report reads them: layout of results, grouped by the images that they were on."""
+"""Read searches from their output directories, and group those that used the same images."""
 
 import json
 from collections import Counter
@@ -6,38 +6,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from tdmr_ray.records import TDMR, Ledger, TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.run_layout import RunLayout
+from tdmr_ray.training.visualizations import Visualizations
 
 Costs = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Search:
-    """What a search left.
+    """Results of a search.
 
     Attributes:
-        title: Of its space, or its folder's name.
-        records: Every trial.
-        costs: Of each target: `params`, `macs`, `latency_ms`, as far as measured.
-        visualizations: What finalists left to be shown, by the id of their record.
-        space: The space file's text.
-        environment: Machine and versions, as JSON.
+        title: Name of the search space, or of the directory.
+        records: Records of all trials.
+        costs: Costs of each target (`params`, `macs`, `latency_ms`), as far as they were measured.
+        visualizations: Visualizations of the finalists, by the id of their record.
+        space: Text of the space file.
+        environment: Machine and package versions, as JSON.
     """
 
     title: str
     records: Sequence[TrialRecord]
     costs: Costs = field(default_factory=dict)
-    visualizations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    visualizations: dict[str, Visualizations] = field(default_factory=dict)
     space: str = ""
     environment: str = ""
 
     @property
     def data(self) -> str:
-        """Fingerprint of its images and split."""
+        """Fingerprint of the images and their split."""
         found = Counter(record.data for record in self.records if record.role == TDMR and record.data)
         return found.most_common(1)[0][0] if found else ""
 
@@ -50,28 +50,28 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """Of all of them."""
+        """Titles of all searches."""
         return ", ".join(search.title for search in self.searches)
 
     @cached_property
     def records(self) -> list[TrialRecord]:
-        """Of all of them."""
+        """Records of all searches."""
         return [record for search in self.searches for record in search.records]
 
     @cached_property
-    def visualizations(self) -> dict[str, dict[str, Any]]:
-        """Of all of them."""
+    def visualizations(self) -> dict[str, Visualizations]:
+        """Visualizations of all searches, by the id of their record."""
         return {name: shown for search in self.searches for name, shown in search.visualizations.items()}
 
     @cached_property
     def board(self) -> Leaderboard:
-        """Their leaderboard."""
+        """Leaderboard of all searches."""
         costs = {name: cost for search in self.searches for name, cost in search.costs.items()}
         return build_leaderboard(self.records, costs)
 
 
 def read_search(folder: Path) -> Search:
-    """A search from its folder of results; without records if there are none."""
+    """Read a search from its output directory; files that do not exist count as empty."""
     layout = RunLayout(folder)
     records = Ledger(layout.records).read()
     shown = {record.id: layout.visualizations(record.artifacts) for record in records if record.artifacts}
@@ -88,7 +88,7 @@ def read_search(folder: Path) -> Search:
 
 
 def compare(searches: Sequence[Search]) -> list[Comparison]:
-    """One comparison for each set of images and split: figures from different images are never mixed."""
+    """Group searches by images and split; results on different images are never compared."""
     groups: dict[str, list[Search]] = {}
     for search in searches:
         groups.setdefault(search.data, []).append(search)
@@ -100,6 +100,6 @@ def _text(path: Path) -> str:
 
 
 def _name_in(path: Path) -> str:
-    """`name` of a space file, '' without one."""
+    """Return the `name` in a space file; '' if it has none or does not exist."""
     line = next((line for line in _text(path).splitlines() if line.startswith("name:")), "name:")
     return line.removeprefix("name:").strip()

@@ -1,4 +1,4 @@
-"""Which parameters moved accuracy, and how sure that is."""
+"""Importance of the searched parameters for accuracy, and its uncertainty."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,13 @@ NUM_TREES = 32
 
 @dataclass(frozen=True)
 class Importance:
-    """A parameter's share of the differences that all explain together; mean and standard deviation over resamples."""
+    """Share of a parameter in the importance of all; mean and standard deviation over resampled trials.
+
+    Attributes:
+        name: Parameter.
+        mean: Mean share, in 0..1; the shares of all parameters add up to 1.
+        sd: Standard deviation of the share.
+    """
 
     name: str
     mean: float
@@ -25,10 +31,10 @@ class Importance:
 
 
 def importances_of(records: Sequence[TrialRecord]) -> list[Importance]:
-    """The parameters of some trials by importance; empty with fewer than `MIN_TRIALS` or if nothing varied.
+    """Rank the searched parameters by importance; empty with fewer than `MIN_TRIALS` trials or if nothing varied.
 
-    Impurity importance of a random forest from the searched values to the best accuracy on val, of resampled trials:
-    with few trials the standard deviation is large, and says so.
+    A random forest predicts the best accuracy on val from the searched values. Its impurity importance is averaged
+    over resampled trials; with few trials, the standard deviation is large.
 
     Source: Breiman 2001, "Random forests"; for hyperparameters Hutter et al. 2014 (fANOVA).
     """
@@ -52,10 +58,10 @@ def importances_of(records: Sequence[TrialRecord]) -> list[Importance]:
 
 
 def _as_numbers(values: list[Any]) -> NDArray[np.float64]:
-    """Numbers as they are, others by their place in the alphabet; what was not searched stands apart, below all."""
+    """Encode values as numbers, texts by alphabetical order; a value that was not searched lies below all others."""
     if all(isinstance(value, int | float) for value in values if value is not None):
         known = [value for value in values if value is not None]
-        apart = min(known, default=0) - 1
-        return np.array([apart if value is None else value for value in values], dtype=np.float64)
+        missing = min(known, default=0) - 1
+        return np.array([missing if value is None else value for value in values], dtype=np.float64)
     labels = sorted({str(value) for value in values if value is not None})
     return np.array([-1 if value is None else labels.index(str(value)) for value in values], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""One HTML page that works offline: no request leaves it, values are escaped."""
+"""Render a report as one HTML page that works offline: it sends no request, and all values are escaped."""
 
 import base64
 import gzip
@@ -22,6 +22,7 @@ from tdmr_ray.report.published import every_reading
 from tdmr_ray.report.tables import table
 from tdmr_ray.report.wording import NOTES, alarms, cautions, sentence, summary
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.visualizations import Disagreement, Visualizations
 
 NAME_COLUMNS = ("foundation", "target", "Pareto")
 NUM_CONFUSIONS = 4
@@ -29,7 +30,7 @@ NUM_CONFUSIONS = 4
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure with what it shows."""
+    """A figure in JSON with its title and an explanation."""
 
     title: str
     note: str
@@ -38,15 +39,15 @@ class Plot:
 
 @dataclass(frozen=True)
 class Gallery:
-    """What the best finalist of a pair left to be seen."""
+    """Learned prompt of a pair's best finalist, and val images on which its teacher and target disagree."""
 
     title: str
     prompt: str
-    disagreements: list[dict[str, Any]]
+    disagreements: list[Disagreement]
 
 
 def render_page(comparisons: Sequence[Comparison]) -> str:
-    """The page over one or more leaderboards."""
+    """Render the page for one or more leaderboards."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tdmr_ray.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -62,7 +63,7 @@ def render_page(comparisons: Sequence[Comparison]) -> str:
 
 @cache
 def _packed_plotly() -> str:
-    """plotly's script, compressed and in base 64; the page unpacks it."""
+    """Compress plotly's script and encode it in base 64; the page unpacks it."""
     return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode()
 
 
@@ -93,7 +94,7 @@ def _section(comparison: Comparison) -> dict[str, Any]:
 
 
 def _winners(comparison: Comparison) -> list[TrialRecord]:
-    """Of each pair the confirmed trial that is best on val, in the leaderboard's order."""
+    """Return each pair's best confirmed trial on val, in the leaderboard's order."""
     confirmed = [record for record in comparison.records if record.phase == "confirm" and record.role == TDMR]
     best: dict[tuple[str, str], TrialRecord] = {}
     for record in sorted(confirmed, key=lambda record: record.metrics.get("val/top1", 0.0)):
@@ -103,7 +104,7 @@ def _winners(comparison: Comparison) -> list[TrialRecord]:
 
 
 def _is_known(record: TrialRecord) -> bool:
-    """Whether its configuration is one of this version."""
+    """Return whether this version accepts the configuration of a trial."""
     try:
         TrialConfig.model_validate(record.config)
     except ValidationError:
@@ -112,60 +113,81 @@ def _is_known(record: TrialRecord) -> bool:
 
 
 def _plots(comparison: Comparison, winners: Sequence[TrialRecord]) -> Iterable[Plot]:
-    """All plots for which there is something to show."""
+    """Draw all plots for which there is data."""
     records = comparison.records
     pairs = dict.fromkeys(record.pair.name for record in records if record.phase == "search")
     by_pair = [(name, [record for record in records if record.pair.name == name]) for name in pairs]
     drawn: list[tuple[str, str, Callable[[], go.Figure | None]]] = [
         (
-            "Against the controls",
-            "on test, with 95 % intervals over seeds",
+            "Comparison with the controls",
+            "Accuracy on test with 95 % confidence intervals over seeds.",
             lambda: figures.against_controls(comparison.board),
         ),
-        ("Accuracy against cost", "up and left is better", lambda: figures.pareto(comparison.board)),
-        ("Best so far", "of each pair's search, on val", lambda: figures.best_so_far(records)),
-        ("Learning curves", "of the search's trials", lambda: figures.learning_curves(records)),
         (
-            "What was tried",
-            "a line is a trial; drag along an axis to choose some",
+            "Accuracy against cost",
+            "The Pareto front holds the rows for which no other is both more accurate and cheaper.",
+            lambda: figures.pareto(comparison.board),
+        ),
+        (
+            "Best accuracy so far",
+            "Best accuracy on val in each pair's search, over its trials and over time.",
+            lambda: figures.best_so_far(records),
+        ),
+        (
+            "Learning curves",
+            "Accuracy on val after each epoch of the search's trials.",
+            lambda: figures.learning_curves(records),
+        ),
+        (
+            "What was searched",
+            "Each line is a trial. Drag along an axis to select trials.",
             lambda: figures.parallel_coordinates(records),
         ),
         (
-            "What mattered",
-            "importance of each searched parameter within a pair; with few trials a rough guess",
+            "Parameter importance",
+            "Importance of each searched parameter within a pair; with few trials, this is a rough estimate.",
             lambda: figures.importances([(name, importances_of(own)) for name, own in by_pair]),
         ),
-        ("Temperature and stages", "of each pair's winner", lambda: figures.timeline(filter(_is_known, winners))),
+        (
+            "Temperature and stages",
+            "Temperature in each epoch of each pair's best finalist.",
+            lambda: figures.timeline(filter(_is_known, winners)),
+        ),
     ]
     for title, note, draw in drawn:
         figure = draw()
         if figure is not None:
             yield Plot(title, note, _json(figure))
     for record in winners[:NUM_CONFUSIONS]:
-        yield from _matrices(record, comparison.visualizations.get(record.id, {}))
+        yield from _matrices(record, comparison.visualizations.get(record.id))
 
 
-def _matrices(record: TrialRecord, shown: dict[str, Any]) -> Iterable[Plot]:
-    """A winner's confusion on test, and which source classes carry which task class."""
-    names = shown.get("class_names")
+def _matrices(record: TrialRecord, shown: Visualizations | None) -> Iterable[Plot]:
+    """Draw a finalist's confusion matrix on test and the strongest source classes of its label mapping."""
+    names = shown["class_names"] if shown else []
     if record.confusion:
         names = names or [str(number) for number in range(len(record.confusion))]
-        figure = figures.matrix(names, names, record.confusion, row_name="true class", column_name="said on test")
-        yield Plot(f"Confusion: {record.pair.name}", f"seed {record.seed}", _json(figure))
-    if names and shown.get("mapping"):
-        sources = list(dict.fromkeys(source for carried in shown["mapping"] for source, _ in carried))
-        weights = [[dict(map(tuple, carried)).get(source, 0.0) for carried in shown["mapping"]] for source in sources]
-        figure = figures.matrix(sources, names, weights, row_name="source class", column_name="task class")
+        figure = figures.matrix(
+            names, names, record.confusion, row_name="true class", column_name="predicted class on test"
+        )
         yield Plot(
-            f"Label mapping: {record.pair.name}", "the strongest source classes of each task class", _json(figure)
+            f"Confusion matrix: {record.pair.name}", f"Predictions on test with seed {record.seed}.", _json(figure)
+        )
+    if shown and shown["mapping"]:
+        strongest = [dict(pairs) for pairs in shown["mapping"]]
+        sources = list(dict.fromkeys(source for weights in strongest for source in weights))
+        table = [[weights.get(source, 0.0) for weights in strongest] for source in sources]
+        figure = figures.matrix(sources, names, table, row_name="source class", column_name="task class")
+        yield Plot(
+            f"Label mapping: {record.pair.name}", "The strongest source classes of each task class.", _json(figure)
         )
 
 
-def _gallery(record: TrialRecord, shown: dict[str, Any]) -> Gallery:
+def _gallery(record: TrialRecord, shown: Visualizations) -> Gallery:
     return Gallery(record.pair.name, shown["prompt"], shown["disagreements"])
 
 
 def _json(figure: go.Figure) -> Markup:
-    """A figure for a script element: nothing in it can end the element."""
+    """Encode a figure for a script element; nothing in it can end the element."""
     text = figure.to_json().replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     return Markup(text)

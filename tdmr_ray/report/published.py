@@ -1,4 +1,6 @@
-"""`leaderboard.json`: all figures, unrounded, by a published schema, `leaderboard.schema.json` beside this file.
+"""Content and schema of `leaderboard.json`, which holds all figures unrounded.
+
+The schema is published as `leaderboard.schema.json` beside this file.
 
 Run: python -m tdmr_ray.report.published    (writes the schema)
 """
@@ -21,7 +23,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class TestReading:
-    """A figure on test: whose, and when it was read."""
+    """Accuracy on test of one trial, and the time at which it was read."""
 
     id: str
     role: str
@@ -42,7 +44,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Teachers:
-    """What the store of teachers saved."""
+    """Work that the teacher store saved."""
 
     count: int
     reused: int
@@ -52,12 +54,12 @@ class Teachers:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """Searches on the same images and split.
+    """Leaderboard of searches on the same images and split.
 
     Attributes:
-        data: Fingerprint of images and split.
-        recommended: The row to ship; None if nothing is confirmed.
-        rows: Best on val first.
+        data: Fingerprint of the images and their split.
+        recommended: Name of the recommended row; None if nothing is confirmed.
+        rows: Rows of the leaderboard, best on val first.
     """
 
     title: str
@@ -79,7 +81,7 @@ class PublishedTable:
 
 @dataclass(frozen=True)
 class Published:
-    """The whole file."""
+    """Content of `leaderboard.json`."""
 
     version: int
     tables: list[PublishedTable]
@@ -89,17 +91,17 @@ _ADAPTER = TypeAdapter(Published)
 
 
 def published_schema() -> dict[str, Any]:
-    """The JSON schema of `leaderboard.json`."""
+    """Return the JSON schema of `leaderboard.json`."""
     return _ADAPTER.json_schema()
 
 
 def publish(comparisons: Sequence[Comparison]) -> bytes:
-    """The file's content, UTF-8."""
+    """Return the content of `leaderboard.json` in UTF-8."""
     return _ADAPTER.dump_json(Published(VERSION, [_table(each) for each in comparisons]), indent=1)
 
 
 def every_reading(comparison: Comparison) -> list[TestReading]:
-    """Every figure on test, in the order in which they were read."""
+    """List every reading of accuracy on test, in order of time."""
     readings = [
         TestReading(record.id, record.role, record.pair.name, record.seed, record.metrics["test/top1"], record.ended)
         for record in comparison.records

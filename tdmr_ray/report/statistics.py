@@ -107,8 +107,8 @@ def not_significantly_beaten(scores: Sequence[Mapping[int, float]]) -> list[bool
 def _t_test(values: ArrayLike, *, alternative: Literal["two-sided", "greater"] = "two-sided") -> Any:
     """Test whether the mean over the last axis is 0, leaving out NaN.
 
-    The p value is NaN with fewer than two values and where all are 0. scipy warns of both, and of values that are
-    nearly equal; seeds that agree are nothing unusual here.
+    The p value is NaN with fewer than two values and where all are 0. scipy warns about both, and about values that
+    are nearly equal. Seeds often agree here, so these warnings are suppressed.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -1,4 +1,4 @@
-"""The files of a report."""
+"""Write the files of a report."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from tdmr_ray.run_layout import RunLayout
 
 
 def write_reports(comparisons: Sequence[Comparison], folder: Path) -> Mapping[str, Path]:
-    """Write `leaderboard.md .csv .json .html`; the paths by their endings."""
+    """Write `leaderboard.md`, `.csv`, `.json` and `.html`; return the paths by file ending."""
     paths = {ending: RunLayout(folder).leaderboard(ending) for ending in ("md", "csv", "json", "html")}
     texts = [render_markdown(each.board, title=f"Leaderboard: {each.title}") for each in comparisons]
     paths["md"].write_text("\n".join(texts), encoding="utf-8")

@@ -1,10 +1,10 @@
-"""What the plots hold."""
+"""Content of the plots."""
 
 import json
 
 import numpy as np
 import pytest
-from made import HOSTILE, made_search
+from helpers.made_search import HOSTILE, made_search
 
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report import figures
@@ -22,7 +22,7 @@ def searched(comparison: Comparison) -> list[TrialRecord]:
     return [record for record in comparison.records if record.phase == "search" and record.curve]
 
 
-def test_the_best_so_far_only_rises_and_ends_at_the_best(comparison: Comparison) -> None:
+def test_best_so_far_never_falls_and_ends_at_the_best_trial(comparison: Comparison) -> None:
     figure = figures.best_so_far(comparison.records)
     assert figure is not None
     over_trials = [trace for trace in figure.data if trace.showlegend is not False]
@@ -34,20 +34,20 @@ def test_the_best_so_far_only_rises_and_ends_at_the_best(comparison: Comparison)
         assert trace.x[-1] == len(own)
 
 
-def test_every_trial_has_its_learning_curve(comparison: Comparison) -> None:
+def test_learning_curves_contain_every_trial(comparison: Comparison) -> None:
     figure = figures.learning_curves(comparison.records)
     assert figure is not None
     gaps = sum(list(trace.x).count(None) for trace in figure.data)
     assert gaps == len(searched(comparison))
 
 
-def test_parallel_coordinates_hold_every_searched_value(comparison: Comparison) -> None:
+def test_parallel_coordinates_contain_every_searched_value(comparison: Comparison) -> None:
     figure = figures.parallel_coordinates(comparison.records)
     assert figure is not None
     axes = {axis.label: axis for axis in figure.data[0].dimensions}
     names = {name for record in searched(comparison) for name in record.values}
-    assert axes.keys() == {"pair", *names, "val, %"}
-    assert sorted(axes["val, %"]["values"]) == sorted(100 * max(record.curve) for record in searched(comparison))
+    assert axes.keys() == {"pair", *names, "val %"}
+    assert sorted(axes["val %"]["values"]) == sorted(100 * max(record.curve) for record in searched(comparison))
     assert axes["mapping.kind"].ticktext == ("bayesian", "frequency", "linear")
     conditional = axes["temperature.end"]
     assert conditional.ticktext[0] == figures.NOT_SEARCHED
@@ -55,7 +55,7 @@ def test_parallel_coordinates_hold_every_searched_value(comparison: Comparison) 
     assert list(conditional["values"]).count(conditional.tickvals[0]) == absent > 0
 
 
-def test_the_parameter_that_decides_is_the_most_important() -> None:
+def test_importance_ranks_the_decisive_parameter_first() -> None:
     found = importances_of(made_search(200).records)
     assert found[0].name == "mapping.kind"
     assert sum(each.mean for each in found) == pytest.approx(1)
@@ -63,7 +63,7 @@ def test_the_parameter_that_decides_is_the_most_important() -> None:
     assert importances_of(made_search(200).records[: MIN_TRIALS - 1]) == []
 
 
-def test_the_front_holds_the_rows_that_no_other_beats(comparison: Comparison) -> None:
+def test_pareto_front_rises_with_cost(comparison: Comparison) -> None:
     figure = figures.pareto(comparison.board)
     assert figure is not None
     front = [trace for trace in figure.data if trace.mode == "lines+markers"]
@@ -73,26 +73,26 @@ def test_the_front_holds_the_rows_that_no_other_beats(comparison: Comparison) ->
         assert list(trace.y) == sorted(trace.y)
 
 
-def test_a_matrix_keeps_its_numbers_and_shortens_its_names() -> None:
+def test_matrix_keeps_values_and_shortens_names() -> None:
     figure = figures.matrix(HOSTILE, HOSTILE, np.eye(6).tolist(), row_name="row", column_name="column")
     (heat,) = figure.data
     assert np.asarray(heat.z).tolist() == np.eye(6).tolist()
     assert all(len(name) <= 40 and "<" not in name for name in heat.x)
 
 
-def test_of_many_things_some_are_drawn_the_last_among_them() -> None:
+def test_thinned_selects_evenly_and_keeps_the_last_item() -> None:
     assert figures.thinned(range(5), 9) == [0, 1, 2, 3, 4]
-    few = figures.thinned(range(1000), 10)
-    assert (len(few), few[0], few[-1]) == (10, 0, 999)
+    selected = figures.thinned(range(1000), 10)
+    assert (len(selected), selected[0], selected[-1]) == (10, 0, 999)
 
 
-def test_a_search_without_anything_to_draw_has_a_page() -> None:
+def test_empty_search_has_a_page_without_plots() -> None:
     page = render_page([Comparison([Search("empty", [])])])
     assert '<div class="plot">' not in page
     assert "nothing to ship" in page
 
 
-def test_nothing_in_a_figure_ends_its_script_element() -> None:
+def test_figure_json_cannot_end_its_script_element() -> None:
     page = render_page([Comparison([made_search(names=HOSTILE)])])
     for part in page.split('<script type="application/json">')[1:]:
         json.loads(part.split("</script>")[0])

@@ -1,4 +1,4 @@
-"""The page in a real browser: Debian's Chromium, without a screen and without a network."""
+"""The page in a real browser: headless Chromium without a network."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made import HOSTILE, made_search
+from helpers.made_search import HOSTILE, made_search
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
@@ -37,7 +37,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
         "proxy-server=127.0.0.1:9",
     ):
         options.add_argument(f"--{argument}")
-    options.add_argument("--enable-unsafe-swiftshader")  # draws WebGL without a GPU
+    options.add_argument("--enable-unsafe-swiftshader")  # for WebGL without a GPU
     for feature in quiet:
         options.add_argument(f"--disable-{feature}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
@@ -45,8 +45,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
         yield driver
 
 
-def opened(browser: Chrome, searches: list[Search], folder: Path, *, width: int = 1250) -> str:
-    """Show the page of some searches and wait until its plots are drawn; the page's text."""
+def open_page(browser: Chrome, searches: list[Search], folder: Path, *, width: int = 1250) -> str:
+    """Open the page of some searches and wait until its plots are drawn; return the HTML."""
     text = render_page(compare(searches))
     (folder / "page.html").write_text(text, encoding="utf-8")
     browser.set_window_size(width, 900)
@@ -58,18 +58,18 @@ def opened(browser: Chrome, searches: list[Search], folder: Path, *, width: int 
 
 
 def requests_of(browser: Chrome) -> list[str]:
-    """Addresses that were asked for since the page was opened."""
+    """Return the URLs that were requested since the page was opened."""
     events: list[dict[str, Any]] = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     sent = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     return [url for url in sent if not url.startswith(("data:", "blob:", "chrome"))]
 
 
 @pytest.mark.parametrize("names", [(), HOSTILE], ids=["plain names", "hostile names"])
-def test_all_is_drawn_without_an_error_and_nothing_is_asked_for(
+def test_page_draws_all_plots_without_errors_or_requests(
     names: tuple[str, ...], browser: Chrome, tmp_path: Path
 ) -> None:
     search = made_search(names=names, title=names[0]) if names else made_search()
-    text = opened(browser, [search], tmp_path)
+    text = open_page(browser, [search], tmp_path)
     assert [entry for entry in browser.get_log("browser") if entry["source"] != "rendering"] == []
     assert requests_of(browser) == [f"file://{tmp_path}/page.html"]
     plots = browser.find_elements(By.CSS_SELECTOR, ".plot")
@@ -80,15 +80,15 @@ def test_all_is_drawn_without_an_error_and_nothing_is_asked_for(
 
 
 def column_of(browser: Chrome, name: str) -> list[str]:
-    """The visible cells under a head of the leaderboard."""
+    """Return the visible cells of a column of the leaderboard."""
     heads = [head.text for head in browser.find_elements(By.CSS_SELECTOR, ".board th")]
     rows = browser.find_elements(By.CSS_SELECTOR, ".board tbody tr")
-    place = heads.index(name) + 1
-    return [row.find_element(By.CSS_SELECTOR, f"td:nth-child({place})").text for row in rows if row.is_displayed()]
+    position = heads.index(name) + 1
+    return [row.find_element(By.CSS_SELECTOR, f"td:nth-child({position})").text for row in rows if row.is_displayed()]
 
 
-def test_the_leaderboard_is_sorted_and_filtered(browser: Chrome, tmp_path: Path) -> None:
-    opened(browser, [made_search()], tmp_path)
+def test_leaderboard_sorts_and_filters(browser: Chrome, tmp_path: Path) -> None:
+    open_page(browser, [made_search()], tmp_path)
     heads = {head.text: head for head in browser.find_elements(By.CSS_SELECTOR, ".board th")}
     heads["latency ms"].click()
     assert column_of(browser, "latency ms") == ["2.30", "2.30", "1.90", "1.90"]
@@ -106,15 +106,15 @@ def test_the_leaderboard_is_sorted_and_filtered(browser: Chrome, tmp_path: Path)
     assert column_of(browser, "target") == []
 
 
-def test_on_a_phone_only_tables_and_plots_scroll(browser: Chrome, tmp_path: Path) -> None:
-    opened(browser, [made_search()], tmp_path, width=500)
+def test_page_is_not_wider_than_a_phone(browser: Chrome, tmp_path: Path) -> None:
+    open_page(browser, [made_search()], tmp_path, width=500)
     width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
     assert width[0] <= width[1]
 
 
-def test_searches_on_other_images_have_a_section_of_their_own(browser: Chrome, tmp_path: Path) -> None:
+def test_searches_on_different_images_get_separate_sections(browser: Chrome, tmp_path: Path) -> None:
     one, two = made_search(title="one"), made_search(title="two")
     two = Search("two", [record.model_copy(update={"data": "other"}) for record in two.records], two.costs)
-    opened(browser, [one, two], tmp_path)
+    open_page(browser, [one, two], tmp_path)
     assert [head.text for head in browser.find_elements(By.CSS_SELECTOR, "h1")] == ["one", "two"]
     assert len(browser.find_elements(By.CSS_SELECTOR, ".board")) == 2

@@ -1,4 +1,4 @@
-"""Leaderboards from records: rows, recommendation, sentences and files."""
+"""Leaderboards built from records: rows, recommendation, sentences and files."""
 
 import csv
 import json
@@ -248,29 +248,29 @@ def test_significant_gains_have_an_asterisk() -> None:
 
 
 def test_remote_results_are_fetched_without_weights(bucket: str, tmp_path: Path) -> None:
-    place = tmp_path / "far"
-    (place / "finalists" / "c0").mkdir(parents=True)
-    (place / "finalists" / "c0" / "target.safetensors").write_bytes(bytes(100))
-    (place / "finalists" / "c0" / "visualizations.json").write_text('{"class_names": []}')
-    (place / "space.yaml").write_text("name: far away\n")
+    remote = tmp_path / "far"
+    (remote / "finalists" / "c0").mkdir(parents=True)
+    (remote / "finalists" / "c0" / "target.safetensors").write_bytes(bytes(100))
+    (remote / "finalists" / "c0" / "visualizations.json").write_text('{"class_names": []}')
+    (remote / "space.yaml").write_text("name: far away\n")
     kept = [each.model_copy(update={"artifacts": each.id if each.id == "c0" else ""}) for each in complete_search()]
     for each in kept:
-        Ledger(place / "records.jsonl").append(each)
-    for path in place.rglob("*.*"):
-        (StoragePath(bucket) / "team" / "first" / str(path.relative_to(place))).send(path)
-    for location in (f"file://{place}", f"{bucket}/team/first"):
+        Ledger(remote / "records.jsonl").append(each)
+    for path in remote.rglob("*.*"):
+        (StoragePath(bucket) / "team" / "first" / str(path.relative_to(remote))).send(path)
+    for location in (f"file://{remote}", f"{bucket}/team/first"):
         with fetched(location) as folder:
             search = read_search(folder)
             assert not list(folder.rglob("*.safetensors"))
         assert (search.title, list(search.records)) == ("far away", kept)
         assert search.visualizations == {"c0": {"class_names": []}}
-    with fetched(str(place)) as folder:
-        assert folder == place
+    with fetched(str(remote)) as folder:
+        assert folder == remote
 
 
 @pytest.mark.parametrize(
-    "place", ["{}/nothing", "file://{}/nothing", "nosuch://bucket/prefix", "s3://no-such-bucket/prefix"]
+    "location", ["{}/nothing", "file://{}/nothing", "nosuch://bucket/prefix", "s3://no-such-bucket/prefix"]
 )
-def test_a_location_without_results_is_one_error_message(place: str, s3: None, tmp_path: Path) -> None:
+def test_a_location_without_results_is_one_error_message(location: str, s3: None, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no records.jsonl|cannot be read"):
-        leaderboard([place.format(tmp_path)], tmp_path)
+        leaderboard([location.format(tmp_path)], tmp_path)

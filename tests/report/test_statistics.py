@@ -17,7 +17,7 @@ NUM_IMAGES = 359
 
 
 @pytest.mark.parametrize("values", [[0.9, 0.92, 0.97], [0.5, 0.5], [0.1, 0.2, 0.3, 0.9, 0.4]])
-def test_the_interval_is_students_t_interval(values: list[float]) -> None:
+def test_estimate_has_students_t_interval(values: list[float]) -> None:
     found = estimate(values)
     if found.sd:
         low, high = stats.t.interval(0.95, len(values) - 1, loc=found.mean, scale=stats.sem(values))
@@ -26,13 +26,13 @@ def test_the_interval_is_students_t_interval(values: list[float]) -> None:
         assert found.low == found.high == found.mean
 
 
-def test_one_value_has_no_interval_and_no_value_is_an_error() -> None:
+def test_estimate_of_one_value_has_no_interval_and_of_none_is_an_error() -> None:
     assert estimate([0.9]).low is None
     with pytest.raises(ValueError, match="at least one"):
         estimate([])
 
 
-def test_the_interval_agrees_with_a_bootstrap_over_many_seeds() -> None:
+def test_estimate_agrees_with_a_bootstrap_over_many_seeds() -> None:
     values = np.random.default_rng(0).normal(0.95, 0.01, 40)
     found, resampled = estimate(list(values)), stats.bootstrap((values,), np.mean, rng=0).confidence_interval
     assert found.low == pytest.approx(resampled.low, abs=0.0005)
@@ -74,7 +74,7 @@ def test_differences_are_paired_by_seed() -> None:
     assert seed_differences({0: 1.0}, {1: 1.0}) == []
 
 
-def test_p_values_are_those_of_scipy_with_holms_correction() -> None:
+def test_p_values_agree_with_scipy_and_holms_correction() -> None:
     ours, theirs = {0: 0.9, 1: 0.95, 2: 0.93}, {0: 0.88, 1: 0.9, 2: 0.92}
     assert paired_p_value(ours, theirs) == pytest.approx(stats.ttest_rel(list(ours.values()), list(theirs.values()))[1])
     assert paired_p_value({0: 0.5}, {0: 0.4}) is None
@@ -84,7 +84,7 @@ def test_p_values_are_those_of_scipy_with_holms_correction() -> None:
     assert holm([]) == []
 
 
-def test_a_single_rival_and_a_single_seed_beat_nobody() -> None:
+def test_one_rival_or_one_seed_gives_no_significant_difference() -> None:
     assert not_significantly_beaten([{0: 0.5, 1: 0.6}]) == [True]
     assert not_significantly_beaten([{0: 0.9}, {0: 0.1}]) == [True, True]
     clear = [{seed: 0.9 + 0.001 * seed for seed in range(3)}, dict.fromkeys(range(3), 0.5)]

@@ -1,6 +1,6 @@
 "use strict";
 
-// Sorting: numbers by their first number, other cells by their text.
+// Sort a cell by the number at its start, or by its text if it has none.
 function keyOf(row, column) {
   const text = row.cells[column].textContent.trim();
   const number = parseFloat(text.replace("+", ""));
@@ -40,7 +40,7 @@ for (const field of document.querySelectorAll("input[type=search]")) {
   });
 }
 
-// plotly travels compressed in this page.
+// Unpack and run the compressed plotly script of this page.
 async function loadPlotly() {
   const packed = document.getElementById("plotly").textContent.trim();
   const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));

@@ -1,4 +1,4 @@
-"""A search that was never run: all kinds of trials, curves, controls and visualizations, names as hostile as asked."""
+"""Generated results of a search: trials of all kinds with curves, controls and visualizations."""
 
 import base64
 import io
@@ -9,6 +9,7 @@ from PIL import Image
 from tdmr_ray.records import Pair, TrialRecord
 from tdmr_ray.report.folder import Search
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.visualizations import Disagreement, Visualizations
 
 COSTS = {
     "lcnet_050": {"params": 6e5, "macs": 2e6, "latency_ms": 1.9, "latency_p95_ms": 2.2},
@@ -26,21 +27,28 @@ PLAIN = ("cat", "dog", "bird", "fish", "ant", "bee")
 
 
 def made_search(num_trials: int = 24, *, names: tuple[str, ...] = PLAIN, title: str = "made", seeds: int = 3) -> Search:
-    """Two foundations with two targets each; the trials divide among the pairs."""
+    """Generate the results of a search over two foundations and two targets.
+
+    Args:
+        num_trials: Number of trials in the search, shared evenly by the four pairs.
+        names: Six names, which appear as class names and in other texts.
+        title: Title of the search.
+        seeds: Number of seeds of each finalist and control.
+    """
     rng = np.random.default_rng(0)
     pairs = [
         Pair(foundation=foundation, target=target) for foundation in ("glyph_cnn", "glyph_vit") for target in COSTS
     ]
     records = [_searched(rng, number, pairs[number % 4]) for number in range(num_trials)]
-    visualizations = {}
-    for place, pair in enumerate(pairs):
+    visualizations: dict[str, Visualizations] = {}
+    for index, pair in enumerate(pairs):
         for seed in range(seeds):
-            records.append(_confirmed(rng, f"confirm-{place}-{seed}", "tdmr", pair, seed, 0.93 + 0.005 * place))
-            visualizations[records[-1].id] = _exhibits(rng, names)
+            records.append(_confirmed(rng, f"confirm-{index}-{seed}", "tdmr", pair, seed, 0.93 + 0.005 * index))
+            visualizations[records[-1].id] = _visualizations(rng, names)
             probe = Pair(foundation=pair.foundation, target="")
-            records.append(_confirmed(rng, f"probe-{place}-{seed}", "linear_probe", probe, seed, 0.95))
+            records.append(_confirmed(rng, f"probe-{index}-{seed}", "linear_probe", probe, seed, 0.95))
             scratch = Pair(foundation="", target=pair.target)
-            records.append(_confirmed(rng, f"scratch-{place}-{seed}", "scratch", scratch, seed, 0.91))
+            records.append(_confirmed(rng, f"scratch-{index}-{seed}", "scratch", scratch, seed, 0.91))
     failed = records[0].model_copy(update={"id": "failed", "state": "failed", "curve": [], "error": names[0]})
     return Search(
         title, [*records, failed], COSTS, visualizations, space=f"name: {title}\n# {names[1]}", environment="{}"
@@ -101,10 +109,15 @@ def _record(name: str, phase: str, role: str, pair: Pair, config: TrialConfig, s
     )
 
 
-def _exhibits(rng: np.random.Generator, names: tuple[str, ...]) -> dict[str, object]:
+def _visualizations(rng: np.random.Generator, names: tuple[str, ...]) -> Visualizations:
     file = io.BytesIO()
     Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(file, "PNG")
     picture = base64.b64encode(file.getvalue()).decode()
-    disagreement = {"picture": picture, "label": names[2], "teacher": [names[3], 0.9], "target": [names[4], 0.8]}
-    mapping = [[[f"source {index}", 0.9], [names[5], 0.1]] for index in range(len(names))]
+    disagreement: Disagreement = {
+        "picture": picture,
+        "label": names[2],
+        "teacher": (names[3], 0.9),
+        "target": (names[4], 0.8),
+    }
+    mapping = [[(f"source {index}", 0.9), (names[5], 0.1)] for index in range(len(names))]
     return {"class_names": list(names), "prompt": picture, "mapping": mapping, "disagreements": [disagreement] * 5}
