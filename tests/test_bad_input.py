@@ -79,6 +79,8 @@ CASES = [
     ("confirm/controls", ["scrach"], "unknown control 'scrach'; did you mean 'scratch'?"),
     ("confirm/controls", ["fine_tune"], "'fine_tune' needs weights of 'lcnet_035'"),
     ("search/temprature.start", RANGE, "search.temprature.start: unknown parameter; did you mean 'temperature.start'?"),
+    ("fixed/distill.own_share", 0.5, "unknown parameter; it is now 'distill.self_distillation_weight'"),
+    ("search/signals.num_views", {"choices": [2, 8]}, "it is now 'outputs.num_views'"),
     ("search/distill.epochs", RANGE, "it is set by budget.epochs"),
     ("search/seed", RANGE, "it is set by a section of its own"),
     ("search/prompt.size_px", {"low": 4, "high": 2}, "low <= high must hold, got (low=4, high=2)"),

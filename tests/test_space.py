@@ -21,6 +21,9 @@ GOOD_TREE = {
 }
 
 
+VIT = {"foundations": ["glyph_vit"], "targets": ["lcnet_035"]}
+
+
 def build(search: dict[str, object], **sections: object) -> Space:
     space, problems = check_tree({**GOOD_TREE, "search": search, **sections})
     assert problems == []
@@ -194,3 +197,50 @@ def test_wrong_controls_are_named(controls: list[object], message: str) -> None:
     problems = check_tree({**GOOD_TREE, "confirm": {"controls": controls}})[1]
     assert len(problems) == 1
     assert message in problems[0]
+
+
+def test_the_number_of_teachers_follows_everything_that_shapes_one() -> None:
+    rounds = {"pseudo_labels.rounds": {"choices": [0, 1, 2]}}
+    assert build(rounds).num_teachers() == 2 * 3
+    assert build({"distill.num_stages": {"low": 1, "high": 3}}).num_teachers() == 2
+
+
+def test_the_number_of_teachers_follows_chains_of_conditions() -> None:
+    chain = {
+        "outputs.kind": {"choices": ["stored", "live"]},
+        "mapping.kind": {"choices": ["linear", "prototype"], "when": {"outputs.kind": ["stored"]}},
+        "mapping.dim": {"choices": [16, 32], "when": {"mapping.kind": ["prototype"]}},
+    }
+    assert build(chain).num_configurations() == 1 + 2 + 1
+    assert build(chain).num_teachers() == 2 * (1 + 2 + 1)
+
+
+KINDS = {
+    "mapping.kind": {"choices": ["linear", "prototype", "bayesian"]},
+    "mapping.dim": {"choices": [16, 32]},
+    "mapping.smoothing": {"choices": [0.5, 2.0]},
+}
+
+
+def test_parameters_of_a_kind_are_searched_under_that_kind() -> None:
+    space, study = build(KINDS), optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    assert space.num_configurations() == 1 + 2 + 2
+    assert space.default_values() == {"mapping.kind": "linear"}
+    for _ in range(40):
+        trial = study.ask()
+        config = space.suggest(trial, "glyph_cnn", "lcnet_035")
+        own = {"prototype": {"mapping.dim"}, "bayesian": {"mapping.smoothing"}}.get(config.mapping.kind, set())
+        assert set(trial.params) == {"mapping.kind"} | own
+        assert space.values_of(config) == trial.params == space.values_near(config)
+
+
+def test_a_fixed_value_counts_for_the_kinds_that_have_the_parameter() -> None:
+    space = build({"mapping.kind": {"choices": ["linear", "bayesian"]}}, fixed={"mapping.lr": 0.003})
+    linear = space.config({"mapping.kind": "linear"}, "glyph_cnn", "lcnet_035")
+    assert linear.flat()["mapping.lr"] == 0.003
+    assert "mapping.lr" not in space.config({"mapping.kind": "bayesian"}, "glyph_cnn", "lcnet_035").flat()
+
+
+def test_a_default_of_one_kind_is_not_carried_to_another() -> None:
+    space = build({"prompt.kind": {"choices": ["tokens"]}, "prompt.lr": {"choices": [0.01, 0.1]}}, pairs=VIT)
+    assert space.default_values() == {"prompt.kind": "tokens", "prompt.lr": 0.01}

@@ -1,4 +1,4 @@
-"""What must hold for each entry of `search` and `fixed` by itself."""
+"""Rules for single entries of `search` and `fixed`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +12,26 @@ from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.parameters import ParameterInfo, all_parameters
 
 NOT_SEARCHED = ("method", "seed", "data.", "foundation.", "target.name", "distill.epochs")
-"""Set by the space file's own sections."""
+"""Parameters that sections of the space file set."""
+RENAMED = {
+    "signals.kind": "outputs.kind",
+    "signals.num_views": "outputs.num_views",
+    "signals.consensus": "outputs.view_averaging",
+    "signals.neighbors": "outputs.propagation_neighbors",
+    "signals.spread": "outputs.propagation_alpha",
+    "distill.loss": "loss.kind",
+    "distill.standardize": "loss.standardize",
+    "distill.alignment": "alignment.kind",
+    "distill.own_share": "distill.self_distillation_weight",
+    "reprogram.lr": "mapping.lr",
+    "reprogram.weight_decay": "mapping.weight_decay",
+    "reprogram.prompt_lr": "prompt.lr",
+}
+"""Names of the first edition and today's."""
 
 
 def check_parameters(search: Any, fixed: Any) -> list[str]:
-    """Names, ranges, choices and conditions of the parameters."""
+    """Return the problems with names, ranges, choices and conditions."""
     problems: list[str] = []
     legal = _searchable()
     for section, tree in (("search", search), ("fixed", fixed)):
@@ -44,6 +59,9 @@ def _searchable() -> dict[str, ParameterInfo]:
 
 
 def _parameter_hint(name: str, legal: Mapping[str, Any]) -> str:
+    """Say where an unknown parameter is set, what it is called now, or which one it resembles."""
+    if name in RENAMED:
+        return f"; it is now '{RENAMED[name]}'"
     for prefix in NOT_SEARCHED:
         if name == prefix or (prefix.endswith(".") and name.startswith(prefix)):
             place = "budget.epochs" if name == "distill.epochs" else "a section of its own in the file"

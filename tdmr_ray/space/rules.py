@@ -1,9 +1,12 @@
 """What must hold for a whole space file: its names, and its sections held against each other."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from typing import Any
+
+from pydantic import ValidationError
 
 from tdmr_ray.data.datasets import check_dataset, load_dataset
 from tdmr_ray.data.splits import TooManyShots, split_dataset
@@ -143,7 +146,8 @@ def component_corners(space: Space, section: str) -> Iterator[ComponentConfig]:
         own = [name for name, info in all_parameters().items() if info.selector == selector and info.is_owned(kind)]
         for values in product(*(_ends(space, name, kind) for name in own)):
             fields = {name.removeprefix(f"{section}."): value for name, value in zip(own, values, strict=True)}
-            yield choice.registry[kind].Config(**fields)
+            with suppress(ValidationError):  # a value that only another kind takes; its own entry is checked elsewhere
+                yield choice.registry[kind].Config(**fields)
 
 
 def _ends(space: Space, name: str, kind: str) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ from tdmr_ray.space.sections import (
     Section,
 )
 from tdmr_ray.training.config import TargetConfig, TrialConfig
-from tdmr_ray.training.parameters import all_parameters
+from tdmr_ray.training.parameters import ParameterInfo, all_parameters
 
 INPUT_PX, WEIGHTS = "target.input_px", "target.weights"
 
@@ -108,8 +108,15 @@ class Space(Section):
         values: dict[str, Value] = {}
         for name in ordered_by_condition(self.search):
             if self._is_searched(name, values):
-                values[name] = self.search[name].nearest(wanted.get(name, self._default(name, values)))
+                values[name] = self.search[name].nearest(self._wanted(name, wanted, values))
         return values
+
+    def _wanted(self, name: str, wanted: Mapping[str, Any], values: Mapping[str, Value]) -> Any:
+        """Return the value that another configuration suggests; a default of another kind suggests nothing."""
+        info, default = all_parameters()[name], self._default(name, values)
+        if name not in wanted or (info.selector and wanted[name] == info.by_kind[wanted[info.selector]]):
+            return default
+        return wanted[name]
 
     def values_of(self, config: TrialConfig) -> dict[str, Value] | None:
         """The values of the searched parameters that give just this configuration; None if it is outside."""
@@ -152,11 +159,11 @@ class Space(Section):
         return len(kept)
 
     def _steers(self, name: str, counts: Callable[[str], bool]) -> bool:
-        """Whether a counted parameter depends on this one."""
+        """Whether a counted parameter depends on this one, directly or through others."""
         return any(
-            name in parameter.when or name == all_parameters()[other].selector
+            (name in parameter.when or name == all_parameters()[other].selector)
+            and (counts(other) or self._steers(other, counts))
             for other, parameter in self.search.items()
-            if counts(other)
         )
 
     def _is_searched(self, name: str, drawn: Mapping[str, Value]) -> bool:
@@ -168,7 +175,12 @@ class Space(Section):
     def _is_owned(self, name: str, drawn: Mapping[str, Value]) -> bool:
         """Whether the kind that is drawn or pinned for a component owns one of its parameters."""
         info = all_parameters()[name]
-        return not info.selector or info.is_owned(self._value(info.selector, drawn))
+        return not info.selector or info.is_owned(self._kind(info, drawn))
+
+    def _kind(self, info: ParameterInfo, drawn: Mapping[str, Value]) -> Any:
+        """Return the kind of a parameter's component: drawn, pinned, or the default."""
+        default = all_parameters()[info.selector].default
+        return drawn.get(info.selector, self.fixed.get(info.selector, default))
 
     def _value(self, name: str, drawn: Mapping[str, Value]) -> Any:
         """Return the value that a parameter has; None if it is searched but not drawn."""
@@ -178,8 +190,7 @@ class Space(Section):
 
     def _default(self, name: str, drawn: Mapping[str, Value]) -> Any:
         info = all_parameters()[name]
-        kind = self._value(info.selector, drawn) if info.selector else None
-        return info.by_kind.get(kind, info.default) if isinstance(kind, str) else info.default
+        return info.by_kind.get(self._kind(info, drawn), info.default) if info.selector else info.default
 
 
 def _shapes_teacher(name: str) -> bool:
