@@ -90,7 +90,7 @@ def pareto(board: Leaderboard) -> go.Figure | None:
     for column, cost in enumerate(costs, start=1):
         rows = sorted((row for row in board.rows if cost in row.cost), key=lambda row: row.cost[cost])
         front = [row for row in rows if cost in row.front]
-        for points, mode, name in ((front, "lines+markers", "Pareto front"), (rows, "markers", "all rows")):
+        for points, mode, name in ((rows, "markers", "all rows"), (front, "lines+markers", "Pareto front")):
             figure.add_trace(_cost_points(points, cost, mode, name, legend=column == 1), row=1, col=column)
         figure.update_xaxes(title_text=COST_NAMES[cost], row=1, col=column)
     figure.update_yaxes(title_text="accuracy on val, %", row=1, col=1)
@@ -157,7 +157,7 @@ def learning_curves(records: Iterable[TrialRecord]) -> go.Figure | None:
     for number, name in enumerate(names):
         cell = {"row": number // 2 + 1, "col": number % 2 + 1}
         own = [record for record in searched if record.pair.name == name]
-        for state, colour in (("pruned", "rgba(128,128,128,0.45)"), ("complete", COLOURS[0])):
+        for state, colour in (("complete", COLOURS[0]), ("pruned", "rgba(128,128,128,0.6)")):
             figure.add_trace(
                 _curves([record for record in own if record.state == state], state, colour, legend=not number), **cell
             )
@@ -198,9 +198,9 @@ def parallel_coordinates(records: Iterable[TrialRecord]) -> go.Figure | None:
     dimensions += [_dimension(name, [record.values.get(name) for record in shown]) for name in names]
     dimensions.append({"label": "val %", "values": scores})
     line = {"color": scores, "colorscale": "Viridis", "showscale": True}
-    figure = go.Figure(go.Parcoords(dimensions=dimensions, line=line, labelangle=-20, labelside="bottom"))
+    figure = go.Figure(go.Parcoords(dimensions=dimensions, line=line, labelangle=-20, labelside="top"))
     figure = styled(figure, height=460)
-    return figure.update_layout(margin={"l": 190, "r": 40, "t": 40, "b": 90})
+    return figure.update_layout(margin={"l": 190, "r": 40, "t": 110, "b": 40})
 
 
 def _dimension(name: str, values: list[Any]) -> dict[str, Any]:
@@ -302,7 +302,8 @@ def matrix(
     )
     figure.update_xaxes(title_text=column_name, type="category", side="top", dtick=step_of(len(columns)))
     figure.update_yaxes(title_text=row_name, type="category", autorange="reversed", dtick=step_of(len(rows)))
-    return styled(figure, height=max(300, min(900, 160 + 24 * len(rows))))
+    figure = styled(figure, height=max(300, min(900, 160 + 24 * len(rows))))
+    return figure.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
 
 
 def step_of(count: int, most: int = 40) -> int:
