@@ -21,6 +21,7 @@ METHODS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", METHODS.values(), ids=METHODS)
 def test_trial_continues_from_any_epoch_as_if_it_had_never_stopped(
     values: dict[str, object], tiny_config: TrialConfig, tiny_task: Task, tmp_path: Path
