@@ -25,6 +25,7 @@ from typing import Any
 import boto3
 import psutil
 import yaml
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).parents[2]
@@ -135,8 +136,13 @@ class Machines:
         return [instance for reservation in found for instance in reservation["Instances"]]
 
     def _watch(self) -> None:
+        """Follow every machine; moto answers with an error when a machine appears while it lists them."""
         while not self.over.wait(0.3):
-            for reservation in self.ec2.describe_instances()["Reservations"]:
+            try:
+                reservations = self.ec2.describe_instances()["Reservations"]
+            except (BotoCoreError, ClientError):
+                continue
+            for reservation in reservations:
                 for instance in reservation["Instances"]:
                     self._follow(instance)
 
