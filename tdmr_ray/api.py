@@ -307,19 +307,22 @@ def run_search(
             write_reports=partial(_write_reports, layout.root),
             options=LaunchOptions(address, verbose, others, listeners, console),
         )
-    return read_results(layout.root, interrupted=end.interrupted)
+    return _result(read_search(layout.root), layout.root, interrupted=end.interrupted)
 
 
-def read_results(out: str | Path, *, interrupted: bool = False) -> SearchResult:
+def read_results(out: str | Path) -> SearchResult:
     """Read the output directory of a search.
 
     Raises:
         InputError: If it holds no records.
     """
-    root = Path(out)
-    found = read_search(root)
+    found = read_search(Path(out))
     if not found.records:
-        raise InputError(str(root), "holds no records.jsonl of a search; give its output directory")
+        raise InputError(str(out), "holds no records.jsonl of a search; give its output directory")
+    return _result(found, Path(out), interrupted=False)
+
+
+def _result(found: Search, root: Path, *, interrupted: bool) -> SearchResult:
     return SearchResult(root, found.records, compare([found])[0].board, interrupted)
 
 

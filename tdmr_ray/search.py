@@ -123,7 +123,7 @@ def exit_code(result: "SearchResult", storage: str | None, console: Console) -> 
     searched = [record for record in result.records if record.phase == "search"]
     if not any(record.state == "complete" for record in searched):
         reasons = {record.error for record in searched if record.error}
-        say(console, "every trial failed: " + "; ".join(sorted(reasons)))
+        say(console, f"every trial failed: {'; '.join(sorted(reasons))}" if reasons else "no trial has finished")
         return FAILED
     return 0
 
