@@ -1,0 +1,177 @@
+"""A search from Python: every pair of a space, its confirmation, and the report."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tdmr_ray.api.results import SearchResult, result_of
+from tdmr_ray.data.decoded import save_task, saved_task_config
+from tdmr_ray.data.task import DataConfig, Task
+from tdmr_ray.errors import InputError
+from tdmr_ray.output_dir import fetch_earlier, locked_output_dir, open_storage, prepare_output_dir
+from tdmr_ray.records import TrialRecord
+from tdmr_ray.report.folder import compare, read_search
+from tdmr_ray.report.write import write_reports
+from tdmr_ray.run_layout import RunLayout
+from tdmr_ray.runner.decoding_progress import open_images
+from tdmr_ray.runner.launch import LaunchOptions, launch_search, open_tasks
+from tdmr_ray.runner.weights import check_weights
+from tdmr_ray.space import Space
+from tdmr_ray.space.reading import read_space, space_from_dict
+from tdmr_ray.storage import StoragePath
+from tdmr_ray.store import Store
+from tdmr_ray.training.workers import Metrics
+from tdmr_ray.tuning.listener import Listener
+from tdmr_ray.tuning.trial_spec import TrialSpec
+
+DEFAULT_OUT = Path("runs")
+DEFAULT_STORE_GB = 20.0
+
+
+@dataclass(frozen=True)
+class TrialProgress:
+    """Progress of a search: a trial has completed an epoch.
+
+    Attributes:
+        trial: Id of its record.
+        phase: `search` or `confirm`.
+        pair: Name of its pair.
+        epoch: Epochs that it has completed.
+        num_epochs: Epochs that it may run.
+        metrics: Metrics of the epoch.
+    """
+
+    trial: str
+    phase: str
+    pair: str
+    epoch: int
+    num_epochs: int
+    metrics: Metrics
+
+
+class _ProgressListener(Listener):
+    def __init__(self, on_progress: Callable[[TrialProgress], object]) -> None:
+        self.on_progress = on_progress
+
+    def epoch_ended(self, spec: TrialSpec, metrics: dict[str, float]) -> None:
+        epoch, last = int(metrics["epoch"]), spec.config.num_epochs
+        self.on_progress(TrialProgress(spec.id, spec.phase, spec.pair.name, epoch, last, metrics))
+
+
+def run_search(
+    space: str | Path | Mapping[str, Any] | Space,
+    *,
+    out: str | Path | None = None,
+    task: Task | None = None,
+    resume: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    warm_start: Sequence[str | Path] = (),
+    address: str | None = None,
+    store: str | Path | None = None,
+    store_gb: float = DEFAULT_STORE_GB,
+    storage: str | None = None,
+    verbose: bool = False,
+    on_message: Callable[[str], object] = lambda text: None,
+    on_progress: Callable[[TrialProgress], object] | None = None,
+    console: Console | None = None,
+) -> SearchResult:
+    """Search every pair of a space, confirm the best, and write the report.
+
+    Args:
+        space: A space file, its content, or a checked space.
+        out: Output directory; `runs/NAME-TIME` by default.
+        task: Images that replace the space's `data` section, such as `Task.from_arrays(...)`.
+        resume: Whether to continue in `out`; finished trials are not run again.
+        overrides: Dotted keys and values that replace what a space file says.
+        warm_start: Output directories of other searches, whose best configurations are tried first.
+        address: Address of a running Ray; None starts one on this machine.
+        store: Folder of teachers and decoded images; by default in the user's cache.
+        store_gb: Size beyond which the least recently used ones are removed.
+        storage: Location that all machines reach, such as `s3://bucket/prefix`.
+        verbose: Whether to show Ray's own log.
+        on_message: Receives notes and warnings, one line each.
+        on_progress: Receives the progress of every trial.
+        console: Shows a live table; None shows nothing.
+
+    Raises:
+        InputError: If anything that was given is wrong; nothing is started then.
+        SearchStopped: If the search cannot continue for an outside reason.
+    """
+    open_store = partial(_open_store, Path(store) if store else default_store(), store_gb)
+    data = _saved_task(task, open_store(None)) if task else None
+    plan = _checked_space(space, overrides or {}, data)
+    others = [record for earlier in warm_start for record in _records_of(Path(earlier))]
+    check_weights(plan)
+    shared = open_storage(storage) if storage else None
+    root = Path(out) if out else DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    results = shared / root.name if shared else None
+    if results:
+        fetch_earlier(results, root, resume=resume)
+    prepare_output_dir(root, resume=resume)
+    teachers = open_store(shared)
+    options = LaunchOptions(address, verbose, others, _listeners(on_progress), console)
+    with locked_output_dir(root):
+        layout = RunLayout(root.resolve(), results)
+        interrupted = _launch(plan, layout, teachers, on_message, options)
+    return result_of(read_search(layout.root), layout.root, interrupted=interrupted)
+
+
+def _launch(
+    plan: Space, layout: RunLayout, store: Store, on_message: Callable[[str], object], options: LaunchOptions
+) -> bool:
+    """Open the images and run the search; return whether it was interrupted."""
+    tasks = open_tasks(store)
+    for note in open_images(plan, tasks, options.console).notes:
+        on_message(note)
+    report = partial(_write_reports, layout.root)
+    launch = partial(launch_search, plan, layout, store, tasks=tasks, on_message=on_message, options=options)
+    return launch(write_reports=report).interrupted
+
+
+def _listeners(on_progress: Callable[[TrialProgress], object] | None) -> tuple[Listener, ...]:
+    return (_ProgressListener(on_progress),) if on_progress else ()
+
+
+def default_store() -> Path:
+    """Return the folder of teachers in the user's cache; they outlive a search."""
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "teachers"
+
+
+def _write_reports(root: Path) -> None:
+    write_reports(compare([read_search(root)]), root)
+
+
+def _records_of(folder: Path) -> Sequence[TrialRecord]:
+    records = read_search(folder).records
+    if not records:
+        raise InputError("--warm-start", f"there is no records.jsonl of a search in {folder}; give its --out")
+    return records
+
+
+def _open_store(folder: Path, store_gb: float, shared: StoragePath | None) -> Store:
+    return Store(folder.expanduser().resolve(), shared / "teachers" if shared else None, int(store_gb * 1e9))
+
+
+def _checked_space(
+    space: str | Path | Mapping[str, Any] | Space, overrides: Mapping[str, Any], images: DataConfig | None
+) -> Space:
+    """Return the checked space, with other images in place of its `data` section if they are given."""
+    data = {"data": images.model_dump(mode="json")} if images else {}
+    if isinstance(space, str | Path):
+        return read_space(Path(space), {**data, **overrides})
+    tree = space.model_dump(mode="json", exclude_defaults=True) if isinstance(space, Space) else dict(space)
+    if overrides:
+        raise InputError("run_search", "overrides change a space file; change the dictionary or space itself instead")
+    return space_from_dict({**tree, **data})
+
+
+def _saved_task(task: Task, store: Store) -> DataConfig:
+    """Save a task in the store, where every worker finds it."""
+    folder = store.add(f"arrays-{task.fingerprint[:16]}", lambda draft: save_task(task, draft))
+    return saved_task_config(folder)
