@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Renames = dict[str, str]
-"""From a dotted path of an edition to the one before it."""
+"""Dotted paths of an edition, and their names in the edition before it."""
 
 OLDER_PATHS: tuple[tuple[str, Renames], ...] = (
     (

@@ -283,7 +283,7 @@ class Comparison:
     """A case in both revisions.
 
     Attributes:
-        name: Of the case.
+        name: Name of the case.
         figures: How many were compared.
         difference: '' if all are equal, else the first that differs with both values.
         seconds: Before and after.

@@ -30,8 +30,8 @@ UNREPEATABLE = ("images_per_s", "seconds")
 
 
 Configure = Callable[[TrialConfig, Task, int], TrialConfig]
-"""From a finalist, its images and the least number of steps to a control: a class's method, or in the first edition a
-function."""
+"""Function of a finalist, its images and the minimum number of steps that returns a control's configuration: a method,
+or in the first edition a function."""
 
 OlderPaths = Sequence[tuple[str, Mapping[str, str]]]
 """Newest first: a section that earlier editions lack, and their names for today's dotted paths."""

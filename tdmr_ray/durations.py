@@ -7,10 +7,10 @@ _UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 def parse_duration(value: object) -> object:
-    """'1h30m' to seconds; what is no text is left to pydantic.
+    """Parse '1h30m' into seconds; pydantic validates everything that is not a string.
 
     Raises:
-        ValueError: If a text is no duration.
+        ValueError: If a string is not a duration.
     """
     if not isinstance(value, str):
         return value

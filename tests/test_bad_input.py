@@ -30,7 +30,7 @@ GOOD: dict[str, Any] = {
 
 
 def problems_with(path: str, value: Any) -> list[str]:
-    """What is said when one place of a good file is changed; `path` is separated by '/'."""
+    """Return the problems of a good file in which one value is changed; `path` is separated by '/'."""
     tree = copy.deepcopy(GOOD)
     *parents, leaf = path.split("/")
     node = tree
@@ -123,7 +123,7 @@ def test_each_problem_has_its_message(path: str, value: Any, message: str) -> No
     assert len(problems) == 1, problems
 
 
-def test_a_size_is_said_once_and_a_searched_one_is_not_minimised() -> None:
+def test_an_input_size_is_given_once_and_a_searched_one_is_not_minimised() -> None:
     tree = copy.deepcopy(GOOD)
     tree["search"]["target.input_px"] = {"choices": [24, 32]}
     assert check_tree(tree)[1] == []
@@ -207,7 +207,7 @@ def test_all_problems_come_at_once_and_the_file_is_named(tmp_path: Path) -> None
         (None, "cannot be read"),
     ],
 )
-def test_files_that_are_no_space_files(text: str | None, message: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_space_file_is_refused(text: str | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     if text is not None:
         path.write_text(text)

@@ -35,7 +35,7 @@ def decode_task(config: DataConfig, folder: Path, on_progress: Callable[[int], o
         on_progress: Called with the number of newly decoded images.
 
     Raises:
-        InputError: As for `load_task`.
+        InputError: If `load_task` raises it.
     """
 
     def allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:

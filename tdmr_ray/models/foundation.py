@@ -141,7 +141,7 @@ def facts_of(name: str, *, weights: str = "", image_px: int | None = None) -> Fo
     """Return the facts of a foundation; its weights are loaded only if they come from a file or a hub.
 
     Raises:
-        InputError: As for `load_foundation`, if weights are loaded.
+        InputError: If weights have to be loaded and `load_foundation` raises it.
     """
     if weights in ("", RANDOM) and not name.startswith(HUBS):
         facts = foundation_facts(name)

@@ -205,7 +205,7 @@ class Choices(Section):
 
 
 def _kind_of(tree: Any) -> str:
-    """Which of the two types an entry under `search` is meant to be."""
+    """Return the tag of an entry under `search`: `choices` or `range`."""
     return "choices" if isinstance(tree, Choices) or (isinstance(tree, dict) and "choices" in tree) else "range"
 
 

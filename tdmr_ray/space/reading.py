@@ -54,10 +54,10 @@ def space_from_dict(tree: Mapping[str, Any], *, name: str = "space") -> Space:
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
-    """`KEY=VALUE` texts to a dictionary; values are YAML.
+    """Parse `KEY=VALUE` strings into a dictionary; values are YAML.
 
     Raises:
-        InputError: If a text has no '='.
+        InputError: If a string has no '='.
     """
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
@@ -67,7 +67,7 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
 
 
 def check_tree(tree: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
-    """Check a parsed space file: the space if it is right, and what is wrong with it."""
+    """Check a parsed space file; return the space, if it is valid, and the problems."""
     problems = [f"{key}: unknown section{near_match(str(key), SECTIONS)}" for key in tree if key not in SECTIONS]
     parts = {key: value for key, value in tree.items() if key in SECTIONS}
     wrong = check_parameters(parts.get("search"), parts.get("fixed"))
@@ -75,8 +75,8 @@ def check_tree(tree: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
     try:
         space = Space.model_validate(parts)
     except ValidationError as error:
-        said = ("search", "fixed") if wrong else ()
-        return None, problems + [text for text in readable(error, Space) if not text.startswith(said)]
+        reported = ("search", "fixed") if wrong else ()
+        return None, problems + [text for text in readable(error, Space) if not text.startswith(reported)]
     if problems:
         return None, problems + check_names(space)
     problems = check_names(space)
@@ -96,7 +96,7 @@ def _load_yaml(path: Path) -> dict[str, Any]:
 
 
 def _override(tree: dict[str, Any], key: str, value: Any) -> list[str]:
-    """Change the tree in place; a problem if the key means nothing."""
+    """Change the tree in place; return a problem if no section has the key."""
     section, *rest = key.split(".")
     if section in SECTIONS and section not in ("search", "fixed"):
         if not rest:

@@ -1,4 +1,4 @@
-"""What must hold for a whole space file: its names, and its sections held against each other."""
+"""Rules for a whole space file: its names, and its sections together."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -23,11 +23,11 @@ from tdmr_ray.training.parameters import all_parameters
 
 OBJECTIVES = ("val/top1",)
 MOST_SIZES = 16
-"""Of a target's images: its cost is measured with each."""
+"""Largest number of input sizes of a target; its cost is measured with each."""
 
 
 def check_names(space: Space) -> list[str]:
-    """Names of data, networks, objective and controls."""
+    """Return the problems with names of data, networks, objective and controls."""
     problems = _under("data.name", check_dataset(space.data.name))
     for part in space.pairs.by_label.values():
         problems += _under("pairs.foundations", check_foundation(part.name, part.weights))
@@ -50,12 +50,12 @@ def check_names(space: Space) -> list[str]:
 
 
 def _under(name: str, problems: Iterable[str]) -> list[str]:
-    """Problems of a lower room, under the name that the space file gives to their subject."""
+    """Prefix the problems of a lower room with the space file's name for their subject."""
     return [f"{name}: {problem}" for problem in problems]
 
 
 def check_meaning(space: Space) -> list[str]:
-    """What only shows when sections are held against each other; every name is known by now."""
+    """Return the problems between sections; every name is known by now."""
     try:
         ordered_by_condition(space.search)
     except ValueError as error:

@@ -52,10 +52,10 @@ class Limit(Section):
 
 
 def parse_limit(value: object) -> object:
-    """'params <= 2e6' to a `Limit`; what is no text is left to pydantic.
+    """Parse 'params <= 2e6' into a `Limit`; pydantic validates everything that is not a string.
 
     Raises:
-        ValueError: If a text is no limit.
+        ValueError: If a string is not a limit.
     """
     if not isinstance(value, str):
         return value
@@ -143,10 +143,10 @@ class Resources(Section):
 
     @property
     def kept_free(self) -> int:
-        """Workers that must fit beside the trials, so that those that make a teacher never wait for ever."""
+        """Workers that must fit beside the trials, so that those that make a teacher always get a slot."""
         return self.reprogram_workers if self.workers == 1 and self.reprogram_workers > 1 else 0
 
     @property
     def gpu_share(self) -> float:
-        """Of one trial; 0 as long as `auto` is not decided."""
+        """Share of a GPU for one trial; 0 until `auto` is resolved."""
         return 0.0 if self.gpu == "auto" else self.gpu

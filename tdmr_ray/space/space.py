@@ -71,7 +71,7 @@ class Space(Section):
 
     @property
     def allocation(self) -> AllocationName:
-        """How pairs share the trials: what was asked for, or else what `benchmarks/samplers.py` says.
+        """Allocation of trials to pairs: as configured, or else the better one in `benchmarks/samplers.py`.
 
         `adaptive` finds the better best; `equal` makes each pair better, which counts when costs are minimised too.
         """

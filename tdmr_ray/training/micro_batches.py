@@ -67,7 +67,7 @@ def run_in_micro_batches(
     micro-batch of at least two images, and its running statistics move with each of them, twice.
 
     Args:
-        network: From images [B, ...] to outputs [B, ...].
+        network: Function of images [B, ...] that returns outputs [B, ...].
         images: [B, ...].
         count: Number of micro-batches.
 

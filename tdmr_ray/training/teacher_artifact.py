@@ -92,7 +92,7 @@ def teacher_key(config: TrialConfig, fingerprint: str) -> str:
 
     Args:
         config: The trial.
-        fingerprint: Of the task's images, labels and split.
+        fingerprint: Fingerprint of the task's images, labels and split.
     """
     sections = config.model_dump(mode="json", include=set(TrialConfig.teacher_sections()))
     if config.outputs.kind == "live":

@@ -20,7 +20,7 @@ from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.workers import ALONE, Workers
 
 ProxyFunction = Callable[[Tensor], ProxySpace]
-"""From images in 0..1, [B, 3, H, W], to embedding and logits."""
+"""Function of images in 0..1, [B, 3, H, W], that returns embedding and logits."""
 
 NUM_AVERAGED_VIEWS = 8
 """Views of an image that enter its average."""

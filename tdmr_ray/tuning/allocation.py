@@ -1,4 +1,4 @@
-"""Which pair gets the next trial.
+"""Allocation of trials to pairs.
 
 `equal` gives every pair the same number of trials. `adaptive` first gives every pair half of that (its floor); each
 further trial goes to the pair with the greatest promise, which is its best score plus the rise of that score over its

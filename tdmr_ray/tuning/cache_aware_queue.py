@@ -83,7 +83,7 @@ class CacheAwareQueue:
         return chosen
 
     def _wait(self, spec: TrialSpec) -> int:
-        """How long a spec has to wait: 0 for a stored teacher or none, 1 to make one, 2 for one that is being made."""
+        """Rank a spec's wait: 0 for a stored teacher or none, 1 to make one, 2 for one that is being made."""
         if not spec.teacher_key or self.has(spec.teacher_key):
             return 0
         return 2 if spec.teacher_key in self._running.values() else 1

@@ -13,7 +13,7 @@ GRACE_EPOCHS = 8
 
 
 class Pruner(Protocol):
-    """What the runner needs of an early-stopping rule; `Rungs` implements it."""
+    """An early-stopping rule, as the runner uses it; `Rungs` implements it."""
 
     @property
     def epochs(self) -> tuple[int, ...]:
@@ -31,7 +31,7 @@ class Pruner(Protocol):
 
 
 def rung_epochs(num_epochs: int) -> tuple[int, ...]:
-    """The epochs at which trials are compared: a third of all, a third of that, ... down to `GRACE_EPOCHS`."""
+    """Return the epochs at which trials are compared: a third of all, a third of that, ... down to `GRACE_EPOCHS`."""
     marks = [round(num_epochs / REDUCTION)]
     while marks[0] / REDUCTION >= GRACE_EPOCHS:
         marks.insert(0, round(marks[0] / REDUCTION))
@@ -39,7 +39,7 @@ def rung_epochs(num_epochs: int) -> tuple[int, ...]:
 
 
 def num_promoted(num_trials: int) -> int:
-    """How many of the trials at a rung continue: about a third, and at least one."""
+    """Return the number of trials at a rung that continue: about a third, and at least one."""
     return 1 + (num_trials - 1) // REDUCTION
 
 

@@ -8,7 +8,7 @@ from tdmr_ray.tuning.trial_spec import TrialSpec
 
 
 class TrialSource(Protocol):
-    """What the runner needs of a search backend; `PairStudies` implements it with Optuna, `Queue` with a fixed list.
+    """A search backend, as the runner uses it; `PairStudies` implements it with Optuna, `Queue` with a fixed list.
 
     The runner calls `next_spec` when a slot is free and `tell` when a trial has ended, both in the driver process.
     Trials may end in another order than they were handed out.

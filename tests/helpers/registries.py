@@ -16,14 +16,13 @@ from tdmr_ray.method.component import ParameterGroup
 SOURCE_OR_FORMULA = re.compile(r"Source: .+\d|\b[\w*]+ = \S")
 
 
-def leaf_classes(package: ModuleType, base: type[Any]) -> set[type[Any]]:
-    """Return the classes below `base` that are defined in a package's files and that none of them refines."""
+def component_classes(package: ModuleType, base: type[Any]) -> set[type[Any]]:
+    """Return the classes below `base` in a package's files that have a `Config` of their own."""
     defined = set()
     for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         members = inspect.getmembers(import_module(info.name), inspect.isclass)
         defined |= {member for _, member in members if member.__module__ == info.name and issubclass(member, base)}
-    refined = {parent for member in defined for parent in member.__mro__[1:]}
-    return defined - refined - {base}
+    return {member for member in defined if "Config" in vars(member)}
 
 
 def documentation_of(component: type[Any]) -> str:

@@ -4,7 +4,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from helpers.registries import SOURCE_OR_FORMULA, check_config, check_problems, documentation_of, leaf_classes
+from helpers.registries import SOURCE_OR_FORMULA, check_config, check_problems, component_classes, documentation_of
 from pydantic import ValidationError
 
 from tdmr_ray.method import alignments, losses, mappings, prompts, schedules
@@ -27,7 +27,7 @@ CRAMPED = FoundationFacts("cramped", 8, 0, takes_tokens=False)
 @pytest.mark.parametrize("name", REGISTRIES)
 def test_registry_holds_every_class_of_its_package(name: str) -> None:
     package, base, registry, _ = REGISTRIES[name]
-    assert set(registry.values()) == leaf_classes(package, base)
+    assert set(registry.values()) == component_classes(package, base)
     assert len(set(registry.values())) == len(registry)
 
 

@@ -1,4 +1,4 @@
-"""Which pair gets the next trial, worked out by hand."""
+"""Allocation of trials to pairs, against examples worked out by hand."""
 
 import pytest
 

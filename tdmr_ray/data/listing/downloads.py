@@ -76,7 +76,7 @@ def _load_hub(name: str, folder: str) -> dict[str, Any]:
     """Load the tables of the known splits; their images are not decoded.
 
     Raises:
-        InputError: As for `list_hub`.
+        InputError: If the set is unavailable; see `list_hub`.
     """
     try:
         import datasets

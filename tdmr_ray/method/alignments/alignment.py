@@ -1,5 +1,6 @@
 """The interface of feature alignments."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ class AlignmentConfig(ComponentConfig):
     kind: str
 
 
-class Alignment(nn.Module):
+class Alignment(nn.Module, ABC):
     """A distance between target features and teacher embedding, with what it learns to compare them.
 
     Args:
@@ -34,9 +35,9 @@ class Alignment(nn.Module):
         """Prepare target features [B, feature_dim] for `distance`; the identity unless overridden."""
         return features
 
+    @abstractmethod
     def distance(self, projected: Tensor, embedding: Tensor) -> Tensor:
         """Compare prepared features with the teacher embedding [B, embedding_dim], a constant; a scalar >= 0."""
-        raise NotImplementedError
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """Prepare features and compare them."""

@@ -1,5 +1,6 @@
 """The interface of logit losses, and the operations that several of them share."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from torch import Tensor
@@ -24,7 +25,7 @@ class LogitLossConfig(ComponentConfig):
         return []
 
 
-class LogitLoss:
+class LogitLoss(ABC):
     """A loss between target logits and teacher logits, averaged over the batch.
 
     Args:
@@ -49,9 +50,9 @@ class LogitLoss:
             target_logits, teacher_logits = standardize_logits(target_logits), standardize_logits(teacher_logits)
         return self.compare(target_logits, teacher_logits, temperature)
 
+    @abstractmethod
     def compare(self, target_logits: Tensor, teacher_logits: Tensor, temperature: Temperature) -> Tensor:
         """Compare logits that are standardised if that was asked for."""
-        raise NotImplementedError
 
 
 def standardize_logits(logits: Tensor) -> Tensor:

@@ -2,14 +2,12 @@
 
 from typing import ClassVar, Literal
 
-from torch import Tensor
-
-from tdmr_ray.method.mappings.frequency import frequency_mapping
-from tdmr_ray.method.mappings.label_mapping import LabelMapping, LabelMappingConfig, count_table
+from tdmr_ray.method.mappings.frequency import FrequencyMapping
+from tdmr_ray.method.mappings.label_mapping import LabelMappingConfig
 from tdmr_ray.method.mappings.mapping import Refit
 
 
-class IterativeMapping(LabelMapping):
+class IterativeMapping(FrequencyMapping):
     """A greedy one-to-one mapping, estimated again before every epoch from prompted predictions.
 
     Source: ILM in Chen et al. 2023 (ILM-VP), arXiv 2211.11635.
@@ -23,7 +21,3 @@ class IterativeMapping(LabelMapping):
         one_to_one: ClassVar[bool] = True
 
         kind: Literal["iterative"] = "iterative"
-
-    def refit(self, features: Tensor, source_logits: Tensor, labels: Tensor) -> None:
-        """Count arg-max source classes of labelled images, [N, S] and [N]."""
-        self.matrix = frequency_mapping(count_table(source_logits, labels, self.matrix.shape[1]))

@@ -2,12 +2,11 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from tdmr_ray.method.component import FoundationShape, ParameterGroup, TaskFacts
 from tdmr_ray.method.mappings.feature_scaler import FeatureScaler
-from tdmr_ray.method.mappings.mapping import Mapping, MappingConfig, Refit
+from tdmr_ray.method.mappings.mapping import Mapping, Refit, TrainedMappingConfig
 
 
 class LinearMapping(Mapping):
@@ -19,14 +18,10 @@ class LinearMapping(Mapping):
 
     refits: ClassVar[Refit | None] = Refit()
 
-    class Config(MappingConfig):
+    class Config(TrainedMappingConfig):
         """Hyperparameters of a linear mapping."""
 
         kind: Literal["linear"] = "linear"
-        lr: float = Field(default=0.01, gt=0)
-        """Peak learning rate."""
-        weight_decay: float = Field(default=0.01, ge=0)
-        """AdamW's weight decay."""
 
     def __init__(self, config: Config, foundation: FoundationShape, task: TaskFacts, *, seed: int) -> None:
         super().__init__(config, foundation, task, seed=seed)

@@ -1,8 +1,10 @@
 """The interface of mappings from a foundation's answers to the proxy space."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from tdmr_ray.method.component import ComponentConfig, FoundationShape, ParameterGroup, TaskFacts
@@ -14,6 +16,15 @@ class MappingConfig(ComponentConfig):
     shapes_teacher: ClassVar[bool] = True
 
     kind: str
+
+
+class TrainedMappingConfig(MappingConfig):
+    """Hyperparameters of a mapping that is trained by gradients."""
+
+    lr: float = Field(default=0.01, gt=0)
+    """Peak learning rate."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's weight decay."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,7 @@ class Refit:
     on_pseudo_labels: bool = False
 
 
-class Mapping(nn.Module):
+class Mapping(nn.Module, ABC):
     """The last part of a teacher: features [B, d] and source logits [B, S] to embedding and task logits [B, C].
 
     Args:
@@ -53,9 +64,9 @@ class Mapping(nn.Module):
     def __init__(self, config: MappingConfig, foundation: FoundationShape, task: TaskFacts, *, seed: int) -> None:
         super().__init__()
 
+    @abstractmethod
     def forward(self, features: Tensor, source_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Map features [B, d] and source logits [B, S] to an embedding [B, e] and task logits [B, C]."""
-        raise NotImplementedError
 
     def refit(self, features: Tensor, source_logits: Tensor, labels: Tensor) -> None:
         """Fit in closed form to labelled images: features [N, d], source logits [N, S], labels [N]."""

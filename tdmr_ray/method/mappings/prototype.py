@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from tdmr_ray.method.component import FoundationShape, ParameterGroup, TaskFacts
 from tdmr_ray.method.mappings.feature_scaler import FeatureScaler
-from tdmr_ray.method.mappings.mapping import Mapping, MappingConfig, Refit
+from tdmr_ray.method.mappings.mapping import Mapping, Refit, TrainedMappingConfig
 
 
 class PrototypeMapping(Mapping):
@@ -23,16 +23,12 @@ class PrototypeMapping(Mapping):
 
     refits: ClassVar[Refit | None] = Refit()
 
-    class Config(MappingConfig):
+    class Config(TrainedMappingConfig):
         """Hyperparameters of a prototype mapping."""
 
         kind: Literal["prototype"] = "prototype"
         dim: int = Field(default=64, ge=2)
         """Number of directions of the proxy space."""
-        lr: float = Field(default=0.01, gt=0)
-        """Peak learning rate."""
-        weight_decay: float = Field(default=0.01, ge=0)
-        """AdamW's weight decay."""
 
     def __init__(self, config: Config, foundation: FoundationShape, task: TaskFacts, *, seed: int) -> None:
         super().__init__(config, foundation, task, seed=seed)

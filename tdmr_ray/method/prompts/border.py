@@ -3,12 +3,11 @@
 from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tdmr_ray.method.component import FoundationFacts, FoundationShape, ParameterGroup, TaskFacts
-from tdmr_ray.method.prompts.prompt import Prompt, PromptConfig, check_frame, frame_mask, pixel_parameter
+from tdmr_ray.method.component import FoundationShape, ParameterGroup
+from tdmr_ray.method.prompts.prompt import FrameConfig, Prompt, frame_mask, pixel_parameter
 from tdmr_ray.method.resize import resize
 
 
@@ -21,18 +20,10 @@ class BorderPrompt(Prompt):
     Source: Chen et al. 2023 (ILM-VP), arXiv 2211.11635.
     """
 
-    class Config(PromptConfig):
+    class Config(FrameConfig):
         """Hyperparameters of a border prompt."""
 
         kind: Literal["border"] = "border"
-        size_px: int = Field(default=0, ge=0)
-        """Width of the frame on each side, in the foundation's pixels; 0 is no prompt."""
-        lr: float = Field(default=0.1, gt=0)
-        """Peak learning rate of the pixels."""
-
-        def check(self, foundation: FoundationFacts, task: TaskFacts) -> list[str]:
-            """Require room for the image inside the frame."""
-            return check_frame(self.size_px, foundation)
 
     def __init__(self, config: Config, foundation: FoundationShape) -> None:
         super().__init__(config, foundation)

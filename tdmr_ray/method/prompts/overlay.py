@@ -3,11 +3,10 @@
 from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from tdmr_ray.method.component import FoundationFacts, FoundationShape, ParameterGroup, TaskFacts
-from tdmr_ray.method.prompts.prompt import Prompt, PromptConfig, check_frame, frame_mask, pixel_parameter
+from tdmr_ray.method.component import FoundationShape, ParameterGroup
+from tdmr_ray.method.prompts.prompt import FrameConfig, Prompt, frame_mask, pixel_parameter
 from tdmr_ray.method.resize import resize
 
 
@@ -20,18 +19,10 @@ class OverlayPrompt(Prompt):
     Source: Bahng et al. 2022, arXiv 2203.17274 ("padding" prompts).
     """
 
-    class Config(PromptConfig):
+    class Config(FrameConfig):
         """Hyperparameters of an overlay prompt."""
 
         kind: Literal["overlay"] = "overlay"
-        size_px: int = Field(default=0, ge=0)
-        """Width of the prompted part on each side, in the foundation's pixels; 0 is no prompt."""
-        lr: float = Field(default=0.1, gt=0)
-        """Peak learning rate of the pixels."""
-
-        def check(self, foundation: FoundationFacts, task: TaskFacts) -> list[str]:
-            """Require an unprompted middle."""
-            return check_frame(self.size_px, foundation)
 
     def __init__(self, config: Config, foundation: FoundationShape) -> None:
         super().__init__(config, foundation)

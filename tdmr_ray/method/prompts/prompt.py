@@ -1,11 +1,13 @@
 """The interface of prompts, and the pixels that several of them learn."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from tdmr_ray.method.component import ComponentConfig, FoundationFacts, FoundationShape, ParameterGroup
+from tdmr_ray.method.component import ComponentConfig, FoundationFacts, FoundationShape, ParameterGroup, TaskFacts
 
 
 class PromptConfig(ComponentConfig):
@@ -16,7 +18,23 @@ class PromptConfig(ComponentConfig):
     kind: str
 
 
-class Prompt(nn.Module):
+class FrameConfig(PromptConfig):
+    """Hyperparameters of a prompt of pixels along the edges, which leaves the middle of the image free."""
+
+    size_px: int = Field(default=0, ge=0)
+    """Width on each side, in the foundation's pixels; 0 is no prompt."""
+    lr: float = Field(default=0.1, gt=0)
+    """Peak learning rate of the pixels."""
+
+    def check(self, foundation: FoundationFacts, task: TaskFacts) -> list[str]:
+        """Require a width below half of the foundation's input."""
+        if 2 * self.size_px < foundation.image_px:
+            return []
+        rule = f"must be less than half of the {foundation.image_px} px that '{foundation.name}' takes"
+        return [f"size_px: {rule}, got {self.size_px}"]
+
+
+class Prompt(nn.Module, ABC):
     """A learnable change of a foundation's input.
 
     Args:
@@ -33,9 +51,9 @@ class Prompt(nn.Module):
         super().__init__()
         self.image_px = foundation.image_px
 
+    @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """Map images [B, 3, h, w] in 0..1 to [B, 3, image_px, image_px] in 0..1."""
-        raise NotImplementedError
 
     def start_from(self, images: Tensor) -> None:
         """Adapt the initial values to labelled images [N, 3, h, w] in 0..1; most prompts ignore them."""
@@ -44,9 +62,9 @@ class Prompt(nn.Module):
         """Return tokens [P, token_dim] that join the patches of every image, if the prompt has any."""
         return None
 
+    @abstractmethod
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return the trained parameters with their learning rates."""
-        raise NotImplementedError
 
     def picture(self) -> Tensor | None:
         """Return the prompt as an image [3, image_px, image_px] in 0..1, or None if there is nothing to see."""
@@ -68,11 +86,3 @@ def frame_mask(width_px: int, image_px: int, device: torch.device | None = None)
     mask = torch.ones(image_px, image_px, device=device)
     mask[width_px : image_px - width_px, width_px : image_px - width_px] = 0
     return mask
-
-
-def check_frame(size_px: int, foundation: FoundationFacts) -> list[str]:
-    """Return a problem unless a frame of this width leaves room for the image inside."""
-    if 2 * size_px < foundation.image_px:
-        return []
-    rule = f"must be less than half of the {foundation.image_px} px that '{foundation.name}' takes"
-    return [f"size_px: {rule}, got {size_px}"]

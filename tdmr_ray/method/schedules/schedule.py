@@ -1,5 +1,6 @@
 """The interface of temperature schedules."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -46,7 +47,7 @@ class RampConfig(ScheduleConfig):
     """Temperature at the last step."""
 
 
-class Schedule(nn.Module):
+class Schedule(nn.Module, ABC):
     """A temperature that depends on the progress of the distillation.
 
     Attributes:
@@ -58,9 +59,9 @@ class Schedule(nn.Module):
     def __init__(self, config: ScheduleConfig) -> None:
         super().__init__()
 
+    @abstractmethod
     def forward(self, moment: Moment) -> float | Tensor:
         """Return the temperature, above 0: a number, or a scalar tensor if it is learned."""
-        raise NotImplementedError
 
     def planned(self, moment: Moment) -> float:
         """Return the temperature for a plot; an expectation if it is learned."""

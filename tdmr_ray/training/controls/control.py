@@ -1,5 +1,6 @@
 """The interface of controls: what a finalist must beat, run with the same images and code."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,7 +33,7 @@ class ControlConfig(BaseModel):
     kind: str
 
 
-class Control:
+class Control(ABC):
     """A rival of a finalist.
 
     Args:
@@ -53,6 +54,7 @@ class Control:
     def __init__(self, config: ControlConfig | None = None) -> None:
         self.config = config or self.Config()  # type: ignore[call-arg]  # every kind has a default
 
+    @abstractmethod
     def configure(self, finalist: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
         """Return the control's trial for a finalist.
 
@@ -61,7 +63,6 @@ class Control:
             task: The finalist's images.
             min_steps: Optimisation steps that a control without foundation gets at least.
         """
-        raise NotImplementedError
 
     def check(self, facts: ControlFacts) -> list[str]:
         """Return the reasons why the control cannot run in a search."""

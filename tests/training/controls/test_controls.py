@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.registries import check_config, leaf_classes
+from helpers.registries import check_config, component_classes
 from pydantic import ValidationError
 
 from tdmr_ray.data.task import Images, Task
@@ -39,7 +39,7 @@ def control_of(name: str, finalist: TrialConfig, task: Task = TASK, min_steps: i
 
 
 def test_registry_holds_every_class_of_its_package() -> None:
-    assert set(CONTROLS.values()) == leaf_classes(controls, Control)
+    assert set(CONTROLS.values()) == component_classes(controls, Control)
 
 
 @pytest.mark.parametrize("name", CONTROLS)
