@@ -32,10 +32,15 @@ def divide_records(
 
 
 def spec_of(space: Space, record: TrialRecord) -> TrialSpec | None:
-    """The spec that gives a record's configuration in a space; None if the space does not hold it."""
+    """Return the spec that gives a record's configuration in a space; None if the space does not hold it."""
+    config = config_of(record)
+    values = None if config is None else space.values_of(config)
+    return None if config is None or values is None else build_spec(config, phase="search", values=values)
+
+
+def config_of(record: TrialRecord) -> TrialConfig | None:
+    """Return a record's configuration; None if this version does not know it."""
     try:
-        config = TrialConfig.model_validate(record.config)
+        return TrialConfig.model_validate(record.config)
     except ValidationError:
         return None
-    values = space.values_of(config)
-    return None if values is None else build_spec(config, phase="search", values=values)

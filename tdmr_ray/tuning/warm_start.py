@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from tdmr_ray.records import Pair, TrialRecord, complete
 from tdmr_ray.space import Space, Value
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.tuning.replay import config_of
 
 NUM_WINNERS = 3
 """Trials taken from each group: this pair in other searches, other pairs in other searches, sister pairs."""
@@ -13,7 +14,9 @@ NUM_WINNERS = 3
 def opening_values(
     space: Space, pair: Pair, *, others: Sequence[TrialRecord], finished: Sequence[TrialRecord]
 ) -> list[dict[str, Value]]:
-    """The values with which a pair begins, each once, as near to their models as the space allows.
+    """Return the values with which a pair begins, each once, as near to their models as the space allows.
+
+    Records of another version, whose configuration this one does not know, are left out.
 
     Args:
         space: The search space.
@@ -26,12 +29,12 @@ def opening_values(
     sisters = {record.pair.name: record for record in reversed(_best_first(space, finished))}
     groups = (own, rest, sisters.values())
     winners = [record for group in groups for record in _best_first(space, group)[:NUM_WINNERS]]
-    models = [TrialConfig(), *(TrialConfig.model_validate(record.config) for record in winners)]
+    models = [TrialConfig(), *(config for record in winners if (config := config_of(record)) is not None)]
     openers = [space.values_near(config) for config in models]
     return [values for index, values in enumerate(openers) if values not in openers[:index]]
 
 
 def _best_first(space: Space, records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The completed search trials among some records."""
+    """Return the completed search trials among some records, best first."""
     objective = space.objective.maximize
     return sorted(complete(records, phase="search"), key=lambda record: -record.metrics[objective])

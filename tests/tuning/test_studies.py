@@ -209,3 +209,14 @@ def test_exported_studies_load_from_the_database(tmp_path: object) -> None:
     assert set(optuna.get_all_study_names(url)) == set(studies.studies)
     loaded = optuna.load_study(study_name="glyph_cnn-lcnet_035", storage=url)
     assert [t.state for t in loaded.trials] == [t.state for t in studies.studies["glyph_cnn-lcnet_035"].trials]
+
+
+def test_records_of_another_version_are_outside_and_open_nothing() -> None:
+    space = build_space()
+    (record, *_) = run_trials(PairStudies(space), ["complete", "complete"])
+    foreign = record.model_copy(update={"config": {**record.config, "signals": {"num_views": 8}}})
+    for studies in (PairStudies(space, [foreign]), PairStudies(space, others=[foreign])):
+        spec = studies.next_spec()
+        assert spec is not None
+        assert spec.config == space.config(space.default_values(), *space.all_pairs[0])
+    assert PairStudies(space, [foreign]).outside == [foreign]
