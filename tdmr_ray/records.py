@@ -48,8 +48,13 @@ class Pair(BaseModel):
 
     @property
     def name(self) -> str:
-        """File-system-safe name for output directories and tables."""
+        """File-system-safe name for output directories and published tables."""
         return "-".join(part.replace("/", "_").replace(":", "_") for part in (self.foundation, self.target) if part)
+
+    @property
+    def title(self) -> str:
+        """Name for display."""
+        return " -> ".join(part for part in (self.foundation, self.target) if part)
 
 
 class TrialRecord(BaseModel):

@@ -122,8 +122,8 @@ def best_so_far(records: Iterable[TrialRecord]) -> go.Figure | None:
     timed = len(ends) == len(searched)
     figure = make_subplots(rows=1, cols=1 + timed, shared_yaxes=True, horizontal_spacing=0.04)
     started = min((ends[record.id].timestamp() - record.seconds for record in searched if record.ended), default=0.0)
-    for number, name in enumerate(dict.fromkeys(record.pair.name for record in searched)):
-        own = [record for record in searched if record.pair.name == name]
+    for number, name in enumerate(dict.fromkeys(record.pair.title for record in searched)):
+        own = [record for record in searched if record.pair.title == name]
         best = np.maximum.accumulate([100 * max(record.curve) for record in own])
         steps = np.flatnonzero(np.diff(best, prepend=-1) > 0).tolist()
         shown = sorted({*steps, len(own) - 1})
@@ -148,7 +148,7 @@ def best_so_far(records: Iterable[TrialRecord]) -> go.Figure | None:
 def learning_curves(records: Iterable[TrialRecord]) -> go.Figure | None:
     """Plot accuracy on val after each epoch of the search's trials; trials that were stopped early are grey."""
     searched = [record for record in records if record.phase == "search" and record.curve]
-    names = list(dict.fromkeys(record.pair.name for record in searched))
+    names = list(dict.fromkeys(record.pair.title for record in searched))
     if not names:
         return None
     figure = make_subplots(
@@ -156,7 +156,7 @@ def learning_curves(records: Iterable[TrialRecord]) -> go.Figure | None:
     )
     for number, name in enumerate(names):
         cell = {"row": number // 2 + 1, "col": number % 2 + 1}
-        own = [record for record in searched if record.pair.name == name]
+        own = [record for record in searched if record.pair.title == name]
         for state, colour in (("complete", COLOURS[0]), ("pruned", "rgba(128,128,128,0.6)")):
             figure.add_trace(
                 _curves([record for record in own if record.state == state], state, colour, legend=not number), **cell
@@ -194,7 +194,7 @@ def parallel_coordinates(records: Iterable[TrialRecord]) -> go.Figure | None:
         return None
     names = list(dict.fromkeys(name for record in shown for name in record.values))
     scores = [100 * max(record.curve) for record in shown]
-    dimensions = [_dimension("pair", [_short(record.pair.name) for record in shown])]
+    dimensions = [_dimension("pair", [_short(record.pair.title) for record in shown])]
     dimensions += [_dimension(name, [record.values.get(name) for record in shown]) for name in names]
     dimensions.append({"label": "val %", "values": scores})
     line = {"color": scores, "colorscale": "Viridis", "showscale": True}
@@ -274,7 +274,7 @@ def timeline(finalists: Iterable[TrialRecord]) -> go.Figure | None:
                 x=list(range(1, epochs + 1)),
                 y=heights,
                 mode="lines+markers",
-                name=f"{_short(record.pair.name)}: {temperature.schedule}, {stages} stage{'s' * (stages > 1)}",
+                name=f"{_short(record.pair.title)}: {temperature.schedule}, {stages} stage{'s' * (stages > 1)}",
                 line={"color": colour},
                 marker={"color": colour, "size": [11 if epoch in starts else 0 for epoch in range(epochs)]},
             )

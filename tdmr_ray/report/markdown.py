@@ -19,5 +19,5 @@ def render_markdown(board: Leaderboard, *, title: str = "Leaderboard") -> str:
     lines.append(f"{summary(board)}\n")
     if board.failures:
         lines.append("## Failed trials\n")
-        lines += [f"- {record.pair.name} `{record.id}`: {record.error}" for record in board.failures]
+        lines += [f"- {record.pair.title} `{record.id}`: {record.error}" for record in board.failures]
     return "\n".join(lines) + "\n"

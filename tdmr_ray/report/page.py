@@ -115,8 +115,8 @@ def _is_known(record: TrialRecord) -> bool:
 def _plots(comparison: Comparison, winners: Sequence[TrialRecord]) -> Iterable[Plot]:
     """Draw all plots for which there is data."""
     records = comparison.records
-    pairs = dict.fromkeys(record.pair.name for record in records if record.phase == "search")
-    by_pair = [(name, [record for record in records if record.pair.name == name]) for name in pairs]
+    pairs = dict.fromkeys(record.pair.title for record in records if record.phase == "search")
+    by_pair = [(name, [record for record in records if record.pair.title == name]) for name in pairs]
     drawn: list[tuple[str, str, Callable[[], go.Figure | None]]] = [
         (
             "Comparison with the controls",
@@ -171,7 +171,7 @@ def _matrices(record: TrialRecord, shown: Visualizations | None) -> Iterable[Plo
             names, names, record.confusion, row_name="true class", column_name="predicted class on test"
         )
         yield Plot(
-            f"Confusion matrix: {record.pair.name}", f"Predictions on test with seed {record.seed}.", _json(figure)
+            f"Confusion matrix: {record.pair.title}", f"Predictions on test with seed {record.seed}.", _json(figure)
         )
     if shown and shown["mapping"]:
         strongest = [dict(pairs) for pairs in shown["mapping"]]
@@ -179,12 +179,12 @@ def _matrices(record: TrialRecord, shown: Visualizations | None) -> Iterable[Plo
         table = [[weights.get(source, 0.0) for weights in strongest] for source in sources]
         figure = figures.matrix(sources, names, table, row_name="source class", column_name="task class")
         yield Plot(
-            f"Label mapping: {record.pair.name}", "The strongest source classes of each task class.", _json(figure)
+            f"Label mapping: {record.pair.title}", "The strongest source classes of each task class.", _json(figure)
         )
 
 
 def _gallery(record: TrialRecord, shown: Visualizations) -> Gallery:
-    return Gallery(record.pair.name, shown["prompt"], shown["disagreements"])
+    return Gallery(record.pair.title, shown["prompt"], shown["disagreements"])
 
 
 def _json(figure: go.Figure) -> Markup:

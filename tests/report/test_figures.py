@@ -28,7 +28,7 @@ def test_best_so_far_never_falls_and_ends_at_the_best_trial(comparison: Comparis
     over_trials = [trace for trace in figure.data if trace.showlegend is not False]
     assert len(over_trials) == 4
     for trace in over_trials:
-        own = [max(record.curve) for record in searched(comparison) if record.pair.name == trace.name]
+        own = [max(record.curve) for record in searched(comparison) if record.pair.title == trace.name]
         assert list(trace.y) == sorted(trace.y)
         assert trace.y[-1] == pytest.approx(100 * max(own))
         assert trace.x[-1] == len(own)

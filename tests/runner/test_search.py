@@ -291,7 +291,7 @@ def test_the_page_shows_the_visualizations_of_finalists(out: Path, records: list
     assert set(finalists) <= shown.keys()
     assert shown[finalists[0]]["class_names"] == [str(digit) for digit in range(10)]
     page = (out / "leaderboard.html").read_text()
-    assert "Confusion: glyph_cnn-lcnet_035" in page
+    assert "Confusion matrix: glyph_cnn -&gt; lcnet_035" in page
     assert "temperature.schedule" in page
 
 
