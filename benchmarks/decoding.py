@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.images import make_images
 from benchmarks.results_file import show_and_keep
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.decoded import decode_task, open_task, task_key
-from tdmr_ray.data.task import DataConfig
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.runner.periodic import periodic_task
 

@@ -11,8 +11,9 @@ from typing import Any
 from rich.console import Console
 
 from tdmr_ray.api.results import SearchResult, result_of
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.decoded import save_task, saved_task_config
-from tdmr_ray.data.task import DataConfig, Task
+from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
 from tdmr_ray.output_dir import fetch_earlier, locked_output_dir, open_storage, prepare_output_dir
 from tdmr_ray.records import TrialRecord

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tdmr_ray.data.dataset import Dataset, in_memory
-from tdmr_ray.data.listing import ANY, TEST, TRAIN, VAL, natural_order, some_of
-from tdmr_ray.data.splits import UNLABELED
+from tdmr_ray.data.listing import natural_order, some_of
+from tdmr_ray.data.split_names import ANY, TEST, TRAIN, UNLABELED, VAL
 from tdmr_ray.errors import InputError
 
 MIN_PX = 8

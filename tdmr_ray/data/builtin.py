@@ -7,8 +7,8 @@ import torch
 from sklearn.datasets import load_digits as load_sklearn_digits
 
 from tdmr_ray.data.dataset import Dataset, in_memory, scale_images
-from tdmr_ray.data.listing import ANY, TEST
 from tdmr_ray.data.script import SCRIPT_LETTERS, render_script
+from tdmr_ray.data.split_names import ANY, TEST
 
 
 def load_digits(size_px: int = 32) -> Dataset:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.errors import InputError
 
-Decode = Callable[[NDArray[np.int64], int, NDArray[np.uint8], Callable[[int], object]], dict[int, str]]
-"""Decodes some rows at a size in pixels into an array [n, 3, size, size]. Reports the number of newly decoded images to
+Decode = Callable[[NDArray[np.int64], InputFormat, NDArray[np.uint8], Callable[[int], object]], dict[int, str]]
+"""Decodes some rows in a format into an array [n, 3, size, size]. Reports the number of newly decoded images to
 the last argument, and returns the reason for every row that cannot be read."""
 
 
@@ -48,7 +49,7 @@ class Dataset:
             InputError: If an image cannot be read.
         """
         out = np.empty((len(self.labels), 3, self.image_px, self.image_px), np.uint8)
-        bad = self.decode(np.arange(len(out)), self.image_px, out, lambda count: None)
+        bad = self.decode(np.arange(len(out)), InputFormat(self.image_px), out, lambda count: None)
         if bad:
             raise InputError("data", self.describe_bad(bad))
         return torch.from_numpy(out)
@@ -70,9 +71,10 @@ def in_memory(
     """Make a data set of decoded images, uint8 [N, 3, H, W]."""
 
     def decode(
-        rows: NDArray[np.int64], size_px: int, out: NDArray[np.uint8], on_progress: Callable[[int], object]
+        rows: NDArray[np.int64], form: InputFormat, out: NDArray[np.uint8], on_progress: Callable[[int], object]
     ) -> dict[int, str]:
         chosen = images[torch.from_numpy(rows)]
+        size_px = form.size_px
         out[:] = (chosen if images.shape[-2:] == (size_px, size_px) else scale_images(chosen, size_px)).numpy()
         on_progress(len(rows))
         return {}

@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from tdmr_ray.data.builtin import DATASETS
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.dataset import Dataset
 from tdmr_ray.data.listing import Listing, is_listed, list_images
-from tdmr_ray.data.reading import BadImage
+from tdmr_ray.data.reading import BadImage, InputFormat, read_image
+from tdmr_ray.data.split_names import UNLABELED
 from tdmr_ray.data.task_folder import ARRAYS, open_dataset
 from tdmr_ray.errors import InputError, near_match
 
@@ -21,34 +23,52 @@ LISTED_PX = 224
 """Default side of the user's own images."""
 
 
-def check_dataset(name: str) -> list[str]:
-    """Return the problems with a data set's name; none if it can be listed."""
+def check_dataset(config: DataConfig) -> list[str]:
+    """Return the problems with a data set; none if it can be listed."""
+    name = config.name
     if name in DATASETS:
         return []
     if not is_listed(name) and not name.startswith(ARRAYS):
         known = f"{near_match(name, DATASETS)}; or a folder, csv:FILE, torch/NAME, hfds/OWNER/NAME, wds/SHARDS"
         return [f"must be a known data set, got '{name}'{known}"]
     try:
-        load_dataset(name)
+        load_dataset(config)
     except InputError as error:
         return list(error.problems)
     return []
 
 
-@cache
-def load_dataset(name: str) -> Dataset:
-    """Load a data set by name; its images are not decoded yet.
+def load_dataset(config: DataConfig) -> Dataset:
+    """Load the data set of a configuration; its images are not decoded yet.
 
     Raises:
         InputError: If there is no such data set, or it cannot be listed.
     """
+    return _load(config.listing_part())
+
+
+def has_unlabeled(config: DataConfig) -> bool:
+    """Return whether images without labels take part, or may do so because `shots` hides the labels of some."""
+    if config.unlabeled is False:
+        return False
+    return config.hides_labels or bool((load_dataset(config).labels == UNLABELED).any())
+
+
+def forget_datasets() -> None:
+    """List every data set again when it is loaded next."""
+    _load.cache_clear()
+
+
+@cache
+def _load(config: DataConfig) -> Dataset:
+    name = config.name
     if name in DATASETS:
         return DATASETS[name]()
     if name.startswith(ARRAYS):
         return open_dataset(Path(name.removeprefix(ARRAYS)))
     if not is_listed(name):
-        raise InputError("data", check_dataset(name))
-    listing = list_images(name)
+        raise InputError("data", check_dataset(config))
+    listing = list_images(config)
     return Dataset(
         labels=torch.from_numpy(listing.labels),
         class_names=listing.class_names,
@@ -64,7 +84,7 @@ def load_dataset(name: str) -> Dataset:
 def _decode_listed(
     listing: Listing,
     rows: NDArray[np.int64],
-    size_px: int,
+    form: InputFormat,
     out: NDArray[np.uint8],
     on_progress: Callable[[int], object],
 ) -> dict[int, str]:
@@ -73,7 +93,7 @@ def _decode_listed(
     def decode(index: int) -> tuple[int, str]:
         row = int(rows[index])
         try:
-            out[index] = listing.read(row, size_px)
+            out[index] = read_image(listing.open(row), form)
         except BadImage as bad:
             return row, str(bad)
         return row, ""

@@ -11,8 +11,9 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from tdmr_ray.code_digest import source_digest
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.datasets import load_dataset
-from tdmr_ray.data.task import DataConfig, Images, Task, load_task
+from tdmr_ray.data.task import Images, Task, load_task
 from tdmr_ray.data.task_folder import ARRAYS, FACTS, IMAGES, LABELS, SPLITS
 
 
@@ -22,7 +23,7 @@ def task_key(config: DataConfig) -> str:
     Raises:
         InputError: If the data set cannot be listed.
     """
-    parts = (config.model_dump_json(), load_dataset(config.name).key, source_digest(__name__))
+    parts = (config.model_dump_json(), load_dataset(config).key, source_digest(__name__))
     return f"data-{hashlib.sha256(''.join(parts).encode()).hexdigest()[:16]}"
 
 

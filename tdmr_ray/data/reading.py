@@ -1,8 +1,9 @@
-"""Reading of one image file: upright, RGB, square."""
+"""Reading of one image file: upright, RGB, square. Imports no torch: exported models read images with it too."""
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,31 @@ class BadImage(ValueError):
     """A file that cannot be read as an image; the message is the reason."""
 
 
-def read_square(file: Path | BinaryIO, size_px: int) -> NDArray[np.uint8]:
-    """Read an image and squash it to a square: uint8 [3, size_px, size_px].
+Resize = Literal["squash", "crop", "pad"]
+Interpolation = Literal["bilinear", "bicubic"]
+ImageSource = Path | BinaryIO | Image.Image
+"""Anything that holds one image."""
+
+
+@dataclass(frozen=True)
+class InputFormat:
+    """Everything that decides how an image file becomes a square array.
+
+    Attributes:
+        size_px: Side of the square.
+        resize: Way to a square.
+        interpolation: Interpolation of the resize.
+        bit_depth: Bits of the brightest grey in images with 16 bits per pixel; None guesses from the image alone.
+    """
+
+    size_px: int
+    resize: Resize = "squash"
+    interpolation: Interpolation = "bilinear"
+    bit_depth: int | None = None
+
+
+def read_image(source: ImageSource, form: InputFormat) -> NDArray[np.uint8]:
+    """Read an image as uint8 [3, size_px, size_px].
 
     The EXIF orientation is applied. Transparent pixels become white, 16 bits become 8, CMYK and grey become RGB, and
     the first frame stands for an animation. A large JPEG is decoded at a reduced scale of at least twice the size.
@@ -25,8 +49,9 @@ def read_square(file: Path | BinaryIO, size_px: int) -> NDArray[np.uint8]:
     Raises:
         BadImage: If the file is damaged, truncated, far too large or in floating point.
     """
+    size_px = form.size_px
     try:
-        with Image.open(file) as image:
+        with source if isinstance(source, Image.Image) else Image.open(source) as image:
             image.draft("RGB", (2 * size_px, 2 * size_px))
             upright = ImageOps.exif_transpose(image)
             small = _rgb(upright).resize((size_px, size_px), Image.Resampling.BILINEAR)

@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from tdmr_ray.data.listing import ANY, TEST, TRAIN, VAL
+from tdmr_ray.data.split_names import ANY, TEST, TRAIN, UNLABELED, VAL
 from tdmr_ray.errors import InputError
 
 Indices = NDArray[np.int64]
 
-UNLABELED = -1
-"""Label of an image without one; it always belongs to the training split."""
 VAL_FRACTION = 0.2
 TEST_FRACTION = 0.3
 TOO_FEW = "every class must have at least 5 images, so that train, val and test all show it"

@@ -3,58 +3,20 @@
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
 from tdmr_ray.data.arrays import LabeledArrays, dataset_from_arrays
-from tdmr_ray.data.builtin import DATASETS
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.dataset import Dataset
 from tdmr_ray.data.datasets import load_dataset
-from tdmr_ray.data.splits import UNLABELED, split_dataset
-from tdmr_ray.data.task_folder import ARRAYS
+from tdmr_ray.data.reading import InputFormat
+from tdmr_ray.data.split_names import UNLABELED
+from tdmr_ray.data.splits import split_dataset
 from tdmr_ray.errors import InputError
-
-
-class DataConfig(BaseModel):
-    """The images, and how many of them have labels."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = "digits"
-    """Built-in set, folder, `csv:FILE`, `torch/NAME`, `hfds/NAME` or `wds/SHARDS`."""
-    shots: int | None = Field(default=None, ge=1)
-    """Labelled training images of each class; None uses every label."""
-    unlabeled: bool = False
-    """Whether the training images beyond `shots` join without their labels."""
-    image_px: int | None = Field(default=None, ge=8)
-    """Height and width of the images in pixels; None keeps built-in ones as they are and scales others to 224."""
-    mirror: bool | None = None
-    """Whether views may be mirrored; None follows the data set, and is true for your own images."""
-    on_bad_image: Literal["fail", "skip"] = "fail"
-    """Effect of an unreadable image: `fail` ends the search with a list of them, `skip` leaves them out."""
-    split_seed: int = Field(default=0, ge=0)
-    """Seed of the division into train, val and test where the data do not give one."""
-    shots_seed: int = Field(default=0, ge=0)
-    """Seed of the choice of labelled images for `shots`."""
-
-    @field_validator("name")
-    @classmethod
-    def _absolute(cls, name: str) -> str:
-        """Make paths absolute, so that processes with other working directories find them."""
-        for prefix in ("csv:", "wds/", ARRAYS):
-            if name.startswith(prefix):
-                return prefix + str(Path(name.removeprefix(prefix)).expanduser().absolute())
-        folder = Path(name.removeprefix("hfds/")).expanduser()
-        if name.startswith("hfds/") and folder.is_dir():
-            return f"hfds/{folder.absolute()}"
-        path = Path(name).expanduser()
-        return str(path.absolute()) if path.is_dir() and name not in DATASETS else name
 
 
 @dataclass(frozen=True)
@@ -188,7 +150,7 @@ def load_task(
     Raises:
         InputError: If the name is unknown, a class has too few images, or an image cannot be read.
     """
-    return prepare_task(load_dataset(config.name), config, allocate, on_progress)
+    return prepare_task(load_dataset(config), config, allocate, on_progress)
 
 
 def prepare_task(
@@ -231,7 +193,7 @@ def _split(config: DataConfig, dataset: Dataset, kept: NDArray[np.int64]) -> lis
         shots_seed=config.shots_seed,
         given=None if dataset.splits is None else dataset.splits[kept],
     )
-    unlabeled = split.unlabeled if config.unlabeled else split.unlabeled[:0]
+    unlabeled = split.unlabeled if config.hides_labels else split.unlabeled[:0]
     return [kept[rows] for rows in (split.labeled, unlabeled, split.val, split.test)]
 
 
@@ -242,9 +204,9 @@ def _decode(
     allocate: Allocate,
     on_progress: Callable[[int], object],
 ) -> tuple[NDArray[np.uint8], dict[int, str]]:
-    size_px = config.image_px or dataset.image_px
-    images = allocate((len(rows), 3, size_px, size_px))
-    return images, dataset.decode(rows, size_px, images, on_progress)
+    form = InputFormat(config.image_px or dataset.image_px, config.resize, config.interpolation, config.bit_depth)
+    images = allocate((len(rows), 3, form.size_px, form.size_px))
+    return images, dataset.decode(rows, form, images, on_progress)
 
 
 def _notes_on_unreadable(dataset: Dataset, left_out: NDArray[np.int64]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from tdmr_ray.data.dataset import Dataset, in_memory
-from tdmr_ray.data.listing import TEST, TRAIN, VAL
+from tdmr_ray.data.split_names import TEST, TRAIN, VAL
 from tdmr_ray.errors import InputError
 
 IMAGES, LABELS, FACTS = "images.npy", "labels.npy", "task.json"

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tdmr_ray.data.arrays import read_pixels
-from tdmr_ray.data.reading import BadImage, read_square
+from tdmr_ray.data.reading import BadImage, InputFormat, read_image
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import WEIGHTS_FILE, Target, load_target, save_target
 from tdmr_ray.run_layout import MODEL_CONFIG
@@ -79,7 +79,7 @@ class SmallModel:
             InputError: If it is unreadable.
         """
         try:
-            pixels = read_square(path, self.image_px)
+            pixels = read_image(path, InputFormat(self.image_px))
         except BadImage as bad:
             raise InputError(str(path), f"cannot be read as an image: {bad}") from bad
         return torch.from_numpy(pixels.copy()).unsqueeze(0).float().div(255.0)

@@ -17,5 +17,5 @@ def open_images(space: Space, tasks: TaskCache, console: Console | None) -> Task
         return tasks.get(space.data)
     columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("", total=len(load_dataset(space.data.name).labels))
+        bar = progress.add_task("", total=len(load_dataset(space.data).labels))
         return tasks.get(space.data, on_progress=partial(progress.advance, bar))

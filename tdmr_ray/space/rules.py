@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tdmr_ray.data.datasets import check_dataset, load_dataset
+from tdmr_ray.data.datasets import check_dataset, has_unlabeled, load_dataset
 from tdmr_ray.data.splits import TooManyShots, split_dataset
 from tdmr_ray.errors import InputError, near_match
 from tdmr_ray.method.component import ComponentConfig, FoundationFacts, TaskFacts
@@ -28,7 +28,7 @@ MOST_SIZES = 16
 
 def check_names(space: Space) -> list[str]:
     """Return the problems with names of data, networks, objective and controls."""
-    problems = _under("data.name", check_dataset(space.data.name))
+    problems = _under("data.name", check_dataset(space.data))
     for part in space.pairs.by_label.values():
         problems += _under("pairs.foundations", check_foundation(part.name, part.weights))
     if len(space.pairs.by_label) < len(space.pairs.foundations):
@@ -60,7 +60,7 @@ def check_meaning(space: Space) -> list[str]:
         ordered_by_condition(space.search)
     except ValueError as error:
         return [f"search: {error}"]
-    dataset = load_dataset(space.data.name)
+    dataset = load_dataset(space.data)
     num_classes = len(dataset.class_names)
     problems: list[str] = []
     try:
@@ -162,7 +162,7 @@ def _check_controls(space: Space) -> list[str]:
     """Check that every control can run."""
     targets = tuple(space.pairs.by_name.values())
     has_pretrained = frozenset(target.name for target in targets if not check_target(target.name, PRETRAINED))
-    facts = ControlFacts(space.data.unlabeled, targets, has_pretrained)
+    facts = ControlFacts(has_unlabeled(space.data), targets, has_pretrained)
     return [
         f"confirm.controls: {problem}"
         for control in space.confirm.controls

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tdmr_ray.data.task import DataConfig
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.space.parameter import Parameter, Suggester, Value, ordered_by_condition
 from tdmr_ray.space.sections import (
     AllocationName,

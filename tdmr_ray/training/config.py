@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
-from tdmr_ray.data.task import DataConfig
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.views import ViewConfig
 from tdmr_ray.method.alignments import ALIGNMENTS, AlignmentConfig, CKAAlignment
 from tdmr_ray.method.component import OneOf

@@ -9,10 +9,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.datasets import check_dataset
 from tdmr_ray.data.decoded import decode_task, open_task, save_task, saved_task_config, task_key
 from tdmr_ray.data.splits import UNLABELED
-from tdmr_ray.data.task import DataConfig, Task, load_task
+from tdmr_ray.data.task import Task, load_task
 from tdmr_ray.errors import InputError
 from tdmr_ray.store import Store
 
@@ -84,7 +85,7 @@ def test_saved_task_reaches_workers_through_the_store(unlabeled: Any, tmp_path: 
     task = Task.from_arrays(photos(60), LABELS, class_names=NAMES, unlabeled=unlabeled, mirror=True)
     store = Store(tmp_path / "store")
     config = saved_task_config(store.add(f"arrays-{task.fingerprint[:16]}", partial(save_task, task)))
-    assert check_dataset(config.name) == []
+    assert check_dataset(config) == []
     assert DataConfig(**config.model_dump()) == config
     key = task_key(config)
     store.add(key, partial(decode_task, config))
@@ -104,7 +105,7 @@ def test_saved_task_can_be_scaled_and_cut_to_few_labels(tmp_path: Path) -> None:
 
 
 def test_folder_without_a_saved_task_is_named(tmp_path: Path) -> None:
-    assert "must hold a task that save_task wrote" in check_dataset(f"arrays:{tmp_path}/nothing")[0]
+    assert "must hold a task that save_task wrote" in check_dataset(DataConfig(name=f"arrays:{tmp_path}/nothing"))[0]
 
 
 WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {

@@ -15,10 +15,13 @@ from datasets import Dataset as HubTable
 from datasets import Image as HubImage
 from pictures import BAD, GOOD, make_folder, two_halves
 
-from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.datasets import forget_datasets
 from tdmr_ray.data.decoded import decode_task, open_task, task_key
-from tdmr_ray.data.listing import TEST, TRAIN, VAL, list_images
-from tdmr_ray.data.task import DataConfig, load_task
+from tdmr_ray.data.listing import list_images
+from tdmr_ray.data.reading import InputFormat, read_image
+from tdmr_ray.data.split_names import TEST, TRAIN, VAL
+from tdmr_ray.data.task import load_task
 from tdmr_ray.errors import InputError
 
 
@@ -40,28 +43,28 @@ def test_flat_folder_is_split_by_class(folder: Path) -> None:
 def test_splits_of_a_folder_are_kept_and_missing_ones_are_drawn(tmp_path: Path) -> None:
     for part, count in {"train": 12, "validation": 4}.items():
         make_folder(tmp_path / "set" / part, count)
-    listing = list_images(str(tmp_path / "set"))
+    listing = list_images(DataConfig(name=str(tmp_path / "set")))
     assert np.unique(listing.splits).tolist() == [TRAIN, VAL]
     task = load_task(DataConfig(name=str(tmp_path / "set"), image_px=16))
     assert len(task.val) == 8
     assert len(task.train) + len(task.test) == 24
     make_folder(tmp_path / "set" / "test", 3)
-    load_dataset.cache_clear()
+    forget_datasets()
     assert len(load_task(DataConfig(name=str(tmp_path / "set"), image_px=16)).test) == 6
 
 
 def test_classes_are_in_natural_order(tmp_path: Path) -> None:
     make_folder(tmp_path / "set", 1, ("class 10", "class 2", "apple"))
-    assert list_images(str(tmp_path / "set")).class_names == ("apple", "class 2", "class 10")
+    assert list_images(DataConfig(name=str(tmp_path / "set"))).class_names == ("apple", "class 2", "class 10")
 
 
 def test_csv_file_gives_images_labels_and_splits(folder: Path) -> None:
     rows = [f"{path.relative_to(folder)},{path.parent.name}" for path in sorted(folder.rglob("*.jpg"))]
     table = folder / "labels.csv"
     table.write_text("\n".join(["path,label", *rows]))
-    assert list_images(f"csv:{table}").class_names == ("left", "right")
+    assert list_images(DataConfig(name=f"csv:{table}")).class_names == ("left", "right")
     table.write_text("\n".join(["path,label,split", *(f"{row},{'test' if 'l' in row else 'train'}" for row in rows)]))
-    assert set(list_images(f"csv:{table}").splits.tolist()) <= {TRAIN, TEST}
+    assert set(list_images(DataConfig(name=f"csv:{table}")).splits.tolist()) <= {TRAIN, TEST}
 
 
 def test_shards_are_read_in_place(tmp_path: Path) -> None:
@@ -75,13 +78,13 @@ def test_shards_are_read_in_place(tmp_path: Path) -> None:
                         member = tarfile.TarInfo(f"{number}{index}.{suffix}")
                         member.size = len(data)
                         shard.addfile(member, io.BytesIO(data))
-    listing = list_images(f"wds/{tmp_path}/photos-train-{{00..01}}.tar")
+    listing = list_images(DataConfig(name=f"wds/{tmp_path}/photos-train-{{00..01}}.tar"))
     assert (len(listing.names), listing.class_names) == (8, ("0", "1"))
-    assert listing.read(5, 8)[:, 4, 1].tolist() == [255, 0, 0]
-    both = list_images(f"wds/{tmp_path}/*.tar")
+    assert read_image(listing.open(5), InputFormat(8))[:, 4, 1].tolist() == [255, 0, 0]
+    both = list_images(DataConfig(name=f"wds/{tmp_path}/*.tar"))
     assert sorted(np.unique(both.splits).tolist()) == [TRAIN, TEST]
     with pytest.raises(InputError, match="1 shards do not exist"):
-        list_images(f"wds/{tmp_path}/photos-train-{{00..02}}.tar")
+        list_images(DataConfig(name=f"wds/{tmp_path}/photos-train-{{00..02}}.tar"))
 
 
 def test_torchvision_set_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,10 +100,10 @@ def test_torchvision_set_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (base / "batches.meta").write_bytes(pickle.dumps({"label_names": names}))
     monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
-    listing = list_images("torch/cifar10", str(tmp_path))
+    listing = list_images(DataConfig(name="torch/cifar10"), str(tmp_path))
     assert listing.class_names == tuple(names)
     assert np.bincount(listing.splits).tolist() == [100, 0, 20]
-    assert listing.read(119, 32).shape == (3, 32, 32)
+    assert read_image(listing.open(119), InputFormat(32)).shape == (3, 32, 32)
 
 
 HUB_IMAGES = ("cmyk.jpg", "grey.png", "see_through.png", "sixteen.png", "turned.jpg")
@@ -125,7 +128,7 @@ def hub_set(folder: Path, label: Any) -> Path:
 
 @pytest.mark.parametrize("label", [ClassLabel(names=["dog", "cat"]), None], ids=["numbers", "words"])
 def test_hub_set_is_listed_and_decoded(label: Any, tmp_path: Path) -> None:
-    listing = list_images(f"hfds/{hub_set(tmp_path / 'set', label)}", str(tmp_path / "cache"))
+    listing = list_images(DataConfig(name=f"hfds/{hub_set(tmp_path / 'set', label)}"), str(tmp_path / "cache"))
     assert listing.class_names == (("dog", "cat") if label else ("cat", "dog"))
     shown = [listing.class_names[number] for number in listing.labels]
     count = len(HUB_IMAGES)
@@ -133,7 +136,7 @@ def test_hub_set_is_listed_and_decoded(label: Any, tmp_path: Path) -> None:
     assert shown == (["cat"] * count + ["dog"] * count) * 2 + ["dog"] * count + ["cat"] * count
     for row in range(len(shown)):
         _, left, right = GOOD[HUB_IMAGES[row % count]]
-        pixels = listing.read(row, 20)
+        pixels = read_image(listing.open(row), InputFormat(20))
         assert np.abs(pixels[:, 10, 3].astype(int) - left).max() <= 2
         assert np.abs(pixels[:, 10, 16].astype(int) - right).max() <= 2
 
@@ -148,7 +151,7 @@ def test_hub_set_becomes_a_task_and_lists_bad_images(tmp_path: Path, monkeypatch
     assert task.class_names == ("left", "right")
     before = task_key(DataConfig(name="hfds/set"))
     BAD["truncated.jpg"](tmp_path / "set" / "train" / "left" / "2.jpg")
-    load_dataset.cache_clear()
+    forget_datasets()
     assert task_key(DataConfig(name="hfds/set")) != before
     with pytest.raises(InputError, match="1 images cannot be read") as error:
         load_task(DataConfig(name="hfds/set", image_px=16))
@@ -157,30 +160,30 @@ def test_hub_set_becomes_a_task_and_lists_bad_images(tmp_path: Path, monkeypatch
 
 def test_downloaded_hub_set_is_found_offline(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    list_images(f"hfds/{make_folder(tmp_path / 'photos' / 'train', 3).parent}", str(cache))
+    list_images(DataConfig(name=f"hfds/{make_folder(tmp_path / 'photos' / 'train', 3).parent}"), str(cache))
     (cache / "photos").rename(cache / "someone___photos")
-    listing = list_images("hfds/someone/photos", str(cache))
+    listing = list_images(DataConfig(name="hfds/someone/photos"), str(cache))
     assert (listing.labels.tolist(), listing.class_names) == ([0, 0, 0, 1, 1, 1], ("left", "right"))
-    assert listing.read(5, 8).shape == (3, 8, 8)
+    assert read_image(listing.open(5), InputFormat(8)).shape == (3, 8, 8)
 
 
 def test_wrong_hub_set_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'hfds/no/such' is unavailable: "):
-        list_images("hfds/no/such", str(tmp_path / "cache"))
+        list_images(DataConfig(name="hfds/no/such"), str(tmp_path / "cache"))
     make_folder(tmp_path / "odd" / "test", 2)
     with pytest.raises(InputError, match="must have a split 'train', got test"):
-        list_images(f"hfds/{tmp_path}/odd", str(tmp_path / "cache"))
+        list_images(DataConfig(name=f"hfds/{tmp_path}/odd"), str(tmp_path / "cache"))
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "train.csv").write_text("text,label\na,0\nb,1\n")
     with pytest.raises(InputError, match="must have the columns image and label, got label, text"):
-        list_images(f"hfds/{tmp_path}/texts", str(tmp_path / "cache"))
+        list_images(DataConfig(name=f"hfds/{tmp_path}/texts"), str(tmp_path / "cache"))
 
 
 def write_bad(folder: Path) -> None:
     for name, make in BAD.items():
         if name != "bomb.png":
             make(folder / "left" / name)
-    load_dataset.cache_clear()
+    forget_datasets()
 
 
 def test_bad_images_are_listed_in_an_error_or_left_out(folder: Path) -> None:
@@ -224,7 +227,7 @@ def test_key_changes_with_the_files(folder: Path) -> None:
     config = DataConfig(name=str(folder))
     before = task_key(config)
     two_halves().save(folder / "left" / "new.png")
-    load_dataset.cache_clear()
+    forget_datasets()
     assert task_key(config) != before
 
 
@@ -271,10 +274,10 @@ def test_wrong_table_is_one_message(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("file,class\n")
     with pytest.raises(InputError, match="must name the columns path,label"):
-        list_images(f"csv:{table}")
+        list_images(DataConfig(name=f"csv:{table}"))
     table.write_text("path,label,split\na.jpg,x,training\nb.jpg,y,holdout\n")
     with pytest.raises(InputError) as error:
-        list_images(f"csv:{table}")
+        list_images(DataConfig(name=f"csv:{table}"))
     assert [problem.split(": ", 1)[1] for problem in error.value.problems] == [
         f"2 files do not exist: {tmp_path}/a.jpg, {tmp_path}/b.jpg",
         "split must be one of train, training, val, valid, validation, test, got holdout",

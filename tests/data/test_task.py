@@ -4,16 +4,17 @@ import pytest
 import torch
 
 from tdmr_ray.data.builtin import DATASETS
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.dataset import scale_images
 from tdmr_ray.data.datasets import load_dataset
 from tdmr_ray.data.splits import UNLABELED
-from tdmr_ray.data.task import DataConfig, load_task
+from tdmr_ray.data.task import load_task
 from tdmr_ray.errors import InputError
 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_contract_of_every_data_set(name: str) -> None:
-    dataset = load_dataset(name)
+    dataset = load_dataset(DataConfig(name=name))
     assert dataset.images.dtype == torch.uint8
     assert dataset.images.shape[1] == 3
     assert len(dataset.images) == len(dataset.labels)
@@ -21,7 +22,7 @@ def test_contract_of_every_data_set(name: str) -> None:
 
 
 def test_digits_are_the_1797_of_scikit_learn_and_use_the_whole_range() -> None:
-    images = load_dataset("digits").images
+    images = load_dataset(DataConfig(name="digits")).images
     assert images.shape == (1797, 3, 32, 32)
     assert images.min() == 0
     assert images.max() == 255

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.decoded import open_task, save_task, task_key
-from tdmr_ray.data.task import DataConfig, Task
+from tdmr_ray.data.task import Task
 from tdmr_ray.runner import task_cache
 from tdmr_ray.runner.leases import LeaseTable
 from tdmr_ray.runner.shared_store import SharedStore

@@ -9,12 +9,19 @@ wds/SHARDS         webdataset's tar files, such as wds/photos-{000..009}.tar, wi
 
 from pathlib import Path
 
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.listing.downloads import list_by_timm, list_hub
 from tdmr_ray.data.listing.files import list_csv, list_folder
-from tdmr_ray.data.listing.listing import ANY, TEST, TRAIN, VAL, Listing, natural_order, some_of
+from tdmr_ray.data.listing.listing import Listing, natural_order, some_of
 from tdmr_ray.data.listing.shards import list_shards
 
-__all__ = ["ANY", "TEST", "TRAIN", "VAL", "Listing", "is_listed", "list_images", "natural_order", "some_of"]
+__all__ = [
+    "Listing",
+    "is_listed",
+    "list_images",
+    "natural_order",
+    "some_of",
+]
 
 
 def is_listed(name: str) -> bool:
@@ -22,16 +29,17 @@ def is_listed(name: str) -> bool:
     return name.startswith(("csv:", "torch/", "hfds/", "wds/", "/", ".", "~")) or Path(name).expanduser().is_dir()
 
 
-def list_images(name: str, root: str | None = None) -> Listing:
-    """List a data set by name, in one of the forms above.
+def list_images(config: DataConfig, root: str | None = None) -> Listing:
+    """List a data set, in one of the forms above.
 
     Args:
-        name: Name of the data set.
+        config: Its name, and what decides which images there are.
         root: Download folder for torchvision and Hugging Face; None is ~/.cache/tdmr_ray/data.
 
     Raises:
         InputError: With every problem of the data set.
     """
+    name = config.name
     prefix, _, rest = name.partition(":" if name.startswith("csv:") else "/")
     if prefix == "csv":
         return list_csv(Path(rest).expanduser())

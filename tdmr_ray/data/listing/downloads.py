@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from tdmr_ray.data.listing.listing import SPLIT_NAMES, TEST, TRAIN, Listing, natural_order, some_of
-from tdmr_ray.data.reading import read_square
+from tdmr_ray.data.listing.listing import Listing, natural_order, some_of
+from tdmr_ray.data.reading import ImageSource
+from tdmr_ray.data.split_names import SPLIT_NAMES, TEST, TRAIN
 from tdmr_ray.errors import InputError
 
 
@@ -35,14 +37,14 @@ def list_by_timm(name: str, folder: str) -> Listing:
     starts = np.cumsum([0, *(len(each) for each in sets.values())])
     ordered = list(sets.values())
 
-    def read(row: int, size_px: int) -> NDArray[np.uint8]:
+    def open_image(row: int) -> ImageSource:
         number = int(np.searchsorted(starts, row, side="right")) - 1
-        image = ordered[number][row - int(starts[number])][0]
-        return np.asarray(image.convert("RGB").resize((size_px, size_px), 2)).transpose(2, 0, 1)
+        image: Image.Image = ordered[number][row - int(starts[number])][0]
+        return image
 
     key = hashlib.sha256(f"{name} {folder} {starts.tolist()}".encode() + labels.tobytes()).hexdigest()
     names = [f"{name} {row}" for row in range(len(labels))]
-    return Listing(names, labels, tuple(sets[TRAIN].classes), splits, read, key)
+    return Listing(names, labels, tuple(sets[TRAIN].classes), splits, open_image, key)
 
 
 def list_hub(name: str, folder: str) -> Listing:
@@ -62,14 +64,14 @@ def list_hub(name: str, folder: str) -> Listing:
     labels = np.array([label if classes else by_name[str(label)] for *_, label in rows], np.int64)
     splits = np.array([SPLIT_NAMES[split] for split, *_ in rows], np.int8)
 
-    def read(row: int, size_px: int) -> NDArray[np.uint8]:
+    def open_image(row: int) -> ImageSource:
         split, number, _ = rows[row]
         image = tables[split][number]["image"] or {}
         content = image.get("bytes")
-        return read_square(io.BytesIO(content) if content else Path(image.get("path") or ""), size_px)
+        return io.BytesIO(content) if content else Path(image.get("path") or "")
 
     shown = [f"hfds/{name} {split} {row}" for split, row, _ in rows]
-    return Listing(shown, labels, tuple(names), splits, read, _hub_key(name, tables, labels, splits))
+    return Listing(shown, labels, tuple(names), splits, open_image, _hub_key(name, tables, labels, splits))
 
 
 def _load_hub(name: str, folder: str) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tdmr_ray.data.listing.listing import ANY, SPLIT_NAMES, Listing, natural_order, some_of, stat_key
-from tdmr_ray.data.reading import SUFFIXES, read_square
+from tdmr_ray.data.listing.listing import Listing, natural_order, some_of, stat_key
+from tdmr_ray.data.reading import SUFFIXES, ImageSource
+from tdmr_ray.data.split_names import ANY, SPLIT_NAMES
 from tdmr_ray.errors import InputError
 
 
@@ -71,11 +71,11 @@ def _listing_of_files(rows: Sequence[tuple[Path, int, int]], names: Sequence[str
     labels = np.array([label for _, label, _ in rows], np.int64)
     splits = np.array([split for _, _, split in rows], np.int8)
 
-    def read(row: int, size_px: int) -> NDArray[np.uint8]:
-        return read_square(paths[row], size_px)
+    def open_image(row: int) -> ImageSource:
+        return paths[row]
 
     shown = [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in paths]
-    return Listing(shown, labels, tuple(names), splits, read, stat_key(paths, labels, splits))
+    return Listing(shown, labels, tuple(names), splits, open_image, stat_key(paths, labels, splits))
 
 
 def _check_folders(root: Path, found: dict[Path, dict[str, list[Path]]], names: list[str]) -> list[str]:

@@ -2,21 +2,20 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-ANY, TRAIN, VAL, TEST = -1, 0, 1, 2
-"""The split of an image; `ANY` if the data set does not name one."""
-SPLIT_NAMES = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
+from tdmr_ray.data.reading import ImageSource
+
 SHOWN = 5
 """Number of items of a list that a message shows."""
 
-Read = Callable[[int, int], NDArray[np.uint8]]
-"""Decodes an image, given its row and a size in pixels, to uint8 [3, size, size]; raises `BadImage`."""
+Open = Callable[[int], ImageSource]
+"""Opens the image of a row."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +24,25 @@ class Listing:
 
     Attributes:
         names: Name of each image for messages.
-        labels: int64 [N].
+        labels: int64 [N], each in 0..C-1, or `UNLABELED`.
         class_names: C names.
         splits: int8 [N]: `ANY`, `TRAIN`, `VAL` or `TEST`.
-        read: Decoder of one image.
+        open: Opens one image.
         key: Hash that changes when files are added, removed or modified.
+        groups: Group of each image, '' for none; empty if there are no groups.
+        ignored: Names of files that are left out, by reason.
+        warnings: What the owner of the images should know, one sentence each.
     """
 
     names: Sequence[str]
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     splits: NDArray[np.int8]
-    read: Read
+    open: Open
     key: str
+    groups: Sequence[str] = ()
+    ignored: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
 
 def stat_key(paths: Iterable[Path], labels: NDArray[np.int64], splits: NDArray[np.int8]) -> str:

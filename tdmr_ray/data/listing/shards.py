@@ -6,10 +6,10 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tdmr_ray.data.listing.listing import ANY, SPLIT_NAMES, Listing, natural_order, some_of, stat_key
-from tdmr_ray.data.reading import SUFFIXES, read_square
+from tdmr_ray.data.listing.listing import Listing, natural_order, some_of, stat_key
+from tdmr_ray.data.reading import SUFFIXES, ImageSource
+from tdmr_ray.data.split_names import ANY, SPLIT_NAMES
 from tdmr_ray.errors import InputError
 
 
@@ -33,16 +33,16 @@ def list_shards(pattern: str) -> Listing:
     names = sorted(found, key=natural_order)
     by_name = {name: number for number, name in enumerate(names)}
 
-    def read(row: int, size_px: int) -> NDArray[np.uint8]:
+    def open_image(row: int) -> ImageSource:
         path, _, start, count, _ = samples[row]
         with path.open("rb") as file:
             file.seek(start)
-            return read_square(io.BytesIO(file.read(count)), size_px)
+            return io.BytesIO(file.read(count))
 
     labels = np.array([by_name[str(label)] for *_, label in samples], np.int64)
     splits = np.array([_split_in(path.name) for path, *_ in samples], np.int8)
     key = stat_key([*paths], labels, splits)
-    return Listing([f"{path}:{name}" for path, name, *_ in samples], labels, tuple(names), splits, read, key)
+    return Listing([f"{path}:{name}" for path, name, *_ in samples], labels, tuple(names), splits, open_image, key)
 
 
 def _samples(path: Path) -> list[tuple[Path, str, int, int, str | None]]:
