@@ -9,6 +9,10 @@ The search was run in a checkout of abe044e with the assets of `shared/tools/rea
 
     python -m tdmr_ray.search --space benchmarks/first_edition_real.yaml --out runs/first_edition_real
 
+The search ran out of its time during the confirmation, in that session. Finalist and controls were then run by the
+training code of the same revision, in two processes of one thread each, without Ray; these records say so in `notes`.
+`wall_seconds` is the search and half of the sum of these runs.
+
 The images are 5,000 fashion articles with 5 labels per class; the other training images take part without labels.
 The foundation is EfficientNet-Lite2 at 96 px, the target mobilenetv3_small_050 at 64 px. Scratch and plain distillation
 have as many optimisation steps as TDMR. The three seeds differ in initial weights, views and order only: they share the
