@@ -270,20 +270,6 @@ def test_wrong_folder_is_one_message(case: str, tmp_path: Path) -> None:
         load_task(DataConfig(name=f"{tmp_path}/set", image_px=16))
 
 
-def test_wrong_table_is_one_message(tmp_path: Path) -> None:
-    table = tmp_path / "labels.csv"
-    table.write_text("file,class\n")
-    with pytest.raises(InputError, match="must name the columns path,label"):
-        list_images(DataConfig(name=f"csv:{table}"))
-    table.write_text("path,label,split\na.jpg,x,training\nb.jpg,y,holdout\n")
-    with pytest.raises(InputError) as error:
-        list_images(DataConfig(name=f"csv:{table}"))
-    assert [problem.split(": ", 1)[1] for problem in error.value.problems] == [
-        f"2 files do not exist: {tmp_path}/a.jpg, {tmp_path}/b.jpg",
-        "split must be one of train, training, val, valid, validation, test, got holdout",
-    ]
-
-
 def test_every_kind_of_file_in_one_folder(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "set" / name).mkdir(parents=True)
