@@ -48,7 +48,7 @@ def list_images(config: DataConfig, root: str | None = None) -> Listing:
     if prefix == "torch":
         return list_by_timm(name, folder)
     if prefix == "hfds":
-        return list_hub(rest, folder)
+        return list_hub(rest, folder, config.columns)
     if prefix == "wds":
         return list_shards(rest)
     return list_folder(Path(name).expanduser())
