@@ -1,7 +1,5 @@
 """Images in a table: a row for each image, with the file's path, its label and, optionally, its split and group."""
 
-import os
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +8,7 @@ from pathlib import Path
 from tdmr_ray.data.config import Columns
 from tdmr_ray.data.listing.columns import Found, find_columns
 from tdmr_ray.data.listing.listing import Listing, listing_of_files, natural_order, some_of
+from tdmr_ray.data.listing.table_paths import explain_missing, file_at, same_file, similar_file
 from tdmr_ray.data.listing.table_text import Row, read_table
 from tdmr_ray.data.split_names import ANY, TEST, TRAIN, UNLABELED, VAL, is_unlabeled_name, split_named
 from tdmr_ray.errors import InputError
@@ -102,7 +101,7 @@ def read_paths(path: Path, columns: Columns) -> list[Path]:
     )
     if problems:
         raise InputError("data", problems)
-    return list({_same_file(entry.text): entry.path for entry in entries if entry.path}.values())
+    return list({same_file(entry.text): entry.path for entry in entries if entry.path}.values())
 
 
 def shortened(text: str) -> str:
@@ -151,10 +150,10 @@ def _entry(row: Row, found: Found, table: Path, faults: Faults) -> Entry:
         return "" if place is None else row.cells[place]
 
     text, label, split = cell(found.path), cell(found.label), cell(found.split)
-    path = _file_at(text, table.parent)
+    path = file_at(text, table.parent)
     if path is None:
-        rule, do = _explain_missing(text, table.parent)
-        hint = "" if faults.has(rule) else _similar_file(table.parent / text)
+        rule, do = explain_missing(text, table.parent)
+        hint = "" if faults.has(rule) else similar_file(table.parent / text)
         faults.add(rule, do, row.line, (text or "nothing") + hint)
     number = split_named(split) if split else ANY
     if is_unlabeled_name(split):
@@ -168,60 +167,12 @@ def _entry(row: Row, found: Found, table: Path, faults: Faults) -> Entry:
     return Entry(row.line, text, path, label, number, cell(found.group))
 
 
-def _file_at(text: str, folder: Path) -> Path | None:
-    """Return the file that a cell means, also with Windows separators; None if there is none."""
-    spellings = [text, text.replace("\\", "/")] if "\\" in text else [text]
-    return next((folder / each for each in spellings if each and _is_file(folder / each)), None)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def _explain_missing(text: str, folder: Path) -> tuple[str, str]:
-    """Return the rule that a path breaks, and what to do."""
-    if not text:
-        return "every row must have a path", "fill in or delete these rows"
-    if re.match(r"[a-z]{2,}://", text, re.IGNORECASE):
-        return "images must be files on this machine", "download those with an address and name the files"
-    if re.match(r"[A-Za-z]:[\\/]|\\\\", text):
-        do = f"make these paths relative to {folder}, the folder of the table"
-        return "paths must be of this machine, not absolute paths of Windows", do
-    try:
-        if (folder / text.replace("\\", "/")).is_dir():
-            return "paths must be files, not folders", "name the image files themselves"
-    except (OSError, ValueError):
-        pass
-    return (
-        "every image file must exist",
-        f"correct these paths, which are relative to {folder}, the folder of the table",
-    )
-
-
-def _similar_file(path: Path) -> str:
-    """Return a hint if a file of this name with another case or with a suffix is there."""
-    try:
-        names = [each.name for each in path.parent.iterdir()]
-    except (OSError, ValueError):
-        return ""
-    hit = next((name for name in names if path.name.lower() in (name.lower(), name.lower().rpartition(".")[0])), None)
-    return f"; '{hit}' is there" if hit and hit != path.name else ""
-
-
-def _same_file(text: str) -> str:
-    """Return a name that is equal for spellings of one path, such as `a.jpg`, `./a.jpg` and `.\\a.jpg`."""
-    return os.path.normpath(text.replace("\\", "/"))
-
-
 def _unique(entries: Iterable[Entry], faults: Faults) -> tuple[list[Entry], list[str]]:
     """Return the first entry of each file, and the names of files that are repeated as they were."""
     first: dict[str, Entry] = {}
     repeated = []
     for entry in entries:
-        known = first.setdefault(_same_file(entry.text) if entry.text else f"\0{entry.line}", entry)
+        known = first.setdefault(same_file(entry.text) if entry.text else f"\0{entry.line}", entry)
         if known is entry:
             continue
         if (known.label, known.split, known.group) == (entry.label, entry.split, entry.group):
