@@ -1,8 +1,11 @@
 """The user's images are listed, split and decoded; one message lists every problem."""
 
+import contextlib
+import gzip
 import io
 import json
 import pickle
+import random
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,12 @@ from datasets import Dataset as HubTable
 from datasets import Image as HubImage
 from pictures import BAD, GOOD, make_folder, two_halves
 
-from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.config import Columns, DataConfig
 from tdmr_ray.data.datasets import forget_datasets
 from tdmr_ray.data.decoded import decode_task, open_task, task_key
 from tdmr_ray.data.listing import list_images
 from tdmr_ray.data.reading import InputFormat, read_image
-from tdmr_ray.data.split_names import TEST, TRAIN, VAL
+from tdmr_ray.data.split_names import TEST, TRAIN, UNLABELED, VAL
 from tdmr_ray.data.task import load_task
 from tdmr_ray.errors import InputError
 
@@ -87,6 +90,82 @@ def test_shards_are_read_in_place(tmp_path: Path) -> None:
         list_images(DataConfig(name=f"wds/{tmp_path}/photos-train-{{00..02}}.tar"))
 
 
+PNG = io.BytesIO()
+two_halves().save(PNG, "PNG")
+
+
+def write_shard(path: Path, labels: list[str | bytes | None], suffix: str = "txt") -> Path:
+    """Write a shard with an image for each label; None is an image without one."""
+    with tarfile.open(path, "w") as shard:
+        for index, label in enumerate(labels):
+            content = label.encode() if isinstance(label, str) else label
+            for name, data in {f"{index}.png": PNG.getvalue(), f"{index}.{suffix}": content}.items():
+                if data is not None:
+                    member = tarfile.TarInfo(name)
+                    member.size = len(data)
+                    shard.addfile(member, io.BytesIO(data))
+    return path
+
+
+def test_images_of_shards_without_a_label_join_training(tmp_path: Path) -> None:
+    write_shard(tmp_path / "a-Training-0.tar", ["cat", "dog", None, ""])
+    write_shard(tmp_path / "b-dev-0.tar", ["cat", None])
+    write_shard(tmp_path / "c-unlabelled-0.tar", ["cat", None])
+    listing = list_images(DataConfig(name=f"wds/{tmp_path}/*.tar"))
+    assert listing.class_names == ("cat", "dog")
+    assert listing.labels.tolist() == [0, 1, UNLABELED, UNLABELED, 0, UNLABELED, UNLABELED]
+    assert listing.splits.tolist() == [TRAIN, TRAIN, TRAIN, TRAIN, VAL, TRAIN, TRAIN]
+    assert listing.ignored == {"images of val or test without a label": [f"{tmp_path}/b-dev-0.tar:1.png"]}
+    assert read_image(listing.open(6), InputFormat(8)).shape == (3, 8, 8)
+
+
+def broken_header(path: Path) -> None:
+    content = bytearray(write_shard(path, ["cat", "dog"]).read_bytes())
+    content[1024:1536] = b"x" * 512
+    path.write_bytes(bytes(content))
+
+
+WRONG_SHARDS = {
+    "no tar file": (lambda path: path.write_bytes(b"not a tar file" * 100), "1 shards cannot be read: "),
+    "an empty file": (lambda path: path.write_bytes(b""), "1 shards cannot be read: "),
+    "a shard cut off in an image": (
+        lambda path: path.write_bytes(write_shard(path, ["cat", "dog"]).read_bytes()[:600]),
+        "1 shards cannot be read: .*unexpected end of data",
+    ),
+    "a damaged header inside": (broken_header, "1 shards cannot be read: .*no valid header at byte"),
+    "a compressed shard": (
+        lambda path: path.write_bytes(gzip.compress(write_shard(path, ["cat", "dog"]).read_bytes())),
+        "it is compressed; unpack it to a plain .tar",
+    ),
+    "a label in no encoding": (
+        lambda path: write_shard(path, [b"\xff\xfe\xfa", "a"]),
+        "1 shards cannot be read: .*utf-8",
+    ),
+    "no label": (lambda path: write_shard(path, [None, None]), "2 images have neither .cls nor .txt beside them"),
+    "one class": (lambda path: write_shard(path, ["cat", None]), "must have at least two classes, got only 'cat'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_SHARDS)
+def test_wrong_shard_is_one_message(case: str, tmp_path: Path) -> None:
+    make, message = WRONG_SHARDS[case]
+    make(tmp_path / "a.tar")
+    with pytest.raises(InputError, match=message):
+        list_images(DataConfig(name=f"wds/{tmp_path}/a.tar"))
+
+
+def test_no_damage_to_a_shard_makes_a_traceback(tmp_path: Path) -> None:
+    whole = write_shard(tmp_path / "a.tar", ["cat", "dog", None, "cat"]).read_bytes()
+    for seed in range(200):
+        chance = random.Random(seed)
+        content = bytearray(whole)
+        for _ in range(chance.randrange(1, 30)):
+            content[chance.randrange(len(whole) // 512) * 512 + chance.randrange(512)] = chance.randrange(256)
+        (tmp_path / "a.tar").write_bytes(bytes(content[: chance.choice([None, chance.randrange(len(whole))])]))
+        with contextlib.suppress(InputError):
+            assert len(list_images(DataConfig(name=f"wds/{tmp_path}/a.tar")).class_names) >= 2
+
+
 def test_torchvision_set_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torchvision.datasets import CIFAR10
 
@@ -111,7 +190,7 @@ HUB_IMAGES = ("cmyk.jpg", "grey.png", "see_through.png", "sixteen.png", "turned.
 
 
 def hub_set(folder: Path, label: Any) -> Path:
-    """Write Parquet files like those on the hub; test also has images without a label."""
+    """Write Parquet files like those on the hub; train and test also have images without a label."""
     made = folder.parent / "made"
     made.mkdir()
     for file in HUB_IMAGES:
@@ -139,6 +218,61 @@ def test_hub_set_is_listed_and_decoded(label: Any, tmp_path: Path) -> None:
         pixels = read_image(listing.open(row), InputFormat(20))
         assert np.abs(pixels[:, 10, 3].astype(int) - left).max() <= 2
         assert np.abs(pixels[:, 10, 16].astype(int) - right).max() <= 2
+
+
+HUB_ROWS: dict[str, list[tuple[Any, str, str]]] = {
+    "train": [("cat", "test", "p1"), (" dog ", "", "p2"), (None, "train", ""), ("", "Unlabelled", "p3")],
+    "Testing": [("cat", "", "p4"), (None, "", "p4")],
+    "unsupervised": [("cat", "test", "p5")],
+    "extra": [("dog", "", "")],
+}
+"""Label, cell of a column of splits, and group of each row of a hub set."""
+
+
+def columns_set(folder: Path) -> Path:
+    """Write a hub set whose columns have names of their own."""
+    two_halves().save(folder / "a.png")
+    (folder / "set").mkdir()
+    lines = ["configs:", "- config_name: default", "  data_files:"]
+    for part, rows in HUB_ROWS.items():
+        labels, sets, plants = zip(*rows, strict=True)
+        cells = {"img": [str(folder / "a.png")] * len(rows), "Species": labels, "set": sets, "plant": plants}
+        kinds = Features({"img": HubImage(), **{name: Value("string") for name in ("Species", "set", "plant")}})
+        HubTable.from_dict(cells, features=kinds).to_parquet(folder / "set" / f"{part}.parquet")
+        lines += [f"  - split: {part}", f"    path: {part}.parquet"]
+    (folder / "set" / "README.md").write_text("\n".join(["---", *lines, "---", ""]))
+    return folder / "set"
+
+
+def test_hub_set_has_unlabelled_images_groups_and_columns_of_other_names(tmp_path: Path) -> None:
+    name = f"hfds/{columns_set(tmp_path)}"
+    columns = Columns(path="img", label="species", group="plant")
+    listing = list_images(DataConfig(name=name, columns=columns), str(tmp_path / "cache"))
+    assert listing.class_names == ("cat", "dog")
+    assert listing.labels.tolist() == [0, 1, UNLABELED, UNLABELED, 0, UNLABELED]
+    assert listing.splits.tolist() == [TRAIN, TRAIN, TRAIN, TRAIN, TEST, TRAIN]
+    assert listing.groups == ["p1", "p2", "", "p3", "p4", "p5"]
+    assert listing.ignored == {"images of val or test without a label": [f"{name} Testing 1"]}
+    assert listing.warnings == [f"'{name}': splits with unknown names are not used: extra (1 images)"]
+    assert read_image(listing.open(5), InputFormat(8)).shape == (3, 8, 8)
+    columns = columns.model_copy(update={"split": "set"})
+    listing = list_images(DataConfig(name=name, columns=columns), str(tmp_path / "cache"))
+    assert listing.splits.tolist() == [TEST, TRAIN, TRAIN, TRAIN, TEST, TRAIN]
+
+
+WRONG_COLUMNS = {
+    "a column of splits with other words": (Columns(path="img", label="set", split="plant"), "'plant' must hold train"),
+    "no column of images": (Columns(path="nothing", label="set"), "must have the column 'nothing'"),
+    "no column of groups": (Columns(path="img", label="set", group="day"), "must have the column 'day', got 'img'"),
+    "images in place of labels": (Columns(path="img", label="img"), "only one label per image is supported"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_COLUMNS)
+def test_wrong_column_of_a_hub_set_is_one_message(case: str, tmp_path: Path) -> None:
+    columns, message = WRONG_COLUMNS[case]
+    with pytest.raises(InputError, match=message):
+        list_images(DataConfig(name=f"hfds/{columns_set(tmp_path)}", columns=columns), str(tmp_path / "cache"))
 
 
 def test_hub_set_becomes_a_task_and_lists_bad_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +309,7 @@ def test_wrong_hub_set_is_one_message(tmp_path: Path) -> None:
         list_images(DataConfig(name=f"hfds/{tmp_path}/odd"), str(tmp_path / "cache"))
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "train.csv").write_text("text,label\na,0\nb,1\n")
-    with pytest.raises(InputError, match="must have the columns image and label, got label, text"):
+    with pytest.raises(InputError, match="must have the column 'image', got 'text', 'label'"):
         list_images(DataConfig(name=f"hfds/{tmp_path}/texts"), str(tmp_path / "cache"))
 
 
@@ -268,20 +402,6 @@ def test_wrong_folder_is_one_message(case: str, tmp_path: Path) -> None:
     make(tmp_path / "set")
     with pytest.raises(InputError, match=message):
         load_task(DataConfig(name=f"{tmp_path}/set", image_px=16))
-
-
-def test_wrong_table_is_one_message(tmp_path: Path) -> None:
-    table = tmp_path / "labels.csv"
-    table.write_text("file,class\n")
-    with pytest.raises(InputError, match="must name the columns path,label"):
-        list_images(DataConfig(name=f"csv:{table}"))
-    table.write_text("path,label,split\na.jpg,x,training\nb.jpg,y,holdout\n")
-    with pytest.raises(InputError) as error:
-        list_images(DataConfig(name=f"csv:{table}"))
-    assert [problem.split(": ", 1)[1] for problem in error.value.problems] == [
-        f"2 files do not exist: {tmp_path}/a.jpg, {tmp_path}/b.jpg",
-        "split must be one of train, training, val, valid, validation, test, got holdout",
-    ]
 
 
 def test_every_kind_of_file_in_one_folder(tmp_path: Path) -> None:

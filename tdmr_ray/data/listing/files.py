@@ -1,13 +1,9 @@
-"""Images in files: a folder for each class, or a CSV table."""
+"""Images in files: a folder for each class."""
 
-import csv
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from tdmr_ray.data.listing.listing import Listing, natural_order, some_of, stat_key
-from tdmr_ray.data.reading import SUFFIXES, ImageSource
+from tdmr_ray.data.listing.listing import Listing, listing_of_files, natural_order, some_of
+from tdmr_ray.data.reading import SUFFIXES
 from tdmr_ray.data.split_names import ANY, SPLIT_NAMES
 from tdmr_ray.errors import InputError
 
@@ -32,50 +28,7 @@ def list_folder(root: Path) -> Listing:
         for name in sorted(classes, key=natural_order)
         for path in classes[name]
     ]
-    return _listing_of_files(rows, names, root)
-
-
-def list_csv(path: Path) -> Listing:
-    """List a table with the columns path, label and, optionally, split.
-
-    Raises:
-        InputError: If columns or files are missing, or the name of a split is unknown.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = list(csv.DictReader(file))
-    except OSError as error:
-        raise InputError("data", f"{path} cannot be read: {error.strerror}") from error
-    columns = set(table[0]) if table else set()
-    if not {"path", "label"} <= columns:
-        got = ", ".join(sorted(columns)) or "nothing"
-        raise InputError("data", f"{path}: its first line must name the columns path,label[,split], got {got}")
-    names = sorted({row["label"] for row in table}, key=natural_order)
-    paths = [path.parent / row["path"] for row in table]
-    missing = [str(each) for each in paths if not each.is_file()]
-    splits = [(row.get("split") or "").strip().lower() for row in table]
-    unknown = sorted({split for split in splits if split and split not in SPLIT_NAMES})
-    problems = [f"{path}: {len(missing)} files do not exist: {some_of(missing)}"] if missing else []
-    problems += [f"{path}: split must be one of {', '.join(SPLIT_NAMES)}, got {some_of(unknown)}"] if unknown else []
-    if problems:
-        raise InputError("data", problems)
-    rows = [
-        (each, names.index(row["label"]), SPLIT_NAMES.get(split, ANY))
-        for each, row, split in zip(paths, table, splits, strict=True)
-    ]
-    return _listing_of_files(rows, names, path.parent)
-
-
-def _listing_of_files(rows: Sequence[tuple[Path, int, int]], names: Sequence[str], root: Path) -> Listing:
-    paths = [path for path, _, _ in rows]
-    labels = np.array([label for _, label, _ in rows], np.int64)
-    splits = np.array([split for _, _, split in rows], np.int8)
-
-    def open_image(row: int) -> ImageSource:
-        return paths[row]
-
-    shown = [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in paths]
-    return Listing(shown, labels, tuple(names), splits, open_image, stat_key(paths, labels, splits))
+    return listing_of_files(rows, names, root)
 
 
 def _check_folders(root: Path, found: dict[Path, dict[str, list[Path]]], names: list[str]) -> list[str]:

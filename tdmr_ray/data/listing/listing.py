@@ -14,6 +14,9 @@ from tdmr_ray.data.reading import ImageSource
 SHOWN = 5
 """Number of items of a list that a message shows."""
 
+LONGEST_NUMBER = 1000
+"""Number of digits that are no number any more; Python refuses to read very long ones."""
+
 Open = Callable[[int], ImageSource]
 """Opens the image of a row."""
 
@@ -54,9 +57,45 @@ def stat_key(paths: Iterable[Path], labels: NDArray[np.int64], splits: NDArray[n
     return digest.hexdigest()
 
 
+def listing_of_files(
+    rows: Sequence[tuple[Path, int, int]],
+    class_names: Sequence[str],
+    root: Path,
+    *,
+    groups: Sequence[str] = (),
+    ignored: Mapping[str, Sequence[str]] | None = None,
+    warnings: Sequence[str] = (),
+) -> Listing:
+    """Make the listing of image files.
+
+    Args:
+        rows: Path, label and split of each image.
+        class_names: Names of the classes.
+        root: Folder to which names in messages are relative.
+        groups: See `Listing`.
+        ignored: See `Listing`.
+        warnings: See `Listing`.
+    """
+    paths = [path for path, _, _ in rows]
+    labels = np.array([label for _, label, _ in rows], np.int64)
+    splits = np.array([split for _, _, split in rows], np.int8)
+
+    def open_image(row: int) -> ImageSource:
+        return paths[row]
+
+    names = [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in paths]
+    key = stat_key(paths, labels, splits)
+    if groups:
+        key = hashlib.sha256("\n".join([key, *groups]).encode()).hexdigest()
+    return Listing(names, labels, tuple(class_names), splits, open_image, key, groups, ignored or {}, warnings)
+
+
 def natural_order(name: str) -> list[tuple[int, str]]:
     """Return a sort key that puts class 2 before class 10."""
-    return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", name)]
+    return [
+        (int(part) if part.isdecimal() and len(part) < LONGEST_NUMBER else -1, part)
+        for part in re.split(r"(\d+)", name)
+    ]
 
 
 def some_of(items: Sequence[str]) -> str:
