@@ -244,3 +244,33 @@ def test_a_fixed_value_counts_for_the_kinds_that_have_the_parameter() -> None:
 def test_a_default_of_one_kind_is_not_carried_to_another() -> None:
     space = build({"prompt.kind": {"choices": ["tokens"]}, "prompt.lr": {"choices": [0.01, 0.1]}}, pairs=VIT)
     assert space.default_values() == {"prompt.kind": "tokens", "prompt.lr": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("data", "search", "decode_px"),
+    [
+        ({"image_px": 160}, {}, 168),
+        ({"image_px": 200}, {}, None),
+        ({}, {}, None),
+        ({"image_px": 160, "decode_px": 300}, {}, 300),
+        ({"image_px": 96}, {"target.input_px": {"choices": [64, 192]}}, 192),
+    ],
+)
+def test_files_are_decoded_large_enough_for_every_network(
+    data: dict[str, int], search: dict[str, object], decode_px: int | None, images: Path
+) -> None:
+    pairs = {
+        "foundations": [{"name": "test_resnet.r160_in1k", "weights": "random", "image_px": 168}],
+        "targets": ["lcnet_035"],
+    }
+    space = build(search, data={"name": str(images), **data}, pairs=pairs)
+    assert space.data.decode_px == decode_px
+    assert space.config({}, *space.all_pairs[0]).data.decode_px == decode_px
+
+
+def test_built_in_sets_are_not_decoded_again() -> None:
+    pairs = {
+        "foundations": [{"name": "test_resnet.r160_in1k", "weights": "random", "image_px": 168}],
+        "targets": ["lcnet_035"],
+    }
+    assert build({}, pairs=pairs).data.decode_px is None

@@ -114,7 +114,7 @@ def distill(
     config = _configure(teacher.config, {"target.name": target, **chosen}, "distill")
     outcome = fit(config, task, on_epoch, provider=lambda config, task: teacher.artifact)
     assert outcome.target is not None, "a distillation has a target"
-    image_px = config.target.input_px or task.image_px
+    image_px = task.target_px(config.target.input_px)
     return SmallModel(outcome.target.cpu().eval(), task.class_names, image_px, config, outcome.metrics)
 
 

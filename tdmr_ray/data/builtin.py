@@ -7,6 +7,7 @@ import torch
 from sklearn.datasets import load_digits as load_sklearn_digits
 
 from tdmr_ray.data.dataset import Dataset, in_memory, scale_images
+from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.script import SCRIPT_LETTERS, render_script
 from tdmr_ray.data.split_names import ANY, TEST
 
@@ -18,7 +19,7 @@ def load_digits(size_px: int = 32) -> Dataset:
     """
     digits = load_sklearn_digits()
     grey = torch.from_numpy(digits.images).float().unsqueeze(1) * (255.0 / 16.0)
-    images = scale_images(grey, size_px).expand(-1, 3, -1, -1).contiguous()
+    images = scale_images(grey, InputFormat(size_px, interpolation="bilinear")).expand(-1, 3, -1, -1).contiguous()
     labels = torch.from_numpy(digits.target).long()
     return in_memory(images, labels, tuple(str(digit) for digit in range(10)), mirror=False)
 

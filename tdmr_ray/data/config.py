@@ -54,10 +54,13 @@ class DataConfig(BaseModel):
     """Treatment of nearly identical images: `keep` only reports them, `group` keeps them in one split."""
     image_px: int | None = Field(default=None, ge=8)
     """Height and width of the images in pixels; None keeps built-in ones as they are and scales others to 224."""
+    decode_px: int | None = Field(default=None, ge=8)
+    """Height and width to which files are decoded, at least `image_px`; None is the largest of `image_px` and all
+    `foundation.image_px` and `target.input_px` of the space."""
     resize: Resize = "squash"
     """Way to a square: `squash` changes the proportions, `crop` cuts the longer side, `pad` adds black borders."""
-    interpolation: Interpolation = "bilinear"
-    """Interpolation of the resize."""
+    interpolation: Interpolation = "bicubic"
+    """Interpolation of the resize; `bicubic` is that of nearly all pretrained networks."""
     bit_depth: int | None = Field(default=None, ge=8, le=16)
     """Bits of the brightest grey in images with 16 bits per pixel; None finds one value for the whole set."""
     mirror: bool | None = None

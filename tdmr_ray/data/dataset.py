@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
+from tdmr_ray.data.bit_depth import BitDepth
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.errors import InputError
 
@@ -30,6 +31,7 @@ class Dataset:
         splits: int8 [N], see `listing`; None if the data set names no split.
         names: Name of each image for messages; empty for data in memory.
         key: Hash that changes with the images; '' for built-in sets.
+        find_scale: Finds the scale of images with more than 8 bits a pixel.
     """
 
     labels: Tensor
@@ -40,6 +42,12 @@ class Dataset:
     splits: NDArray[np.int8] | None = None
     names: Sequence[str] = field(default=(), repr=False)
     key: str = ""
+    find_scale: Callable[[], BitDepth] = BitDepth
+
+    @property
+    def has_files(self) -> bool:
+        """Whether the images come from files, which are decoded at any size without loss."""
+        return bool(self.names)
 
     @property
     def images(self) -> Tensor:
@@ -74,18 +82,46 @@ def in_memory(
         rows: NDArray[np.int64], form: InputFormat, out: NDArray[np.uint8], on_progress: Callable[[int], object]
     ) -> dict[int, str]:
         chosen = images[torch.from_numpy(rows)]
-        size_px = form.size_px
-        out[:] = (chosen if images.shape[-2:] == (size_px, size_px) else scale_images(chosen, size_px)).numpy()
+        out[:] = scale_images(chosen, form).numpy()
         on_progress(len(rows))
         return {}
 
     return Dataset(labels, class_names, mirror, int(images.shape[-1]), decode, splits, key=key)
 
 
-def scale_images(images: Tensor, size_px: int) -> Tensor:
-    """Scale images in 0..255, [N, C, H, W], to uint8 squares of `size_px`."""
+def scale_images(images: Tensor, form: InputFormat) -> Tensor:
+    """Bring images in 0..255, [N, C, H, W], to uint8 squares as files are; those of the size stay as they are."""
+    size = (form.size_px, form.size_px)
+    if images.shape[-2:] == size:
+        return images
     pieces = [
-        interpolate(piece.float(), size=(size_px, size_px), mode="bilinear", align_corners=False, antialias=True)
-        for piece in images.split(256)
+        interpolate(piece.float(), size=_inner(piece, form), mode=form.interpolation, antialias=True)
+        for piece in _cropped(images, form).split(256)
     ]
-    return torch.cat([piece.round().clamp(0, 255).to(torch.uint8) for piece in pieces])
+    return _padded(torch.cat([piece.round().clamp(0, 255).to(torch.uint8) for piece in pieces]), form)
+
+
+def _cropped(images: Tensor, form: InputFormat) -> Tensor:
+    """Cut the longer side to the shorter one, at its middle."""
+    if form.resize != "crop":
+        return images
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[..., top : top + side, left : left + side]
+
+
+def _inner(images: Tensor, form: InputFormat) -> tuple[int, int]:
+    """Return height and width of the picture within the square."""
+    height, width = images.shape[-2:]
+    if form.resize != "pad":
+        return form.size_px, form.size_px
+    longer = max(height, width)
+    return max(1, round(height / longer * form.size_px)), max(1, round(width / longer * form.size_px))
+
+
+def _padded(images: Tensor, form: InputFormat) -> Tensor:
+    """Add black borders around the middle."""
+    height, width = images.shape[-2:]
+    top, left = (form.size_px - height) // 2, (form.size_px - width) // 2
+    return pad(images, (left, form.size_px - width - left, top, form.size_px - height - top))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tdmr_ray.data.bit_depth import find_scale
 from tdmr_ray.data.builtin import DATASETS
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.dataset import Dataset
@@ -78,6 +79,7 @@ def _load(config: DataConfig) -> Dataset:
         splits=listing.splits,
         names=listing.names,
         key=listing.key,
+        find_scale=cache(lambda: find_scale(map(listing.open, range(len(listing.names))))),
     )
 
 

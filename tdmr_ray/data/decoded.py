@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from tdmr_ray.code_digest import source_digest
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.task import Images, Task, load_task
 from tdmr_ray.data.task_folder import ARRAYS, FACTS, IMAGES, LABELS, SPLITS
 
@@ -58,7 +60,13 @@ def saved_task_config(folder: Path) -> DataConfig:
     Only the process that starts a search reads the folder. Workers take the decoded images from the store by key.
     """
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    return DataConfig(name=f"{ARRAYS}{folder}", unlabeled=facts["num_labeled"] < facts["sizes"][0])
+    form = InputFormat(**facts["form"])
+    return DataConfig(
+        name=f"{ARRAYS}{folder}",
+        unlabeled=facts["num_labeled"] < facts["sizes"][0],
+        resize=form.resize,
+        interpolation=form.interpolation,
+    )
 
 
 def _save_facts(task: Task, folder: Path) -> None:
@@ -70,6 +78,8 @@ def _save_facts(task: Task, folder: Path) -> None:
         "mirror": task.mirror,
         "fingerprint": task.fingerprint,
         "notes": task.notes,
+        "form": asdict(task.input_format),
+        "default_px": task.default_px,
     }
     (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
 
@@ -89,4 +99,6 @@ def open_task(folder: Path) -> Task:
         mirror=facts["mirror"],
         fingerprint=facts["fingerprint"],
         notes=tuple(facts["notes"]),
+        form=InputFormat(**facts["form"]),
+        default_px=facts["default_px"],
     )

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tdmr_ray.data.arrays import LabeledArrays, dataset_from_arrays
+from tdmr_ray.data.bit_depth import BitDepth, given_scale
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.dataset import Dataset
 from tdmr_ray.data.datasets import load_dataset
@@ -43,6 +44,8 @@ class Task:
         mirror: Whether views may be mirrored.
         fingerprint: SHA-256 of images, labels and split.
         notes: Remarks for the report, such as images that are in both train and test.
+        form: Format in which the images were decoded; None if they came as they are.
+        default_px: Side of the input of targets that have none of their own; None is the side of the images.
     """
 
     train: Images
@@ -53,6 +56,8 @@ class Task:
     mirror: bool
     fingerprint: str
     notes: tuple[str, ...] = ()
+    form: InputFormat | None = None
+    default_px: int | None = None
 
     @classmethod
     def from_arrays(
@@ -124,6 +129,15 @@ class Task:
         return int(self.train.images.shape[-1])
 
     @property
+    def input_format(self) -> InputFormat:
+        """Format in which further images are to be read."""
+        return self.form or InputFormat(self.image_px)
+
+    def target_px(self, input_px: int | None) -> int:
+        """Return the side of a target's input, for the `input_px` that it may have of its own."""
+        return input_px or self.default_px or self.image_px
+
+    @property
     def labeled(self) -> Images:
         """The labelled images of `train`."""
         return Images(self.train.images[: self.num_labeled], self.train.labels[: self.num_labeled])
@@ -160,11 +174,13 @@ def prepare_task(
     on_progress: Callable[[int], object] = lambda count: None,
 ) -> Task:
     """Split and decode a data set; see `load_task`."""
+    scale = dataset.find_scale() if config.bit_depth is None else given_scale(config.bit_depth)
+    form = _input_format(config, dataset, scale)
     left_out = np.empty(0, np.int64)
     while True:
         kept = np.setdiff1d(np.arange(len(dataset.labels)), left_out)
         rows_of = _split(config, dataset, kept)
-        images, bad = _decode(config, dataset, np.concatenate(rows_of), allocate, on_progress)
+        images, bad = _decode(form, dataset, np.concatenate(rows_of), allocate, on_progress)
         if not bad:
             break
         if config.on_bad_image == "fail":
@@ -179,9 +195,29 @@ def prepare_task(
         for start, end, split_labels in zip((0, *ends), ends, (torch.cat(labels[:2]), *labels[2:]), strict=False)
     )
     notes = _notes_on_unreadable(dataset, left_out) + (_notes_on_duplicates(train, val, test) if dataset.key else ())
+    notes += scale.notes
     mirror = dataset.mirror if config.mirror is None else config.mirror
     fingerprint = _fingerprint([train, val, test])
-    return Task(train, num_labeled, val, test, dataset.class_names, mirror, fingerprint, notes)
+    return Task(
+        train,
+        num_labeled,
+        val,
+        test,
+        dataset.class_names,
+        mirror,
+        fingerprint,
+        notes,
+        form,
+        config.image_px or dataset.image_px,
+    )
+
+
+def _input_format(config: DataConfig, dataset: Dataset, scale: BitDepth) -> InputFormat:
+    """Return the format in which images are decoded; files may be decoded larger than `image_px`."""
+    side = config.image_px or dataset.image_px
+    if dataset.has_files:
+        side = max(side, config.decode_px or 0)
+    return InputFormat(side, config.resize, config.interpolation, scale.bits, scale.float_max)
 
 
 def _split(config: DataConfig, dataset: Dataset, kept: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -198,13 +234,12 @@ def _split(config: DataConfig, dataset: Dataset, kept: NDArray[np.int64]) -> lis
 
 
 def _decode(
-    config: DataConfig,
+    form: InputFormat,
     dataset: Dataset,
     rows: NDArray[np.int64],
     allocate: Allocate,
     on_progress: Callable[[int], object],
 ) -> tuple[NDArray[np.uint8], dict[int, str]]:
-    form = InputFormat(config.image_px or dataset.image_px, config.resize, config.interpolation, config.bit_depth)
     images = allocate((len(rows), 3, form.size_px, form.size_px))
     return images, dataset.decode(rows, form, images, on_progress)
 

@@ -1,12 +1,15 @@
 """The files of a saved task, and the data set that they hold."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from tdmr_ray.data.bit_depth import BitDepth
 from tdmr_ray.data.dataset import Dataset, in_memory
+from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.split_names import TEST, TRAIN, VAL
 from tdmr_ray.errors import InputError
 
@@ -30,4 +33,6 @@ def open_dataset(folder: Path) -> Dataset:
         raise InputError("data", f"{folder} must hold a task that save_task wrote, got: {error}") from error
     splits = np.repeat(np.array(list(SPLITS.values()), np.int8), facts["sizes"])
     names = tuple(facts["class_names"])
-    return in_memory(images, labels, names, mirror=facts["mirror"], splits=splits, key=facts["fingerprint"])
+    form = InputFormat(**facts["form"])
+    dataset = in_memory(images, labels, names, mirror=facts["mirror"], splits=splits, key=facts["fingerprint"])
+    return replace(dataset, find_scale=lambda: BitDepth(form.bit_depth, form.float_max))

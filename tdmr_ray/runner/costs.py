@@ -24,7 +24,7 @@ def target_costs(space: Space, task: Task, path: Path) -> Costs:
     known: Costs = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for part in space.all_target_versions:
         if part.label not in known:
-            image_px = part.input_px or task.image_px
+            image_px = task.target_px(part.input_px)
             cost = measure_target(part.name, num_classes=task.num_classes, image_px=image_px)
             known[part.label] = cost.as_dict()
     path.write_text(json.dumps(known, indent=1), encoding="utf-8")

@@ -53,7 +53,7 @@ def write_best(record: TrialRecord, config: TrialConfig, task: Task, weights: Pa
         folder,
         config,
         class_names=task.class_names,
-        image_px=config.target.input_px or task.image_px,
+        image_px=task.target_px(config.target.input_px),
         metrics=record.metrics,
         record=record.id,
     )

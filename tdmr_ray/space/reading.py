@@ -7,6 +7,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from tdmr_ray.data.datasets import LISTED_PX
+from tdmr_ray.data.listing import is_listed
 from tdmr_ray.errors import InputError, near_match
 from tdmr_ray.space.messages import readable
 from tdmr_ray.space.parameter_rules import check_parameters
@@ -80,7 +82,21 @@ def check_tree(tree: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
     if problems:
         return None, problems + check_names(space)
     problems = check_names(space)
-    return space, problems or check_meaning(space)
+    return (None, problems) if problems else (decoded_for_all(space), check_meaning(space))
+
+
+def decoded_for_all(space: Space) -> Space:
+    """Return the space with `data.decode_px` large enough for every foundation and target that names a size."""
+    data = space.data
+    if data.decode_px is not None or not is_listed(data.name):
+        return space
+    given = [part.image_px for part in space.pairs.by_label.values()] + [
+        part.input_px for part in space.all_target_versions
+    ]
+    most = max(side or 0 for side in given)
+    if most <= (data.image_px or LISTED_PX):
+        return space
+    return space.model_copy(update={"data": data.model_copy(update={"decode_px": most})})
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:

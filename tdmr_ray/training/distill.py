@@ -256,7 +256,7 @@ def _new_learner(config: TrialConfig, task: Task, outputs: TeacherOutputs | None
     target = load_target(
         config.target.name,
         num_classes=task.num_classes,
-        image_px=config.target.input_px or task.image_px,
+        image_px=task.target_px(config.target.input_px),
         weights=config.target.weights,
     )
     alignment: Alignment | None = None

@@ -40,6 +40,17 @@ def _sixteen_bits(path: Path) -> None:
     Image.fromarray(values).save(path)
 
 
+def _floating(path: Path) -> None:
+    values = np.zeros((HEIGHT, WIDTH), np.float32)
+    values[:, : WIDTH // 2] = 0.5
+    values[0, 0] = 1
+    Image.fromarray(values).save(path)
+
+
+def _two_pictures(path: Path) -> None:
+    two_halves().save(path, "MPO", save_all=True, append_images=[Image.new("RGB", (WIDTH, HEIGHT), "green")])
+
+
 def _animated(path: Path) -> None:
     two_halves().save(path, save_all=True, append_images=[Image.new("RGB", (WIDTH, HEIGHT), "green")])
 
@@ -63,6 +74,14 @@ GOOD: dict[str, tuple[Callable[[Path], None], tuple[int, int, int], tuple[int, i
     "see_through.png": (_see_through, (255, 0, 0), (255, 255, 255)),
     "sixteen.png": (_sixteen_bits, (255, 255, 255), (0, 0, 0)),
     "sixteen.tif": (_sixteen_bits, (255, 255, 255), (0, 0, 0)),
+    "floating.tif": (_floating, (128, 128, 128), (0, 0, 0)),
+    "photo.jfif": (lambda path: two_halves().save(path, "JPEG", quality=95), (255, 0, 0), (0, 0, 255)),
+    "photo.avif": (lambda path: two_halves().save(path, quality=95), (255, 0, 0), (0, 0, 255)),
+    "photo.jp2": (lambda path: two_halves().save(path), (255, 0, 0), (0, 0, 255)),
+    "photo.mpo": (_two_pictures, (255, 0, 0), (0, 0, 255)),
+    "photo.tga": (lambda path: two_halves().save(path), (255, 0, 0), (0, 0, 255)),
+    "jpeg.HEIC": (lambda path: two_halves().save(path, "JPEG", quality=95), (255, 0, 0), (0, 0, 255)),
+    "png.jpg": (lambda path: two_halves().save(path, "PNG"), (255, 0, 0), (0, 0, 255)),
 }
 """How it is made, and the colours of its left and right halves."""
 
@@ -70,7 +89,6 @@ BAD: dict[str, Callable[[Path], object]] = {
     "empty.jpg": lambda path: path.write_bytes(b""),
     "text.png": lambda path: path.write_text("not an image"),
     "truncated.jpg": _truncated,
-    "floating.tif": lambda path: Image.fromarray(np.ones((9, 9), np.float32)).save(path),
     "bomb.png": lambda path: Image.new("1", (20_000, 20_000)).save(path),
 }
 

@@ -1,12 +1,16 @@
 """The built-in digits as a task."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from pictures import make_folder
 
 from tdmr_ray.data.builtin import DATASETS
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.dataset import scale_images
 from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.splits import UNLABELED
 from tdmr_ray.data.task import load_task
 from tdmr_ray.errors import InputError
@@ -63,5 +67,18 @@ def test_images_are_scaled_to_the_requested_size() -> None:
     assert large.train.images.dtype == torch.uint8
     assert torch.equal(plain.train.labels, large.train.labels)
     assert plain.fingerprint != large.fingerprint
-    back = scale_images(large.train.images, 32).float()
+    back = scale_images(large.train.images, InputFormat(32)).float()
     assert (back - plain.train.images.float()).abs().mean() < 4
+
+
+def test_a_large_foundation_sees_large_images_and_the_target_keeps_its_size(tmp_path: Path) -> None:
+    name = str(make_folder(tmp_path / "set", 8))
+    task = load_task(DataConfig(name=name, image_px=160, decode_px=168))
+    assert task.train.images.shape[-2:] == (168, 168)
+    assert (task.image_px, task.input_format.size_px) == (168, 168)
+    assert (task.target_px(None), task.target_px(96)) == (160, 96)
+
+
+def test_small_pictures_in_memory_are_not_decoded_larger() -> None:
+    task = load_task(DataConfig(shots=2, decode_px=168))
+    assert (task.image_px, task.target_px(None)) == (32, 32)
