@@ -67,7 +67,7 @@ def _save_facts(task: Task, folder: Path) -> None:
         "sizes": [len(getattr(task, name)) for name in SPLITS],
         "num_labeled": task.num_labeled,
         "class_names": task.class_names,
-        "mirror": task.mirror,
+        "preset": task.preset,
         "fingerprint": task.fingerprint,
         "notes": task.notes,
     }
@@ -86,7 +86,7 @@ def open_task(folder: Path) -> Task:
         val=val,
         test=test,
         class_names=tuple(facts["class_names"]),
-        mirror=facts["mirror"],
+        preset=facts["preset"],
         fingerprint=facts["fingerprint"],
         notes=tuple(facts["notes"]),
     )

@@ -30,4 +30,4 @@ def open_dataset(folder: Path) -> Dataset:
         raise InputError("data", f"{folder} must hold a task that save_task wrote, got: {error}") from error
     splits = np.repeat(np.array(list(SPLITS.values()), np.int8), facts["sizes"])
     names = tuple(facts["class_names"])
-    return in_memory(images, labels, names, mirror=facts["mirror"], splits=splits, key=facts["fingerprint"])
+    return in_memory(images, labels, names, preset=facts["preset"], splits=splits, key=facts["fingerprint"])
