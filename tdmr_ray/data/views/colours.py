@@ -22,12 +22,12 @@ def change_colours(images: Tensor, draws: Tensor, single: Tensor, settings: View
         settings: Strength of the changes.
     """
     spread = (draws * 2 - 1) * settings.strength
-    gain = 1 + settings.contrast * spread[:, Draw.CONTRAST] + single[:, Single.CONTRAST]
+    gain = (1 + settings.contrast * spread[:, Draw.CONTRAST]) * (1 + single[:, Single.CONTRAST])
     lift = settings.brightness * spread[:, Draw.BRIGHTNESS] + single[:, Single.BRIGHTNESS]
     if not (settings.saturation or settings.hue_deg or settings.single):
         gain, lift = gain[:, None, None, None], lift[:, None, None, None]
         return images.sub_(0.5).mul_(gain).add_(0.5).add_(lift).clamp_(0, 1)
-    saturation = 1 + settings.saturation * spread[:, Draw.SATURATION] + single[:, Single.SATURATION]
+    saturation = (1 + settings.saturation * spread[:, Draw.SATURATION]) * (1 + single[:, Single.SATURATION])
     hue = (settings.hue_deg * spread[:, Draw.HUE]).deg2rad()
     matrices = gain[:, None, None] * colour_matrices(saturation, hue)
     return _transform(images, matrices, 0.5 + lift - 0.5 * gain).clamp_(0, 1)

@@ -33,9 +33,9 @@ class Single(IntEnum):
 LARGEST = {
     Single.ROTATION: math.radians(30),
     Single.SHEAR: 0.3,
-    Single.SHIFT_X: 0.3,
-    Single.SHIFT_Y: 0.3,
-    Single.CONTRAST: 0.7,
+    Single.SHIFT_X: 0.2,
+    Single.SHIFT_Y: 0.2,
+    Single.CONTRAST: 0.5,
     Single.BRIGHTNESS: 0.3,
     Single.SATURATION: 0.9,
     Single.POSTERIZE: 1.0,
@@ -48,6 +48,8 @@ LARGEST = {
 
 def single_amounts(draws: Tensor, settings: ViewSettings) -> Tensor:
     """Return the signed amount of each operation, [B, 11]: 0 except for the one that a view undergoes, if it does."""
+    if not settings.single:
+        return torch.zeros(len(draws), len(Single))
     chosen = (draws[:, Draw.SINGLE_OPERATION] * len(Single)).long()
     amount = (draws[:, Draw.SINGLE_AMOUNT] * 2 - 1) * settings.strength
     amount = amount * (draws[:, Draw.SINGLE] < settings.single * settings.strength)

@@ -76,7 +76,8 @@ class Views:
         grid = affine_grid(affine_matrices(*on_device), list(images.shape), align_corners=False)
         seen = grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
         seen = change_colours(seen, *on_device)
-        change_pictures(seen, single)
+        if settings.single:
+            change_pictures(seen, single)
         blur_some(seen, draws, settings)
         erase_some(seen, draws, settings)
         return seen
