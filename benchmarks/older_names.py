@@ -5,8 +5,11 @@ from typing import Any
 
 Renames = dict[str, str]
 """Dotted paths of an edition, and their names in the edition before it."""
+ABSENT = ""
+"""Name of a path that the edition before lacks: it always did what the setting now asks for."""
 
 OLDER_PATHS: tuple[tuple[str, Renames], ...] = (
+    ("views.preset", {"views.mirror": "data.mirror", "views.preset": ABSENT}),
     (
         "loss",
         {
@@ -30,7 +33,7 @@ OLDER_PATHS: tuple[tuple[str, Renames], ...] = (
         },
     ),
 )
-"""Newest first: a section that earlier editions lack, and their names for today's paths."""
+"""Newest first: a section or path that earlier editions lack, and their names for today's paths."""
 
 
 def in_first_edition(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,4 +45,5 @@ def in_first_edition(values: Mapping[str, Any]) -> dict[str, Any]:
     named = dict(values)
     for _, older in OLDER_PATHS:
         named = {older.get(path, path): value for path, value in named.items()}
+        named.pop(ABSENT, None)
     return named

@@ -53,7 +53,13 @@ BASE: Settings = {
     "distill.epochs": 2,
 }
 UNLABELED: Settings = {"data.unlabeled": True}
-PICTURES: Settings = {"data.name": f"{ASSETS}/pictures", "data.image_px": 32, "data.shots": 5}
+PICTURES: Settings = {
+    "data.name": f"{ASSETS}/pictures",
+    "data.image_px": 32,
+    "data.shots": 5,
+    "views.preset": "document",
+    "views.mirror": True,
+}
 FALLING: Settings = {"temperature.start": 6.0, "temperature.end": 1.5}
 
 
@@ -206,7 +212,7 @@ TRAINING = (
     ),
     Case("training: target with weights", {"target.weights": f"{ASSETS}/target.safetensors"}),
     Case("training: target with smaller input", {"target.input_px": 24}),
-    Case("training: views as they are", {"views.strength": 0.0, "data.mirror": True}),
+    Case("training: views as they are", {"views.strength": 0.0, "views.mirror": True}),
 )
 NETWORKS = (
     Case("network: glyph_vit", {"foundation.name": "glyph_vit", **_prompt("border", size_px=2)}),

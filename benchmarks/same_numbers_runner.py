@@ -34,15 +34,16 @@ Configure = Callable[[TrialConfig, Task, int], TrialConfig]
 or in the first edition a function."""
 
 OlderPaths = Sequence[tuple[str, Mapping[str, str]]]
-"""Newest first: a section that earlier editions lack, and their names for today's dotted paths."""
+"""Newest first: a section or path that earlier editions lack, and their names for today's dotted paths."""
 
 
-def translate(settings: Mapping[str, Any], older_paths: OlderPaths, sections: Iterable[str]) -> dict[str, Any]:
-    """Settings by the dotted paths of the edition that has these sections."""
-    known, translated = set(sections), dict(settings)
-    for section, older in older_paths:
-        if section not in known:
+def translate(settings: Mapping[str, Any], older_paths: OlderPaths, known: Iterable[str]) -> dict[str, Any]:
+    """Settings by the dotted paths of an edition that has these sections and paths, without those that it lacks."""
+    known, translated = set(known), dict(settings)
+    for mark, older in older_paths:
+        if mark not in known:
             translated = {older.get(path, path): value for path, value in translated.items()}
+            translated.pop("", None)
     return translated
 
 
@@ -72,7 +73,9 @@ def first_attribute(owner: object, *names: str) -> Any:
 
 def configure(case: Mapping[str, Any], older_paths: OlderPaths) -> tuple[TrialConfig, Task]:
     """The configuration and images of a case; a control is configured from the case as its finalist."""
-    settings = translate(case["settings"], older_paths, TrialConfig.model_fields)
+    sections = TrialConfig().model_dump(mode="json")
+    paths = [f"{name}.{leaf}" for name, part in sections.items() if isinstance(part, dict) for leaf in part]
+    settings = translate(case["settings"], older_paths, [*sections, *paths])
     config = TrialConfig.model_validate(nest(settings))
     task = load_task(config.data)
     if case.get("control"):

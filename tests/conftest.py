@@ -64,7 +64,8 @@ def tiny_task() -> Task:
     """Three classes, 30 labelled and 12 unlabelled training images, 15 for val, 15 for test."""
     labeled, hidden = coloured_images(30, 1), coloured_images(12, 2)
     train = Images(torch.cat([labeled.images, hidden.images]), torch.cat([labeled.labels, torch.full((12,), -1)]))
-    return Task(train, 30, coloured_images(15, 3), coloured_images(15, 4), ("left", "middle", "right"), False, "tiny")
+    val, test = coloured_images(15, 3), coloured_images(15, 4)
+    return Task(train, 30, val, test, ("left", "middle", "right"), preset="document", fingerprint="tiny")
 
 
 @pytest.fixture

@@ -180,7 +180,7 @@ def test_two_class_tasks_refuse_what_breaks_on_them(
 
     digits = load_digits()
     few = digits.labels < 2
-    two = in_memory(digits.images[few], digits.labels[few], ("0", "1"), mirror=False)
+    two = in_memory(digits.images[few], digits.labels[few], ("0", "1"), preset="document")
     monkeypatch.setattr(rules, "load_dataset", lambda name: two)
     assert message in problems_with(path, value)[0]
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tdmr_ray.data.dataset import Dataset, in_memory
 from tdmr_ray.data.listing import natural_order, some_of
+from tdmr_ray.data.preset import PRESET_NAMES, Preset
 from tdmr_ray.data.split_names import ANY, TEST, TRAIN, UNLABELED, VAL
 from tdmr_ray.errors import InputError
 
@@ -28,7 +29,7 @@ def dataset_from_arrays(
     unlabeled: ArrayLike | None,
     val: LabeledArrays | None,
     test: LabeledArrays | None,
-    mirror: bool,
+    preset: Preset,
     image_px: int | None,
 ) -> Dataset:
     """Make a data set of arrays; see `Task.from_arrays` for the arguments.
@@ -37,6 +38,8 @@ def dataset_from_arrays(
         InputError: With every problem of the arrays.
     """
     problems: list[str] = []
+    if preset not in PRESET_NAMES:
+        problems.append(f"preset must be one of {', '.join(PRESET_NAMES)}, got {preset!r}")
     labeled = {"": (images, labels, ANY)}
     labeled |= {"val": (*val, VAL)} if val is not None else {}
     labeled |= {"test": (*test, TEST)} if test is not None else {}
@@ -64,7 +67,7 @@ def dataset_from_arrays(
     stacked, labels_out = np.concatenate(pixels), np.array(rows, np.int64)
     key = hashlib.sha256(stacked.tobytes() + labels_out.tobytes()).hexdigest()
     tensors = torch.from_numpy(stacked), torch.from_numpy(labels_out)
-    return in_memory(*tensors, tuple(names), mirror=mirror, splits=np.concatenate(splits), key=key)
+    return in_memory(*tensors, tuple(names), preset=preset, splits=np.concatenate(splits), key=key)
 
 
 def read_pixels(what: str, images: ArrayLike) -> NDArray[np.uint8]:

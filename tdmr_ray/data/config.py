@@ -63,8 +63,6 @@ class DataConfig(BaseModel):
     """Interpolation of the resize; `bicubic` is that of nearly all pretrained networks."""
     bit_depth: int | None = Field(default=None, ge=8, le=16)
     """Bits of the brightest grey in images with 16 bits per pixel; None finds one value for the whole set."""
-    mirror: bool | None = None
-    """Whether views may be mirrored; None follows the data set, and is true for your own images."""
     on_bad_image: Literal["fail", "skip"] = "fail"
     """Effect of an unreadable image: `fail` ends the search with a list of them, `skip` leaves them out."""
     split_seed: int = Field(default=0, ge=0)

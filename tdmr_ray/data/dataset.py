@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from tdmr_ray.data.bit_depth import BitDepth
+from tdmr_ray.data.preset import Preset
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.errors import InputError
 
@@ -25,9 +26,9 @@ class Dataset:
     Attributes:
         labels: int64 [N], each in 0..C-1, or `UNLABELED`.
         class_names: C names.
-        mirror: Whether a mirrored image keeps its class; false for writing.
         image_px: Default side of the decoded images.
         decode: See `Decode`.
+        preset: Views that `views.preset: auto` means; None decides by the decoded images.
         splits: int8 [N], see `listing`; None if the data set names no split.
         names: Name of each image for messages; empty for data in memory.
         key: Hash that changes with the images; '' for built-in sets.
@@ -36,9 +37,9 @@ class Dataset:
 
     labels: Tensor
     class_names: tuple[str, ...]
-    mirror: bool
     image_px: int
     decode: Decode
+    preset: Preset | None = None
     splits: NDArray[np.int8] | None = None
     names: Sequence[str] = field(default=(), repr=False)
     key: str = ""
@@ -72,7 +73,7 @@ def in_memory(
     labels: Tensor,
     class_names: tuple[str, ...],
     *,
-    mirror: bool,
+    preset: Preset,
     splits: NDArray[np.int8] | None = None,
     key: str = "",
 ) -> Dataset:
@@ -86,7 +87,7 @@ def in_memory(
         on_progress(len(rows))
         return {}
 
-    return Dataset(labels, class_names, mirror, int(images.shape[-1]), decode, splits, key=key)
+    return Dataset(labels, class_names, int(images.shape[-1]), decode, preset, splits, key=key)
 
 
 def scale_images(images: Tensor, form: InputFormat) -> Tensor:

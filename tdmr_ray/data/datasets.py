@@ -73,7 +73,6 @@ def _load(config: DataConfig) -> Dataset:
     return Dataset(
         labels=torch.from_numpy(listing.labels),
         class_names=listing.class_names,
-        mirror=True,
         image_px=LISTED_PX,
         decode=partial(_decode_listed, listing),
         splits=listing.splits,

@@ -14,6 +14,7 @@ from tdmr_ray.data.bit_depth import BitDepth, given_scale
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.dataset import Dataset
 from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.preset import Preset, preset_of
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.split_names import UNLABELED
 from tdmr_ray.data.splits import split_dataset
@@ -41,8 +42,8 @@ class Task:
         val: Images on which everything is chosen.
         test: Images that are read once for each finalist.
         class_names: C names.
-        mirror: Whether views may be mirrored.
-        fingerprint: SHA-256 of images, labels and split.
+        preset: Views that `views.preset: auto` means.
+        fingerprint: SHA-256 of images, labels, split and preset.
         notes: Remarks for the report, such as images that are in both train and test.
         form: Format in which the images were decoded; None if they came as they are.
         default_px: Side of the input of targets that have none of their own; None is the side of the images.
@@ -53,7 +54,7 @@ class Task:
     val: Images
     test: Images
     class_names: tuple[str, ...]
-    mirror: bool
+    preset: Preset
     fingerprint: str
     notes: tuple[str, ...] = ()
     form: InputFormat | None = None
@@ -72,7 +73,7 @@ class Task:
         shots: int | None = None,
         split_seed: int = 0,
         shots_seed: int = 0,
-        mirror: bool = False,
+        preset: Preset = "document",
         image_px: int | None = None,
     ) -> "Task":
         """Make a task of numpy arrays. Splits that are not given are drawn from `images`, as `load_task` does.
@@ -87,7 +88,8 @@ class Task:
             shots: Labelled training images a class; the others join without labels. None uses every label.
             split_seed: Seed of the splits that are drawn.
             shots_seed: Seed of the choice of labelled images.
-            mirror: Whether views may be mirrored; false suits writing and everything else that has a direction.
+            preset: Views that suit the images: `photo` is for photographs and mirrors; `document` suits writing and
+                everything else that has a direction; `none` leaves images as they are.
             image_px: Side to which the images are scaled; None keeps theirs.
 
         Raises:
@@ -107,7 +109,7 @@ class Task:
                 unlabeled=unlabeled,
                 val=val,
                 test=test,
-                mirror=mirror,
+                preset=preset,
                 image_px=image_px,
             )
         except InputError as error:
@@ -196,15 +198,16 @@ def prepare_task(
     )
     notes = _notes_on_unreadable(dataset, left_out) + (_notes_on_duplicates(train, val, test) if dataset.key else ())
     notes += scale.notes
-    mirror = dataset.mirror if config.mirror is None else config.mirror
-    fingerprint = _fingerprint([train, val, test])
+    preset = dataset.preset or preset_of(train.images)
+    notes += (_note_on_views(preset),) if dataset.preset is None else ()
+    fingerprint = _fingerprint([train, val, test], preset)
     return Task(
         train,
         num_labeled,
         val,
         test,
         dataset.class_names,
-        mirror,
+        preset,
         fingerprint,
         notes,
         form,
@@ -261,6 +264,14 @@ def _notes_on_duplicates(train: Images, val: Images, test: Images) -> tuple[str,
     return tuple(notes)
 
 
+def _note_on_views(preset: Preset) -> str:
+    if preset == "photo":
+        advice = "set views.preset: document or views.mirror: false if a mirrored image changes its class"
+        return f"views: preset 'photo', mirrored; {advice}"
+    advice = "set views.preset: photo if they are photographs"
+    return f"views: preset '{preset}', not mirrored, because all images are grey; {advice}"
+
+
 def _digest(image: Tensor) -> bytes:
     return hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest()
 
@@ -270,8 +281,8 @@ def _some(names: Iterable[str], most: int = 5) -> str:
     return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
 
 
-def _fingerprint(splits: list[Images]) -> str:
-    digest = hashlib.sha256()
+def _fingerprint(splits: list[Images], preset: Preset) -> str:
+    digest = hashlib.sha256(preset.encode())
     for split in splits:
         digest.update(str(tuple(split.images.shape)).encode())
         for block in split.images.split(1024):

@@ -34,5 +34,5 @@ def open_dataset(folder: Path) -> Dataset:
     splits = np.repeat(np.array(list(SPLITS.values()), np.int8), facts["sizes"])
     names = tuple(facts["class_names"])
     form = InputFormat(**facts["form"])
-    dataset = in_memory(images, labels, names, mirror=facts["mirror"], splits=splits, key=facts["fingerprint"])
+    dataset = in_memory(images, labels, names, preset=facts["preset"], splits=splits, key=facts["fingerprint"])
     return replace(dataset, find_scale=lambda: BitDepth(form.bit_depth, form.float_max))

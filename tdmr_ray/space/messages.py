@@ -4,6 +4,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tdmr_ray.errors import near_match
+from tdmr_ray.space.renamed import RENAMED
 
 
 def readable(error: ValidationError, model: type[BaseModel], where: str = "") -> list[str]:
@@ -22,7 +23,8 @@ def readable(error: ValidationError, model: type[BaseModel], where: str = "") ->
         location = details["loc"]
         place = ".".join(str(part) for part in (where, *location) if part != "")
         if details["type"] == "extra_forbidden":
-            texts.append(f"{place}: unknown key{near_match(str(location[-1]), _keys_at(model, location))}")
+            hint = near_match(str(location[-1]), _keys_at(model, location))
+            texts.append(f"{place}: unknown key" + (f"; it is now '{RENAMED[place]}'" if place in RENAMED else hint))
         elif details["type"] == "missing":
             texts += [] if location[:-1] in misspelt else [f"{place}: is missing; add it"]
         elif details["type"] == "value_error" and isinstance(details["input"], dict | BaseModel):

@@ -8,26 +8,12 @@ from pydantic import ValidationError
 from tdmr_ray.errors import near_match
 from tdmr_ray.space.messages import readable, rule_of
 from tdmr_ray.space.parameter import parameter_type
+from tdmr_ray.space.renamed import RENAMED
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.parameters import ParameterInfo, all_parameters
 
 NOT_SEARCHED = ("method", "seed", "data.", "foundation.", "target.name", "distill.epochs")
 """Parameters that sections of the space file set."""
-RENAMED = {
-    "signals.kind": "outputs.kind",
-    "signals.num_views": "outputs.num_views",
-    "signals.consensus": "outputs.view_averaging",
-    "signals.neighbors": "outputs.propagation_neighbors",
-    "signals.spread": "outputs.propagation_alpha",
-    "distill.loss": "loss.kind",
-    "distill.standardize": "loss.standardize",
-    "distill.alignment": "alignment.kind",
-    "distill.own_share": "distill.self_distillation_weight",
-    "reprogram.lr": "mapping.lr",
-    "reprogram.weight_decay": "mapping.weight_decay",
-    "reprogram.prompt_lr": "prompt.lr",
-}
-"""Names of the first edition and today's."""
 
 
 def check_parameters(search: Any, fixed: Any) -> list[str]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from tdmr_ray.data.task import Images, Task
-from tdmr_ray.data.views import Views
+from tdmr_ray.data.views import Views, ViewSettings, resolve_views
 from tdmr_ray.method.component import FoundationShape, TaskFacts
 from tdmr_ray.method.mappings import MAPPINGS
 from tdmr_ray.method.prompts import PROMPTS
@@ -104,8 +104,9 @@ def fit_teacher(
     teacher.prompt.start_from(task.labeled.images.to(device).float().div(255.0))
     if teacher.mapping.refits is not None:
         _refit(teacher, task.labeled, device, prompted=teacher.mapping.refits.prompted)
+    unmixed = resolve_views(config.views, task.preset).unmixed()
     tracker, micro_batches = _Tracker(teacher, task, device), MicroBatches(may_divide=workers.count == 1)
-    _learn(config, teacher, task.labeled, task.mirror, tracker, micro_batches, workers)
+    _learn(config, teacher, task.labeled, unmixed, tracker, micro_batches, workers)
     for _ in range(config.pseudo_labels.rounds if task.num_labeled < len(task.train) else 0):
         tracker.load_best()
         threshold = config.pseudo_labels.threshold
@@ -113,7 +114,7 @@ def fit_teacher(
         if teacher.mapping.refits is not None and teacher.mapping.refits.on_pseudo_labels:
             _refit(teacher, filled.labeled, device, prompted=teacher.mapping.refits.prompted)
             tracker.measure({})
-        _learn(config, teacher, filled.labeled, task.mirror, tracker, micro_batches, workers)
+        _learn(config, teacher, filled.labeled, unmixed, tracker, micro_batches, workers)
     tracker.load_best()
     notes = micro_batches.notes("teacher", config.reprogram.batch_size)
     return FittedTeacher(teacher, tracker.history, tracker.best.score[0], notes)
@@ -123,7 +124,7 @@ def _learn(
     config: TrialConfig,
     teacher: Teacher,
     labeled: Images,
-    mirror: bool,
+    view_settings: ViewSettings,
     tracker: "_Tracker",
     micro_batches: MicroBatches,
     workers: Workers,
@@ -135,8 +136,7 @@ def _learn(
     if not teacher.learns:
         return
     settings, device = config.reprogram, tracker.device
-    unmixed = config.views.model_copy(update={"mix": 0.0})
-    views = Views(labeled.images, unmixed, seed=config.seed, mirror=mirror, device=device)
+    views = Views(labeled.images, view_settings, seed=config.seed, device=device)
     trained, optimizer = workers.wrap(teacher), _build_optimizer(teacher)
     refits = teacher.mapping.refits
     num_steps = settings.epochs * batches_per_epoch(len(labeled), settings.batch_size)

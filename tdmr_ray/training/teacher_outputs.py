@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.data.views import ViewBatch, Views
+from tdmr_ray.data.views import ViewBatch, Views, resolve_views
 from tdmr_ray.method.teacher import ProxySpace, Teacher
 from tdmr_ray.training.config import OutputsConfig, TrialConfig
 from tdmr_ray.training.device import pick_device
@@ -111,7 +111,8 @@ class LiveOutputs:
 
 def training_views(config: TrialConfig, task: Task) -> Views:
     """Return the views of the training images that teacher and target share."""
-    return Views(task.train.images, config.views, seed=config.seed, mirror=task.mirror, device=pick_device())
+    settings = resolve_views(config.views, task.preset)
+    return Views(task.train.images, settings, seed=config.seed, device=pick_device())
 
 
 def store_outputs(live: LiveOutputs, views: Views, workers: Workers = ALONE) -> StoredOutputs:
@@ -148,8 +149,7 @@ def average_over_views(
     Returns:
         Embedding [N, d] and logits [N, C].
     """
-    unmixed = views.config.model_copy(update={"mix": 0.0})
-    plain = Views(views.images, unmixed, seed=views.seed, mirror=views.mirror, device=device)
+    plain = Views(views.images, views.settings.unmixed(), seed=views.seed, device=device)
 
     def average(rows: Tensor) -> tuple[Tensor, ...]:
         clean = network(views.images[rows].to(device).float().div(255.0))

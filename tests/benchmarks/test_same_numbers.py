@@ -44,8 +44,11 @@ def test_every_configuration_is_legal(tmp_path: Path) -> None:
 
 def test_settings_are_translated_for_the_edition_that_reads_them() -> None:
     settings = {"loss.kind": "mse", "outputs.kind": "live", "seed": 1}
-    assert translate(settings, OLDER_PATHS, {"loss", "outputs"}) == settings
+    assert translate(settings, OLDER_PATHS, {"views.preset", "loss", "outputs"}) == settings
     assert translate(settings, OLDER_PATHS, {"outputs"}) == {"distill.loss": "mse", "outputs.kind": "live", "seed": 1}
+    views = {"views.preset": "document", "views.mirror": True}
+    assert translate(views, OLDER_PATHS, {"views.preset", "loss", "outputs"}) == views
+    assert translate(views, OLDER_PATHS, {"loss", "outputs"}) == {"data.mirror": True}
     assert translate(settings, OLDER_PATHS, set()) == {"distill.loss": "mse", "signals.kind": "live", "seed": 1}
 
 

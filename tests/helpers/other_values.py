@@ -1,5 +1,6 @@
 """Legal values of trial parameters that differ from those of a configuration."""
 
+from functools import reduce
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -35,7 +36,7 @@ def _candidates(config: TrialConfig, name: str, value: Any) -> list[Any]:
     section, _, leaf = name.rpartition(".")
     if section in COMPONENTS and leaf == COMPONENTS[section].key:
         return [*COMPONENTS[section].registry]
-    holder = getattr(config, section) if section else config
+    holder = reduce(getattr, filter(None, section.split(".")), config)
     choices = get_args(type(holder).model_fields[leaf].annotation)
     literals = [choice for choice in choices if not isinstance(choice, type)]
     if literals:
@@ -44,4 +45,4 @@ def _candidates(config: TrialConfig, name: str, value: Any) -> list[Any]:
         return [not value]
     if isinstance(value, int | float):
         return [value + 1, value / 2, 0.5]
-    return ["other", 16, True]
+    return ["other", 16, 0.5, True]

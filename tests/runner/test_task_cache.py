@@ -23,7 +23,7 @@ def test_decoded_images_are_mapped_from_the_store(tmp_path: Path, tiny_task: Tas
     for name in ("train", "val", "test"):
         for field in ("images", "labels"):
             assert torch.equal(getattr(getattr(opened, name), field), getattr(getattr(tiny_task, name), field))
-    facts = ("num_labeled", "class_names", "mirror", "fingerprint")
+    facts = ("num_labeled", "class_names", "preset", "fingerprint")
     assert [getattr(opened, name) for name in facts] == [getattr(tiny_task, name) for name in facts]
 
 

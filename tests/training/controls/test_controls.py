@@ -30,7 +30,7 @@ FULL = TrialConfig().with_values(
 )
 
 SOME = Images(torch.zeros(1000, 3, 1, 1, dtype=torch.uint8), torch.zeros(1000, dtype=torch.int64))
-TASK = Task(SOME, 100, SOME, SOME, ("a", "b"), mirror=False, fingerprint="")
+TASK = Task(SOME, 100, SOME, SOME, ("a", "b"), preset="document", fingerprint="")
 """100 labelled images, 900 without labels."""
 
 
