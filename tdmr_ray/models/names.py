@@ -9,6 +9,7 @@ from timm.models import is_model_in_modules
 from tdmr_ray.errors import near_match
 from tdmr_ray.method.component import FoundationFacts
 from tdmr_ray.models.embedded import EMBEDDED, IMAGE_SIZE_PX, load_card
+from tdmr_ray.models.weight_file import check_file
 
 RANDOM = "random"
 """Value of `weights` for a foundation with random weights, for measurements of cost."""
@@ -19,7 +20,7 @@ HUBS = ("hf-hub:", "local-dir:")
 
 
 def check_foundation(name: str, weights: str = "") -> list[str]:
-    """Return the problems with a foundation's name and weights; none if it can probably be loaded."""
+    """Return the problems with a foundation's name and weights; a file is read, a hub is not asked."""
     if name in EMBEDDED or name.startswith(HUBS):
         return [] if not weights else [f"'{name}' has weights of its own; leave 'weights' out"]
     if not timm.is_model(name):
@@ -29,18 +30,18 @@ def check_foundation(name: str, weights: str = "") -> list[str]:
         return [f"there is no file {weights}; give a .safetensors or .pth file, or 'random'"]
     if not weights and not timm.is_model_pretrained(name):
         return [f"timm has no weights for '{name}'; name a file: {{name: {name}, weights: FILE}}"]
-    return []
+    return check_file(name, Path(weights)) if weights not in ("", RANDOM) else []
 
 
 def check_target(name: str, weights: str = "") -> list[str]:
-    """Return the problems with a target's name and weights; none if timm can build it."""
+    """Return the problems with a target's name and weights; a file is read, a hub is not asked."""
     if not timm.is_model(name):
         return [f"must be a timm name, got '{name}'{near_match(name, timm.list_models())}"]
     if weights == PRETRAINED and not timm.is_model_pretrained(name):
         return [f"timm has no weights for '{name}'; name a file: {{name: {name}, weights: FILE}}"]
     if weights not in ("", PRETRAINED) and not Path(weights).is_file():
         return [f"there is no file {weights}; give a .safetensors or .pth file, or '{PRETRAINED}'"]
-    return []
+    return check_file(name, Path(weights)) if weights not in ("", PRETRAINED) else []
 
 
 def foundation_facts(name: str) -> FoundationFacts:

@@ -10,9 +10,10 @@ from typing import Any
 import timm
 import torch
 from safetensors import SafetensorError
-from timm.models import load_state_dict, save_for_hf
+from timm.models import save_for_hf
 
 from tdmr_ray.models.names import PRETRAINED
+from tdmr_ray.models.weight_file import find_tensors
 
 UNUSABLE = (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError)
 """Exceptions of `create_network` if weights are unavailable or do not fit."""
@@ -65,17 +66,14 @@ def create_network(name: str, weights: str, *, image_px: int | None = None, num_
     if copy is not None:
         name = f"local-dir:{copy}"
     elif weights not in ("", PRETRAINED):
-        own_classes = _num_classes_in(Path(weights), name)
-        options["pretrained_cfg_overlay"] = {"file": weights, "num_classes": own_classes}
+        tensors, own_classes = find_tensors(name, Path(weights))
+        options["pretrained_cfg_overlay"] = {"state_dict": tensors, "num_classes": own_classes}
         num_classes = own_classes if num_classes is None else num_classes
     if num_classes is not None:
         options["num_classes"] = num_classes
-    if image_px is not None:
-        try:
-            return timm.create_model(name, img_size=image_px, **options)
-        except TypeError:  # it takes images of any size
-            pass
-    return timm.create_model(name, **options)
+    network = _create(name, image_px, options)
+    network.pretrained_cfg.pop("state_dict", None)  # a second copy of the weights
+    return network
 
 
 def create_random(name: str, *, image_px: int | None) -> Any:
@@ -90,12 +88,10 @@ def reason_of(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def _num_classes_in(path: Path, name: str) -> int:
-    """Return the number of classes of the classifier in a file; 0 if there is none."""
-    tensors = load_state_dict(str(path), weights_only=True)
-    config = timm.get_pretrained_cfg(name)
-    heads = config.classifier if config is not None else ()
-    for head in (heads,) if isinstance(heads, str) else heads or ():
-        if f"{head}.weight" in tensors:
-            return int(tensors[f"{head}.weight"].shape[0])
-    return 0
+def _create(name: str, image_px: int | None, options: dict[str, Any]) -> Any:
+    if image_px is not None:
+        try:
+            return timm.create_model(name, img_size=image_px, **options)
+        except TypeError:  # it takes images of any size
+            pass
+    return timm.create_model(name, **options)

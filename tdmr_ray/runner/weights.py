@@ -48,12 +48,13 @@ def check_weights(space: Space) -> None:
             foundation_digest(part)
         except InputError as error:
             problems += error.problems
+    controls = _needed_by_controls(space)
     for name, weights in sorted(_of_targets(targets_of(space))):
         try:
             load_target(name, num_classes=2, image_px=CHECK_PX, weights=weights)
             start_digest(name, weights)
         except InputError as error:
-            problems += error.problems
+            problems += [text + _why_needed(controls.get((name, weights), ())) for text in error.problems]
     if problems:
         raise InputError("weights", problems)
 
@@ -88,6 +89,27 @@ def copies_in(shared: SharedStore, copies: Iterable[WeightCopy]) -> FindCopy:
         return shared.store.find(key)
 
     return find
+
+
+def _needed_by_controls(space: Space) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the controls that need weights which no trial of the search needs, by name and weights."""
+    searched = _of_targets(space.all_target_versions)
+    needed: dict[tuple[str, str], tuple[str, ...]] = {}
+    for settings in space.confirm.controls if space.confirm.top else ():
+        versions = [
+            found for part in space.all_target_versions for found in build_control(settings).target_versions(part)
+        ]
+        for key in _of_targets(versions) - searched:
+            needed[key] = (*needed.get(key, ()), settings.kind)
+    return needed
+
+
+def _why_needed(controls: tuple[str, ...]) -> str:
+    """Return the part of a message that names the controls which asked for weights; '' if a trial did."""
+    if not controls:
+        return ""
+    names, verb = " and ".join(f"'{kind}'" for kind in controls), "needs" if len(controls) == 1 else "need"
+    return f"; only {names} under confirm.controls {verb} them: leave {'it' if verb == 'needs' else 'them'} out"
 
 
 def _of_foundations(parts: Iterable[FoundationConfig]) -> set[tuple[str, str]]:

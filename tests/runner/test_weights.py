@@ -93,9 +93,23 @@ def test_unavailable_weights_are_listed_in_one_error(tmp_path: Path) -> None:
     assert len(raised.value.problems) == 2
 
 
+def test_a_space_with_weights_of_another_network_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    wrong = weights_file("resnet18", tmp_path, 7)
+    pairs = {"foundations": [{"name": BIG, "weights": str(wrong)}], "targets": [{"name": SMALL, "weights": str(wrong)}]}
+    tree = {"name": "test", "data": {"name": "digits", "shots": 5}, "pairs": pairs}
+    _, problems = check_tree(tree)
+    assert len(problems) == 2
+    for problem, part, name in zip(problems, ("foundations", "targets"), (BIG, SMALL), strict=True):
+        assert problem.startswith(f"pairs.{part}: the weights in {wrong} cannot be loaded into '{name}': ")
+        assert f"tensors fit '{name}'; missing for example" in problem or "of another shape for example" in problem
+
+
 def test_weights_of_the_control_are_checked_before_the_search(tmp_path: Path) -> None:
     pairs = {"foundations": ["glyph_cnn"], "targets": ["mobilenetv3_small_050"]}
     space = space_of(tmp_path, tmp_path, pairs=pairs, confirm={"controls": ["fine_tune"]})
-    with pytest.raises(InputError, match="the weights of 'mobilenetv3_small_050' are unavailable"):
+    asked_for = (
+        r"the weights of 'mobilenetv3_small_050' are unavailable.*; only 'fine_tune' under confirm.controls needs"
+    )
+    with pytest.raises(InputError, match=asked_for):
         check_weights(space)
     check_weights(space_of(tmp_path, tmp_path, pairs=pairs, confirm={"controls": ["fine_tune"], "top": 0}))
