@@ -390,7 +390,7 @@ WRONG = {
     "no images": (empty, "at least two classes"),
     "one class": (lambda root: make_folder(root, 2, ("only",)), "at least two classes, got only 'only'"),
     "an empty class": (hollow, "1 of 3 classes have no image there: nothing"),
-    "a class missing from a split": (incomplete, "1 of 2 classes have no image there: right"),
+    "a class missing from a split": (incomplete, "1 of 2 classes have no image there: 'right'"),
     "too few images": (lambda root: make_folder(root, 2), "every class must have at least 5 images"),
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.listing.downloads import list_by_timm, list_hub
-from tdmr_ray.data.listing.files import list_folder
+from tdmr_ray.data.listing.folders import list_folder
 from tdmr_ray.data.listing.listing import Listing, natural_order, some_of
 from tdmr_ray.data.listing.shards import list_shards
 from tdmr_ray.data.listing.tables import list_csv
@@ -51,4 +51,4 @@ def list_images(config: DataConfig, root: str | None = None) -> Listing:
         return list_hub(rest, folder, config.columns)
     if prefix == "wds":
         return list_shards(rest)
-    return list_folder(Path(name).expanduser())
+    return list_folder(Path(name).expanduser(), config)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ from tdmr_ray.data.reading import ImageSource
 
 SHOWN = 5
 """Number of items of a list that a message shows."""
+
+SHOWN_CHARACTERS = 80
+"""Number of characters of a cell that a message shows."""
 
 LONGEST_NUMBER = 1000
 """Number of digits that are no number any more; Python refuses to read very long ones."""
@@ -102,3 +106,17 @@ def some_of(items: Sequence[str]) -> str:
     """Join the first items of a list for a message, with the number of the others."""
     more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
     return ", ".join(items[:SHOWN]) + more
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of a text for a message."""
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+
+
+def similar_names(where: str, names: Sequence[str]) -> list[str]:
+    """Return a warning for class names that differ in nothing but case, spaces or the spelling of accents."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(" ".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(name)
+    pairs = [" and ".join(f"'{shortened(name)}'" for name in same) for same in alike.values() if len(same) > 1]
+    return [f"{where}: classes that are almost equal stay apart: {some_of(pairs)}"] if pairs else []

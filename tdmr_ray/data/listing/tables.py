@@ -1,13 +1,12 @@
 """Images in a table: a row for each image, with the file's path, its label and, optionally, its split and group."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tdmr_ray.data.config import Columns
 from tdmr_ray.data.listing.columns import Found, find_columns
-from tdmr_ray.data.listing.listing import Listing, listing_of_files, natural_order, some_of
+from tdmr_ray.data.listing.listing import Listing, listing_of_files, natural_order, shortened, similar_names, some_of
 from tdmr_ray.data.listing.table_paths import explain_missing, file_at, same_file, similar_file
 from tdmr_ray.data.listing.table_text import Row, read_table
 from tdmr_ray.data.split_names import ANY, TEST, TRAIN, UNLABELED, VAL, is_unlabeled_name, split_named
@@ -15,8 +14,6 @@ from tdmr_ray.errors import InputError
 
 REPEATED = "repeated rows"
 """Reason in `Listing.ignored` for rows that say the same as an earlier one."""
-SHOWN_CHARACTERS = 80
-"""Number of characters of a cell that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def list_csv(path: Path, columns: Columns) -> Listing:
         path.parent,
         groups=[entry.group for entry in unique] if found.group is not None else (),
         ignored={REPEATED: repeated} if repeated else {},
-        warnings=[*warnings, *_similar_names(path, names)],
+        warnings=[*warnings, *similar_names(str(path), names)],
     )
 
 
@@ -102,11 +99,6 @@ def read_paths(path: Path, columns: Columns) -> list[Path]:
     if problems:
         raise InputError("data", problems)
     return list({same_file(entry.text): entry.path for entry in entries if entry.path}.values())
-
-
-def shortened(text: str) -> str:
-    """Return the beginning of a text for a message."""
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
 
 
 def _read_entries(path: Path, columns: Columns, *, needs_label: bool) -> tuple[list[Entry], Found, Faults, list[str]]:
@@ -209,12 +201,3 @@ def _check_classes(path: Path, names: Sequence[str], entries: Sequence[Entry]) -
         return [f"{path} has no row below its header; add a row for each image"]
     got = f"only '{shortened(names[0])}'" if names else "no label at all"
     return [f"{path} must have at least two classes, got {got}; a classifier needs images of something else, too"]
-
-
-def _similar_names(path: Path, names: Sequence[str]) -> list[str]:
-    """Return a warning for class names that differ in nothing but case, spaces or the spelling of accents."""
-    alike: dict[str, list[str]] = {}
-    for name in names:
-        alike.setdefault(" ".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(name)
-    pairs = [" and ".join(f"'{shortened(name)}'" for name in same) for same in alike.values() if len(same) > 1]
-    return [f"{path}: classes that are almost equal stay apart: {some_of(pairs)}"] if pairs else []
