@@ -21,7 +21,7 @@ import typer
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.results_file import show_and_keep
-from tdmr_ray.data.task import load_task
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distill import Distillation

@@ -36,7 +36,8 @@ from benchmarks.does_it_help_report import write_report
 from benchmarks.older_names import in_first_edition
 from benchmarks.resumable import Row, finished, run_missing
 from tdmr_ray.data.config import DataConfig
-from tdmr_ray.data.task import Task, load_task
+from tdmr_ray.data.loading import load_task
+from tdmr_ray.data.task import Task
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TrialConfig, hash_json
 from tdmr_ray.training.controls import PlainKD

@@ -22,7 +22,8 @@ from sklearn.svm import SVC
 
 from benchmarks.results_file import write_results
 from tdmr_ray.data.config import DataConfig
-from tdmr_ray.data.task import Task, load_task
+from tdmr_ray.data.loading import load_task
+from tdmr_ray.data.task import Task
 from tdmr_ray.models import Foundation, InputSpec
 from tdmr_ray.models.embedded import EMBEDDED, load_embedded
 from tdmr_ray.models.embedded.probe import calibrate

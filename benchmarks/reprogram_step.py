@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.local_hub import make_hub
 from benchmarks.results_file import show_and_keep
-from tdmr_ray.data.task import Task, load_task
+from tdmr_ray.data.loading import load_task
+from tdmr_ray.data.task import Task
 from tdmr_ray.models import Foundation, load_foundation
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.training.config import TrialConfig

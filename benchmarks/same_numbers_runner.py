@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tdmr_ray.data.task import Task, load_task
+from tdmr_ray.data.loading import load_task
+from tdmr_ray.data.task import Task
 from tdmr_ray.training import fit as fit_module
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls import CONTROLS

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.results_file import FOLDER, write_results
 from benchmarks.resumable import Row, read_runs, run_missing
-from tdmr_ray.data.task import load_task
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
 from tdmr_ray.runner.trial_record import blank_record

@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.local_hub import make_hub
 from benchmarks.results_file import show_and_keep
-from tdmr_ray.data.task import load_task
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.models.embedded import EMBEDDED
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.statistics import Estimate

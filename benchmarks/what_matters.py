@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.older_names import in_first_edition
 from benchmarks.results_file import FOLDER, write_results
 from benchmarks.resumable import Row, run_missing
-from tdmr_ray.data.task import load_task
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import DistillConfig, TrialConfig, hash_json

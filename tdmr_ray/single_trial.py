@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from tdmr_ray.data.task import load_task
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.errors import InputError, near_match
 from tdmr_ray.models import save_target
 from tdmr_ray.records import Ledger, TrialRecord

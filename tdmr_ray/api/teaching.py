@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.loading import load_task as load_configured_task
 from tdmr_ray.data.task import Task
-from tdmr_ray.data.task import load_task as load_configured_task
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.errors import InputError, near_match
 from tdmr_ray.space.messages import rule_of

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate, pad
 
 from tdmr_ray.data.bit_depth import BitDepth
 from tdmr_ray.data.preset import Preset
-from tdmr_ray.data.reading import InputFormat
+from tdmr_ray.data.reading import ImageSource, InputFormat
 from tdmr_ray.errors import InputError
 
 Decode = Callable[[NDArray[np.int64], InputFormat, NDArray[np.uint8], Callable[[int], object]], dict[int, str]]
@@ -33,6 +33,10 @@ class Dataset:
         names: Name of each image for messages; empty for data in memory.
         key: Hash that changes with the images; '' for built-in sets.
         find_scale: Finds the scale of images with more than 8 bits a pixel.
+        open: Opens the image of a row; None for data in memory.
+        groups: Group of each image, int64 [N]; None if there are no groups.
+        ignored: Names of files that are left out, by reason.
+        warnings: What the owner of the images should know, one sentence each.
     """
 
     labels: Tensor
@@ -44,11 +48,19 @@ class Dataset:
     names: Sequence[str] = field(default=(), repr=False)
     key: str = ""
     find_scale: Callable[[], BitDepth] = BitDepth
+    open: Callable[[int], ImageSource] | None = None
+    groups: NDArray[np.int64] | None = None
+    ignored: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
     @property
     def has_files(self) -> bool:
         """Whether the images come from files, which are decoded at any size without loss."""
         return bool(self.names)
+
+    def name_of(self, row: int) -> str:
+        """Return the name of an image for messages."""
+        return self.names[row] if self.names else f"image {row}"
 
     @property
     def images(self) -> Tensor:
@@ -65,7 +77,7 @@ class Dataset:
 
     def describe_bad(self, bad: Mapping[int, str]) -> list[str]:
         """Return one problem for each image that cannot be read."""
-        return [f"{self.names[row]}: {reason}" for row, reason in sorted(bad.items())]
+        return [f"{self.name_of(row)}: {reason}" for row, reason in sorted(bad.items())]
 
 
 def in_memory(

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 
 from tdmr_ray.data.bit_depth import find_scale
 from tdmr_ray.data.builtin import DATASETS
-from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.config import LOOSE, DataConfig
 from tdmr_ray.data.dataset import Dataset
+from tdmr_ray.data.groups import groups_in_names, number_groups
 from tdmr_ray.data.listing import Listing, is_listed, list_images
+from tdmr_ray.data.listing.more_unlabeled import add_unlabeled
 from tdmr_ray.data.reading import BadImage, InputFormat, read_image
+from tdmr_ray.data.small_classes import drop_small_classes
 from tdmr_ray.data.split_names import UNLABELED
 from tdmr_ray.data.task_folder import ARRAYS, open_dataset
 from tdmr_ray.errors import InputError, near_match
@@ -69,7 +73,11 @@ def _load(config: DataConfig) -> Dataset:
         return open_dataset(Path(name.removeprefix(ARRAYS)))
     if not is_listed(name):
         raise InputError("data", check_dataset(config))
-    listing = list_images(config)
+    listing = _with_groups(list_images(config), config)
+    if isinstance(config.unlabeled, str) and config.unlabeled != LOOSE:
+        listing = add_unlabeled(listing, config.unlabeled, config)
+    if config.drop_small_classes:
+        listing = drop_small_classes(listing)
     return Dataset(
         labels=torch.from_numpy(listing.labels),
         class_names=listing.class_names,
@@ -78,8 +86,28 @@ def _load(config: DataConfig) -> Dataset:
         splits=listing.splits,
         names=listing.names,
         key=listing.key,
+        open=listing.open,
+        groups=number_groups(listing.groups) if listing.groups else None,
+        ignored=listing.ignored,
+        warnings=listing.warnings,
         find_scale=cache(lambda: find_scale(map(listing.open, range(len(listing.names))))),
     )
+
+
+def _with_groups(listing: Listing, config: DataConfig) -> Listing:
+    """Return a listing with the groups that `data.group_by` finds in the names of its images.
+
+    Raises:
+        InputError: If the pattern matches none, or the data set has groups of its own.
+    """
+    if config.group_by is None:
+        return listing
+    if any(listing.groups):
+        rule = f"data.group_by must not be set for a data set with a column '{config.columns.group}'"
+        raise InputError("data", f"{rule}; leave it out, or name another column in data.columns")
+    groups, warnings = groups_in_names(listing.names, config.group_by)
+    key = f"{listing.key}-{config.group_by}"
+    return replace(listing, groups=groups, key=key, warnings=[*listing.warnings, *warnings])
 
 
 def _decode_listed(

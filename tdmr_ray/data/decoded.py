@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from tdmr_ray.code_digest import source_digest
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.reading import InputFormat
-from tdmr_ray.data.task import Images, Task, load_task
+from tdmr_ray.data.summary import DataSummary
+from tdmr_ray.data.task import Images, Task
 from tdmr_ray.data.task_folder import ARRAYS, FACTS, IMAGES, LABELS, SPLITS
 
 
@@ -80,6 +82,7 @@ def _save_facts(task: Task, folder: Path) -> None:
         "notes": task.notes,
         "form": asdict(task.input_format),
         "default_px": task.default_px,
+        "summary": task.summary.model_dump(mode="json") if task.summary else None,
     }
     (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
 
@@ -101,4 +104,5 @@ def open_task(folder: Path) -> Task:
         notes=tuple(facts["notes"]),
         form=InputFormat(**facts["form"]),
         default_px=facts["default_px"],
+        summary=DataSummary.model_validate(facts["summary"]) if facts["summary"] else None,
     )

@@ -1,11 +1,14 @@
-"""Stratified splits that depend on labels and seeds alone."""
+"""Stratified splits that depend on labels, groups and seeds alone."""
 
+import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
+from tdmr_ray.data.groups import Groups
 from tdmr_ray.data.split_names import ANY, TEST, TRAIN, UNLABELED, VAL
 from tdmr_ray.errors import InputError
 
@@ -13,6 +16,8 @@ Indices = NDArray[np.int64]
 
 VAL_FRACTION = 0.2
 TEST_FRACTION = 0.3
+FOLDS, ATTEMPTS, SEED_STEP = 10, 5, 1_000_003
+"""Folds into which groups are divided, divisions that are tried, and the distance of their seeds."""
 TOO_FEW = "every class must have at least 5 images, so that train, val and test all show it"
 
 
@@ -22,9 +27,18 @@ class TooManyShots(InputError):
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of a data set, disjoint."""
+    """Row numbers of a data set, disjoint.
+
+    Attributes:
+        labeled: Training images with labels.
+        hidden: Training images whose labels `shots` hides.
+        unlabeled: Images without labels.
+        val: Images on which everything is chosen.
+        test: Images that are read once for each finalist.
+    """
 
     labeled: Indices
+    hidden: Indices
     unlabeled: Indices
     val: Indices
     test: Indices
@@ -37,13 +51,14 @@ def split_dataset(
     split_seed: int,
     shots_seed: int,
     given: NDArray[np.int8] | None = None,
+    groups: Groups | None = None,
 ) -> Split:
     """Split into train / val / test (50 / 20 / 30 %), and draw the labelled training images.
 
-    A split that the data set names itself is kept; those that it lacks are split off the rest.
-
-    The three splits follow from `split_seed` alone, so that every number of shots is tested on the same images.
-    `unlabeled` holds the other training images and every image without a label.
+    A split that the data set names itself is kept; those that it lacks are split off the rest. The three splits follow
+    from `split_seed` alone, so that every number of shots is tested on the same images. A group never straddles splits
+    that are drawn: its images without labels are left out if it is in val or test, and so are the training images
+    that `shots` cuts off a group.
 
     Args:
         labels: Class of each image, or `UNLABELED`, [N].
@@ -51,6 +66,7 @@ def split_dataset(
         split_seed: Seed of train / val / test.
         shots_seed: Seed of the choice of labelled training images.
         given: `TRAIN`, `VAL`, `TEST` or `ANY` for each image, [N].
+        groups: Group of each image, [N]; None if each is alone.
 
     Raises:
         TooManyShots: If a class has fewer training images than `shots`.
@@ -59,30 +75,64 @@ def split_dataset(
     rows = np.flatnonzero(labels != UNLABELED)
     known = np.full(len(rows), ANY) if given is None else given[rows]
     rest, val, test = rows[known <= TRAIN], rows[known == VAL], rows[known == TEST]
+    split_off = partial(_split_off, labels=labels, groups=groups, seed=split_seed)
     if not len(test) and not len(val):
         held = VAL_FRACTION + TEST_FRACTION
-        train, rest = _split_off(rest, labels, held, split_seed)
-        val, test = _split_off(rest, labels, TEST_FRACTION / held, split_seed)
+        train, rest = split_off(rest, held)
+        val, test = split_off(rest, TEST_FRACTION / held)
     elif not len(test):
-        train, test = _split_off(rest, labels, TEST_FRACTION, split_seed)
+        train, test = split_off(rest, TEST_FRACTION)
     elif not len(val):
-        train, val = _split_off(rest, labels, VAL_FRACTION / (1 - TEST_FRACTION), split_seed)
+        train, val = split_off(rest, VAL_FRACTION / (1 - TEST_FRACTION))
     else:
         train = rest
     _check_splits(labels, {"train": train, "val": val, "test": test})
-    labeled = train if shots is None else _draw_shots(train, labels, shots, shots_seed)
-    unlabeled = np.concatenate([np.setdiff1d(train, labeled), np.flatnonzero(labels == UNLABELED)])
-    return Split(np.sort(labeled), np.sort(unlabeled), np.sort(val), np.sort(test))
+    labeled = train if shots is None else _draw_shots(train, labels, shots, shots_seed, groups)
+    hidden, unlabeled = np.setdiff1d(train, labeled), np.flatnonzero(labels == UNLABELED)
+    if groups is not None:
+        hidden = hidden[~np.isin(groups[hidden], groups[labeled])]
+        unlabeled = unlabeled[~np.isin(groups[unlabeled], groups[np.concatenate([val, test])])]
+    return Split(*(np.sort(rows) for rows in (labeled, hidden, unlabeled, val, test)))
 
 
-def _split_off(rows: Indices, labels: Indices, fraction: float, seed: int) -> tuple[Indices, Indices]:
+def _split_off(
+    rows: Indices, fraction: float, *, labels: Indices, groups: Groups | None, seed: int
+) -> tuple[Indices, Indices]:
     """Return the rows that stay and a stratified fraction of them that leaves."""
-    fewest = int(np.bincount(labels[rows])[_classes(labels)].min()) if len(rows) else 0
+    if groups is not None and len(np.unique(groups[rows])) < len(rows):
+        return _split_groups_off(rows, fraction, labels, groups, seed)
     try:
         stays, leaves = train_test_split(rows, test_size=fraction, stratify=labels[rows], random_state=seed)
     except ValueError as error:
+        fewest = np.bincount(labels[rows]).min() if len(rows) else 0
         raise InputError("data", f"{TOO_FEW}, got a class with {fewest}") from error
     return stays, leaves
+
+
+def _split_groups_off(
+    rows: Indices, fraction: float, labels: Indices, groups: Groups, seed: int
+) -> tuple[Indices, Indices]:
+    """Split whole groups off: the division into folds, of several, whose classes are nearest to the fraction."""
+    if len(np.unique(groups[rows])) < 2:
+        raise InputError("data", "images of at least 3 groups are needed for train, val and test, got one group")
+    own, sizes = labels[rows], np.bincount(labels[rows])
+    num_folds = min(FOLDS, len(np.unique(groups[rows])))
+    num_leaving = min(max(1, round(fraction * num_folds)), num_folds - 1)
+    best, least = np.zeros(len(rows), bool), np.inf
+    for attempt in range(ATTEMPTS):
+        folds = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed + SEED_STEP * attempt)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+            parts = [part for _, part in folds.split(rows, own, groups[rows])]
+        leaves = np.zeros(len(rows), bool)
+        leaves[np.concatenate(parts[:num_leaving])] = True
+        shares = np.bincount(own[leaves], minlength=len(sizes)) / np.maximum(sizes, 1)
+        present = sizes > 0
+        one_sided = (shares[present] == 0) | (shares[present] == 1)
+        error = float(np.abs(shares[present] - fraction).sum() + one_sided.sum())
+        if error < least:
+            best, least = leaves, error
+    return rows[~best], rows[best]
 
 
 def _classes(labels: Indices) -> Indices:
@@ -96,9 +146,13 @@ def _check_splits(labels: Indices, splits: dict[str, Indices]) -> None:
         raise InputError("data", f"{TOO_FEW}; {' and '.join(lacking)} would lack some")
 
 
-def _draw_shots(train: Indices, labels: Indices, shots: int, seed: int) -> Indices:
+def _draw_shots(train: Indices, labels: Indices, shots: int, seed: int, groups: Groups | None) -> Indices:
+    """Draw `shots` training images of each class; groups come one after the other, so that few are cut."""
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(np.sort(train))
+    if groups is not None:
+        first = {group: place for place, group in reversed(list(enumerate(groups[shuffled].tolist())))}
+        shuffled = shuffled[np.argsort([first[group] for group in groups[shuffled].tolist()], kind="stable")]
     by_class = [shuffled[labels[shuffled] == name] for name in _classes(labels)]
     smallest = min(len(rows) for rows in by_class)
     if shots > smallest:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tdmr_ray.data.task import load_task
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.errors import InputError
 from tdmr_ray.method.resize import resize

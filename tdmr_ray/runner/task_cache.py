@@ -5,7 +5,8 @@ from functools import partial
 
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.decoded import decode_task, open_task, task_key
-from tdmr_ray.data.task import Task, load_task
+from tdmr_ray.data.loading import load_task
+from tdmr_ray.data.task import Task
 from tdmr_ray.runner.shared_store import SharedStore
 
 MAX_TASKS = 3

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.datasets import check_dataset
 from tdmr_ray.data.decoded import decode_task, open_task, save_task, saved_task_config, task_key
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.splits import UNLABELED
-from tdmr_ray.data.task import Task, load_task
+from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
 from tdmr_ray.store import Store
 
@@ -153,5 +154,5 @@ def test_wrong_arrays_are_one_error_with_every_problem(case: str) -> None:
 def test_too_many_shots_and_too_few_images_are_named() -> None:
     with pytest.raises(InputError, match="must be at most 10, the smallest class"):
         Task.from_arrays(photos(60), LABELS, shots=11)
-    with pytest.raises(InputError, match="every class must have at least 5 images"):
+    with pytest.raises(InputError, match="every class must have at least 5 labelled images"):
         Task.from_arrays(photos(6), LABELS[:6])

@@ -9,8 +9,8 @@ from PIL import Image
 
 from tdmr_ray.data.bit_depth import BitDepth, find_scale, given_scale
 from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.reading import InputFormat, read_image
-from tdmr_ray.data.task import load_task
 
 
 def deep(path: Path, brightest: float, kind: type = np.uint16) -> Path:
@@ -82,5 +82,5 @@ def test_task_finds_or_takes_the_scale_and_keeps_it(tmp_path: Path) -> None:
     name = str(folder)
     found, given = load_task(DataConfig(name=name, image_px=16)), load_task(DataConfig(name=name, bit_depth=16))
     assert (found.input_format, given.input_format.bit_depth) == (InputFormat(16, bit_depth=12), 16)
-    assert "white is 4095 (12 bits) in all of them" in found.notes[-1]
-    assert given.notes == ()
+    assert "white is 4095 (12 bits) in all of them" in found.notes[0]
+    assert not any("white is" in note for note in given.notes)

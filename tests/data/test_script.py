@@ -4,8 +4,8 @@ import torch
 
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.glyphs import render_glyphs
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.script import SCRIPT_LETTERS, TEST_FONTS, TRAIN_FONTS, render_script
-from tdmr_ray.data.task import load_task
 from tdmr_ray.models.embedded.letters import LETTERS
 
 

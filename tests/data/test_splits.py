@@ -16,7 +16,7 @@ def split(shots: int | None = 5, split_seed: int = 0, shots_seed: int = 0) -> Sp
 @pytest.mark.parametrize("shots", [1, 5, 25, None])
 def test_splits_are_disjoint_and_complete(shots: int | None) -> None:
     parts = split(shots)
-    rows = np.concatenate([parts.labeled, parts.unlabeled, parts.val, parts.test])
+    rows = np.concatenate([parts.labeled, parts.hidden, parts.unlabeled, parts.val, parts.test])
     assert sorted(rows) == list(range(200))
 
 

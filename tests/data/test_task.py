@@ -10,9 +10,9 @@ from tdmr_ray.data.builtin import DATASETS
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.dataset import scale_images
 from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.splits import UNLABELED
-from tdmr_ray.data.task import load_task
 from tdmr_ray.errors import InputError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from helpers.searching import run, write_space
 
-from tdmr_ray.data.task import load_task
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.errors import InputError
 from tdmr_ray.records import Ledger
 from tdmr_ray.runner.costs import target_costs, within_limits

@@ -22,7 +22,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tdmr_ray.data.task import load_task
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.deploy.small_model import load_model
 from tdmr_ray.records import Ledger, TrialRecord, complete
 from tdmr_ray.report.folder import read_search

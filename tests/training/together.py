@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from tdmr_ray.data.task import load_task
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run
 from tdmr_ray.training.teacher_artifact import make_teacher

@@ -39,6 +39,7 @@ class Listing:
         groups: Group of each image, '' for none; empty if there are no groups.
         ignored: Names of files that are left out, by reason.
         warnings: What the owner of the images should know, one sentence each.
+        has_files: Whether each image is a file of its own.
     """
 
     names: Sequence[str]
@@ -50,6 +51,7 @@ class Listing:
     groups: Sequence[str] = ()
     ignored: Mapping[str, Sequence[str]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    has_files: bool = False
 
 
 def stat_key(paths: Iterable[Path], labels: NDArray[np.int64], splits: NDArray[np.int8]) -> str:
@@ -91,7 +93,9 @@ def listing_of_files(
     key = stat_key(paths, labels, splits)
     if groups:
         key = hashlib.sha256("\n".join([key, *groups]).encode()).hexdigest()
-    return Listing(names, labels, tuple(class_names), splits, open_image, key, groups, ignored or {}, warnings)
+    return Listing(
+        names, labels, tuple(class_names), splits, open_image, key, groups, ignored or {}, warnings, has_files=True
+    )
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:

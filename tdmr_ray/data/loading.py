@@ -1,0 +1,194 @@
+"""Loading of a task: split a data set, decode its images, and look at what came out."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tdmr_ray.data.bit_depth import BitDepth, given_scale
+from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.dataset import Dataset
+from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.groups import Groups, join_groups
+from tdmr_ray.data.near_duplicates import near_groups, near_pairs, perceptual_hashes
+from tdmr_ray.data.preset import Preset, preset_of
+from tdmr_ray.data.reading import InputFormat
+from tdmr_ray.data.small_classes import describe_small_classes, find_small_classes
+from tdmr_ray.data.split_names import UNLABELED
+from tdmr_ray.data.splits import split_dataset
+from tdmr_ray.data.summarize import describe_views, summarize
+from tdmr_ray.data.task import Images, Task
+from tdmr_ray.errors import InputError
+
+Rows = NDArray[np.int64]
+Allocate = Callable[[tuple[int, ...]], NDArray[np.uint8]]
+"""Allocates an array for images [N, 3, H, W]."""
+OnProgress = Callable[[int], object]
+"""Receives the number of newly decoded images."""
+MOST_PAIRS = 10_000
+"""Number of near-identical images after which nobody looks for more."""
+HASHED_PX = 64
+"""Side at which images are compared before they are split."""
+
+
+def _in_memory(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.empty(shape, np.uint8)
+
+
+def _ignore(count: int) -> None:
+    """Ignore the progress of decoding."""
+
+
+def load_task(config: DataConfig, allocate: Allocate = _in_memory, on_progress: OnProgress = _ignore) -> Task:
+    """Load, split and decode a data set; its splits are consecutive slices of one array.
+
+    Args:
+        config: Data section of the configuration.
+        allocate: Allocates the array.
+        on_progress: Called with the number of newly decoded images.
+
+    Raises:
+        InputError: If the name is unknown, a class has too few images, or an image cannot be read.
+    """
+    return prepare_task(load_dataset(config), config, allocate, on_progress)
+
+
+def prepare_task(
+    dataset: Dataset, config: DataConfig, allocate: Allocate = _in_memory, on_progress: OnProgress = _ignore
+) -> Task:
+    """Split and decode a data set; see `load_task`."""
+    scale = dataset.find_scale() if config.bit_depth is None else given_scale(config.bit_depth)
+    form = _input_format(config, dataset, scale)
+    if config.near_duplicates == "group":
+        dataset = replace(dataset, groups=_join_near_duplicates(dataset, form))
+    rows, images, bad = _decode_readable(dataset, config, form, allocate, on_progress)
+    train, val, test = _divide(dataset, rows, images)
+    preset = dataset.preset or preset_of(train.images)
+    task = Task(
+        train=train,
+        num_labeled=len(rows.labeled),
+        val=val,
+        test=test,
+        class_names=dataset.class_names,
+        preset=preset,
+        fingerprint=_fingerprint([train, val, test], preset),
+        form=form,
+        default_px=config.image_px or dataset.image_px,
+    )
+    if not dataset.key:
+        return task
+    views = (describe_views(preset),) if dataset.preset is None else ()
+    summary = summarize(task, dataset, config, rows.all, bad, _near_duplicates(task, rows.all))
+    notes = (*summary.warnings, *scale.notes, *views)
+    return replace(task, notes=notes, summary=summary.model_copy(update={"notes": (*scale.notes, *views)}))
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """Row numbers of a data set in a task: labelled train, train without labels, val and test."""
+
+    labeled: Rows
+    unlabeled: Rows
+    val: Rows
+    test: Rows
+
+    @property
+    def all(self) -> Rows:
+        """The rows in the order of the images of a task."""
+        return np.concatenate([self.labeled, self.unlabeled, self.val, self.test])
+
+
+def _decode_readable(
+    dataset: Dataset, config: DataConfig, form: InputFormat, allocate: Allocate, on_progress: OnProgress
+) -> tuple[TaskRows, NDArray[np.uint8], dict[int, str]]:
+    """Split and decode; split again without the images that turn out to be unreadable.
+
+    Raises:
+        InputError: If there are any, and they are not to be skipped.
+    """
+    bad: dict[int, str] = {}
+    while True:
+        kept = np.setdiff1d(np.arange(len(dataset.labels)), np.fromiter(bad, np.int64))
+        rows = _split(config, dataset, kept)
+        images = allocate((len(rows.all), 3, form.size_px, form.size_px))
+        new = dataset.decode(rows.all, form, images, on_progress)
+        if not new:
+            return rows, images, bad
+        if config.on_bad_image == "fail":
+            advice = "repair or remove them, or set data.on_bad_image: skip"
+            raise InputError("data", [*dataset.describe_bad(new), f"{len(new)} images cannot be read; {advice}"])
+        bad |= new
+
+
+def _split(config: DataConfig, dataset: Dataset, kept: Rows) -> TaskRows:
+    """Split the rows that are kept.
+
+    Raises:
+        InputError: If a class has too few images, or fewer than `shots`.
+    """
+    labels = dataset.labels.numpy()[kept]
+    given = None if dataset.splits is None else dataset.splits[kept]
+    groups = None if dataset.groups is None else dataset.groups[kept]
+    problems = describe_small_classes(find_small_classes(labels, dataset.class_names, given, groups))
+    if problems:
+        raise InputError("data", problems)
+    seeds = {"split_seed": config.split_seed, "shots_seed": config.shots_seed}
+    split = split_dataset(labels, shots=config.shots, given=given, groups=groups, **seeds)
+    hidden = split.hidden if config.hides_labels else split.hidden[:0]
+    unlabeled = split.unlabeled[:0] if config.unlabeled is False else split.unlabeled
+    without = np.sort(np.concatenate([hidden, unlabeled]))
+    return TaskRows(*(kept[rows] for rows in (split.labeled, without, split.val, split.test)))
+
+
+def _divide(dataset: Dataset, rows: TaskRows, images: NDArray[np.uint8]) -> tuple[Images, Images, Images]:
+    """Return train, val and test as slices of the decoded images."""
+    labels = dataset.labels[torch.from_numpy(rows.all)]
+    first = len(rows.labeled) + len(rows.unlabeled)
+    labels[len(rows.labeled) : first] = UNLABELED
+    sizes = [first, len(rows.val), len(rows.test)]
+    pairs = zip(torch.from_numpy(images).split(sizes), labels.split(sizes), strict=True)
+    train, val, test = (Images(*pair) for pair in pairs)
+    return train, val, test
+
+
+def _input_format(config: DataConfig, dataset: Dataset, scale: BitDepth) -> InputFormat:
+    """Return the format in which images are decoded; files may be decoded larger than `image_px`."""
+    side = config.image_px or dataset.image_px
+    if dataset.has_files:
+        side = max(side, config.decode_px or 0)
+    return InputFormat(side, config.resize, config.interpolation, scale.bits, scale.float_max)
+
+
+def _join_near_duplicates(dataset: Dataset, form: InputFormat) -> Groups:
+    """Return the groups of a data set after near-identical labelled images have joined their groups."""
+    labeled = np.flatnonzero(dataset.labels.numpy() != UNLABELED)
+    images = np.zeros((len(labeled), 3, HASHED_PX, HASHED_PX), np.uint8)
+    bad = dataset.decode(labeled, replace(form, size_px=HASHED_PX), images, _ignore)
+    near = np.arange(len(dataset.labels))
+    readable = ~np.isin(labeled, np.fromiter(bad, np.int64))
+    near[labeled[readable]] = len(near) + near_groups(perceptual_hashes(torch.from_numpy(images[readable])))
+    return near if dataset.groups is None else join_groups(dataset.groups, near)
+
+
+def _near_duplicates(task: Task, rows: Rows) -> Rows:
+    """Return the rows of near-identical images in different splits, [P, 2]."""
+    hashes = np.concatenate([perceptual_hashes(split.images) for split in (task.train, task.val, task.test)])
+    starts = np.cumsum([0, len(task.train), len(task.val), len(task.test)])
+    train, val, test = (np.arange(*ends) for ends in pairwise(starts))
+    sides = ((train, np.concatenate([val, test])), (val, test))
+    pairs = [near_pairs(hashes, *side, most=MOST_PAIRS) for side in sides]
+    return rows[np.concatenate(pairs)]
+
+
+def _fingerprint(splits: list[Images], preset: Preset) -> str:
+    digest = hashlib.sha256(preset.encode())
+    for split in splits:
+        digest.update(str(tuple(split.images.shape)).encode())
+        for block in split.images.split(1024):
+            digest.update(block.contiguous().numpy())
+        digest.update(split.labels.contiguous().numpy().tobytes())
+    return digest.hexdigest()
