@@ -11,6 +11,7 @@ from typing import Protocol
 from tdmr_ray.storage import StoragePath
 
 RECORDS, TARGETS, SPACE, ENVIRONMENT = "records.jsonl", "targets.json", "space.yaml", "environment.json"
+DATA_SUMMARY = "data.json"
 TENSORBOARD, STUDY, BEST, LEADERBOARD = "tensorboard", "study.sqlite3", "best", "leaderboard"
 CHECKPOINTS, FINALISTS, ERRORS, RAY_TRAIN = "checkpoints", "finalists", "errors", "ray_train"
 CHECKPOINT_SUFFIX = ".pt"
@@ -64,6 +65,11 @@ class RunLayout:
     def space(self) -> Path:
         """The space file, with all overrides applied."""
         return self.root / SPACE
+
+    @property
+    def data_summary(self) -> Path:
+        """Facts about the images."""
+        return self.root / DATA_SUMMARY
 
     @property
     def environment(self) -> Path:

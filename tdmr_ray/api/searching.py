@@ -128,8 +128,11 @@ def _launch(
 ) -> bool:
     """Open the images and run the search; return whether it was interrupted."""
     tasks = open_tasks(store)
-    for note in open_images(plan, tasks, options.console).notes:
-        on_message(note)
+    task = open_images(plan, tasks, options.console)
+    if task.summary:
+        layout.data_summary.write_text(task.summary.model_dump_json(), encoding="utf-8")
+    for line in task.summary.lines() if task.summary else task.notes:
+        on_message(line)
     report = partial(_write_reports, layout.root)
     launch = partial(launch_search, plan, layout, store, tasks=tasks, on_message=on_message, options=options)
     return launch(write_reports=report).interrupted

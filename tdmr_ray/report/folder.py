@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from tdmr_ray.data.summary import DataSummary
 from tdmr_ray.records import TDMR, Ledger, TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.run_layout import RunLayout
@@ -26,6 +27,7 @@ class Search:
         visualizations: Visualizations of the finalists, by the id of their record.
         space: Text of the space file.
         environment: Machine and package versions, as JSON.
+        data_summary: Facts about the images; None for built-in sets.
     """
 
     title: str
@@ -34,6 +36,7 @@ class Search:
     visualizations: dict[str, Visualizations] = field(default_factory=dict)
     space: str = ""
     environment: str = ""
+    data_summary: DataSummary | None = None
 
     @property
     def data(self) -> str:
@@ -84,6 +87,7 @@ def read_search(folder: Path) -> Search:
         },
         space=_text(layout.space),
         environment=_text(layout.environment),
+        data_summary=_summary(_text(layout.data_summary)),
     )
 
 
@@ -93,6 +97,10 @@ def compare(searches: Sequence[Search]) -> list[Comparison]:
     for search in searches:
         groups.setdefault(search.data, []).append(search)
     return [Comparison(group) for group in groups.values()]
+
+
+def _summary(text: str) -> DataSummary | None:
+    return DataSummary.model_validate_json(text) if text else None
 
 
 def _text(path: Path) -> str:

@@ -1,0 +1,38 @@
+"""`tdmr data SOURCE`: what a search would see in a folder, table or other source of images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tdmr_ray.cli import run_command
+
+
+def data(
+    source: Annotated[str, typer.Argument(help="A folder, csv:FILE, or another source of data.name.")],
+    pins: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A key of the data section.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    sheets: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a contact sheet (PNG) for each class there.")
+    ] = None,
+) -> None:
+    """Summarize images: classes, splits, images without labels, what is left out, and near-duplicates."""
+    from tdmr_ray.api import load_task
+    from tdmr_ray.data.contact_sheet import write_contact_sheets
+    from tdmr_ray.errors import InputError
+    from tdmr_ray.space.reading import parse_overrides
+
+    options = {key.removeprefix("data."): value for key, value in parse_overrides(pins or []).items()}
+    task = load_task(source, **{"on_bad_image": "skip", **options})
+    if task.summary is None:
+        raise InputError("data", f"'{source}' is built in; give a folder, csv:FILE or another source of your own")
+    typer.echo(task.summary.model_dump_json(indent=2) if json else "\n".join(task.summary.lines()))
+    if sheets is not None:
+        written = write_contact_sheets(task, sheets)
+        typer.echo(f"{len(written)} contact sheets in {sheets}", err=json)
+
+
+if __name__ == "__main__":
+    run_command(data)
