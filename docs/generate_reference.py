@@ -99,7 +99,7 @@ def trial_groups() -> list[Group]:
         if name in COMPONENTS:
             groups.append(_component_group(name, COMPONENTS[name]))
         elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            entries = tuple(entries_of(field.annotation, f"{name}."))
+            entries = tuple(all_entries_of(field.annotation, f"{name}."))
             groups.append(Group(name, summary_of(field.annotation), entries))
         else:
             loose.append(_entry(name, field, attribute_docs(TrialConfig).get(name, "")))
@@ -111,6 +111,16 @@ def entries_of(model: type[BaseModel], prefix: str = "") -> Iterator[Entry]:
     docs = attribute_docs(model)
     for name, field in model.model_fields.items():
         yield _entry(prefix + name, field, docs.get(name, ""))
+
+
+def all_entries_of(model: type[BaseModel], prefix: str) -> Iterator[Entry]:
+    """Yield the fields of a model, and of the models inside it, as parameters."""
+    docs = attribute_docs(model)
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from all_entries_of(field.annotation, f"{prefix}{name}.")
+        else:
+            yield _entry(prefix + name, field, docs.get(name, ""))
 
 
 def attribute_docs(model: type[BaseModel]) -> dict[str, str]:

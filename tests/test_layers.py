@@ -22,7 +22,7 @@ ORDER = [
     {"output_dir"},
     {"api", "single_trial"},
     {"cli"},
-    {"search", "train", "leaderboard", "export", "predict"},
+    {"search", "train", "leaderboard", "export", "predict", "data_summary"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 ALLOWED_OUTSIDE = {
