@@ -54,7 +54,7 @@ def load_task(config: DataConfig, allocate: Allocate = _in_memory, on_progress: 
     Raises:
         InputError: If the name is unknown, a class has too few images, or an image cannot be read.
     """
-    return prepare_task(load_dataset(config), config, allocate, on_progress)
+    return replace(prepare_task(load_dataset(config), config, allocate, on_progress), source=config)
 
 
 def prepare_task(
