@@ -77,7 +77,7 @@ def prepare_task(
         preset=preset,
         fingerprint=_fingerprint([train, val, test], preset),
         form=form,
-        default_px=config.image_px or dataset.image_px,
+        default_px=config.image_px or dataset.default_px or dataset.image_px,
     )
     if not dataset.key:
         return task
