@@ -20,7 +20,8 @@ if TYPE_CHECKING:
         run_search,
     )
     from tdmr_ray.data.task import Task
-    from tdmr_ray.deploy.small_model import Prediction, SmallModel
+    from tdmr_ray.deploy.predicting import Prediction
+    from tdmr_ray.deploy.small_model import SmallModel
     from tdmr_ray.errors import InputError, SearchStopped
     from tdmr_ray.space import Space
 
@@ -52,7 +53,7 @@ _MODULES = {
     "InputError": "tdmr_ray.errors",
     "SearchStopped": "tdmr_ray.errors",
     "SmallModel": "tdmr_ray.deploy.small_model",
-    "Prediction": "tdmr_ray.deploy.small_model",
+    "Prediction": "tdmr_ray.deploy.predicting",
 }
 """Modules of the public names that are not in `tdmr_ray.api`."""
 

@@ -12,7 +12,10 @@ def export(
     folder: Annotated[Path, typer.Argument(help="A folder under best/ of a search's results.")],
     out: Annotated[Path | None, typer.Option(help="The file [target.onnx in the folder].")] = None,
 ) -> None:
-    """Write ONNX: input 'images' in 0..1 [B, 3, px, px], output 'probabilities' [B, C]."""
+    """Write ONNX: input 'images' in 0..1 [B, 3, px, px], output 'probabilities' [B, C].
+
+    `tdmr predict FILE.onnx IMAGE...` runs it without torch.
+    """
     from tdmr_ray.deploy.onnx import export_onnx
     from tdmr_ray.deploy.small_model import load_model
 

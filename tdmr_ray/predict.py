@@ -1,24 +1,81 @@
-"""`tdmr predict DIR/best/PAIR IMAGE...`: classes and probabilities of image files."""
+"""`tdmr predict MODEL IMAGE...`: classes and probabilities of image files."""
 
+import csv
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tdmr_ray.cli import run_command
+from tdmr_ray.cli import FAILED, run_command
+from tdmr_ray.data.reading import BadImage
+from tdmr_ray.deploy.predicting import Classifier, Prediction, find_images, predict_files
+from tdmr_ray.errors import InputError
 
 
 def predict(
-    folder: Annotated[Path, typer.Argument(help="A folder under best/ of a search's results.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    model: Annotated[Path, typer.Argument(help="A folder under best/ of a search's results, or an exported .onnx.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders with images.")],
+    csv_file: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Write path, class, probability and a column for each class to this file."),
+    ] = None,
+    min_probability: Annotated[
+        float, typer.Option(min=0, max=1, help="Least probability of a class; with less it is 'none of these'.")
+    ] = 0.0,
 ) -> None:
-    """Print file, class and probability, separated by tabs, one line for each image."""
+    """Print file, class and probability, separated by tabs, one line for each image.
+
+    Unreadable images are skipped and listed at the end; the exit code is then 1.
+    """
+    classifier = _open(model)
+    unreadable: list[str] = []
+    found = _readable(predict_files(classifier, find_images(images), min_probability=min_probability), unreadable)
+    if csv_file is None:
+        for path, prediction in found:
+            typer.echo(f"{path}\t{prediction.class_name}\t{prediction.probability:.4f}")
+    else:
+        try:
+            typer.echo(f"{csv_file}: {_write_csv(csv_file, classifier.class_names, found)} images")
+        except OSError as error:
+            raise InputError("--csv", f"{csv_file} cannot be written: {error.strerror}") from error
+    if unreadable:
+        typer.echo("\n".join([*unreadable, f"{len(unreadable)} images cannot be read and are left out"]), err=True)
+        raise typer.Exit(FAILED)
+
+
+def _open(model: Path) -> Classifier:
+    """Open a model; torch is imported for a folder only."""
+    if model.suffix == ".onnx":
+        from tdmr_ray.deploy.onnx_model import open_onnx
+
+        return open_onnx(model)
     from tdmr_ray.deploy.small_model import load_model
 
-    model = load_model(folder)
-    for path in images:
-        (found,) = model.predict([path])
-        typer.echo(f"{path}\t{found.class_name}\t{found.probability:.4f}")
+    return load_model(model)
+
+
+def _readable(
+    found: Iterable[tuple[Path, Prediction | BadImage]], unreadable: list[str]
+) -> Iterator[tuple[Path, Prediction]]:
+    """Yield the predictions, and append a line to `unreadable` for each image without one."""
+    for path, prediction in found:
+        if isinstance(prediction, BadImage):
+            unreadable.append(f"{path}: cannot be read as an image: {prediction}")
+        else:
+            yield path, prediction
+
+
+def _write_csv(file: Path, class_names: Iterable[str], found: Iterable[tuple[Path, Prediction]]) -> int:
+    """Write the table and return its number of images."""
+    count = 0
+    with file.open("w", newline="", encoding="utf-8") as table:
+        writer = csv.writer(table)
+        writer.writerow(["path", "class", "probability", *class_names])
+        for count, (path, each) in enumerate(found, start=1):  # noqa: B007
+            values = [f"{value:.6f}" for value in (each.probability, *each.probabilities)]
+            writer.writerow([path, each.class_name, *values])
+    return count
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def reprogram(
         NonFiniteLoss: If training diverges.
     """
     values = {"foundation.name": foundation, "mapping.kind": mapping, **(settings or {})}
-    config = _configure(TrialConfig(), values, "reprogram")
+    config = _configure(TrialConfig(data=task.source or DataConfig()), values, "reprogram")
     try:
         artifact = make_teacher(config, task)
     except InputError:
@@ -115,7 +115,8 @@ def distill(
     outcome = fit(config, task, on_epoch, provider=lambda config, task: teacher.artifact)
     assert outcome.target is not None, "a distillation has a target"
     image_px = task.target_px(config.target.input_px)
-    return SmallModel(outcome.target.cpu().eval(), task.class_names, image_px, config, outcome.metrics)
+    network = outcome.target.cpu().eval()
+    return SmallModel(network, task.class_names, image_px, task.input_format, config, outcome.metrics)
 
 
 def _configure(config: TrialConfig, values: Mapping[str, Any], where: str) -> TrialConfig:

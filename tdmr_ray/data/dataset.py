@@ -37,6 +37,7 @@ class Dataset:
         groups: Group of each image, int64 [N]; None if there are no groups.
         ignored: Names of files that are left out, by reason.
         warnings: What the owner of the images should know, one sentence each.
+        default_px: Side of the input of targets that have none of their own; None is `image_px`.
     """
 
     labels: Tensor
@@ -52,6 +53,7 @@ class Dataset:
     groups: NDArray[np.int64] | None = None
     ignored: Mapping[str, Sequence[str]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    default_px: int | None = None
 
     @property
     def has_files(self) -> bool:

@@ -54,7 +54,7 @@ def load_task(config: DataConfig, allocate: Allocate = _in_memory, on_progress: 
     Raises:
         InputError: If the name is unknown, a class has too few images, or an image cannot be read.
     """
-    return prepare_task(load_dataset(config), config, allocate, on_progress)
+    return replace(prepare_task(load_dataset(config), config, allocate, on_progress), source=config)
 
 
 def prepare_task(
@@ -77,7 +77,7 @@ def prepare_task(
         preset=preset,
         fingerprint=_fingerprint([train, val, test], preset),
         form=form,
-        default_px=config.image_px or dataset.image_px,
+        default_px=config.image_px or dataset.default_px or dataset.image_px,
     )
     if not dataset.key:
         return task

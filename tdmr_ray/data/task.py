@@ -41,6 +41,7 @@ class Task:
         summary: Facts about the images for their owner; None for data in memory.
         form: Format in which the images were decoded; None if they came as they are.
         default_px: Side of the input of targets that have none of their own; None is the side of the images.
+        source: Data section that the images were loaded with; None for arrays.
     """
 
     train: Images
@@ -54,6 +55,7 @@ class Task:
     form: InputFormat | None = None
     default_px: int | None = None
     summary: DataSummary | None = None
+    source: DataConfig | None = None
 
     @classmethod
     def from_arrays(

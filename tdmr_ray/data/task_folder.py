@@ -35,4 +35,4 @@ def open_dataset(folder: Path) -> Dataset:
     names = tuple(facts["class_names"])
     form = InputFormat(**facts["form"])
     dataset = in_memory(images, labels, names, preset=facts["preset"], splits=splits, key=facts["fingerprint"])
-    return replace(dataset, find_scale=lambda: BitDepth(form.bit_depth, form.float_max))
+    return replace(dataset, find_scale=lambda: BitDepth(form.bit_depth, form.float_max), default_px=facts["default_px"])

@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from tdmr_ray.data.loading import load_task
+from tdmr_ray.data.task import Task
+from tdmr_ray.deploy.onnx_model import metadata_of
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.errors import InputError
-from tdmr_ray.method.resize import resize
 from tdmr_ray.training.evaluate import evaluate
 
 TOLERANCE = 1e-3
@@ -18,19 +20,41 @@ TOLERANCE = 1e-3
 
 
 class _Classifier(nn.Module):
-    """The exported graph: images in 0..1 to probabilities."""
+    """The exported graph: images in 0..1, as files are read, to probabilities.
+
+    Scaling to the target's input size is linear and separable, so two matrix products do it on every runtime.
+    """
+
+    scaling: Tensor | None
 
     def __init__(self, model: SmallModel) -> None:
         super().__init__()
         self.target = model.target
+        read_px, input_px = model.input_format.size_px, model.target.spec.size_px
+        self.register_buffer("scaling", None if read_px == input_px else scaling_matrix(read_px, input_px))
 
     def forward(self, images: Tensor) -> Tensor:
+        if self.scaling is not None:
+            images = self.scaling @ images @ self.scaling.T
         probabilities: Tensor = self.target(images).logits.softmax(dim=1)
         return probabilities
 
 
-def export_onnx(model: SmallModel, path: Path) -> float:
+def scaling_matrix(from_px: int, to_px: int) -> Tensor:
+    """Return the matrix [to_px, from_px] that scales one side of an image as `method.resize` does."""
+    identity = torch.eye(from_px)[None, None]
+    return interpolate(identity, size=(to_px, from_px), mode="bilinear", align_corners=False, antialias=True)[0, 0]
+
+
+def export_onnx(model: SmallModel, path: Path, task: Task | None = None) -> float:
     """Write an ONNX file with input 'images' in 0..1 [B, 3, px, px] and output 'probabilities' [B, C].
+
+    The side is that of `input_format`, which is in the file's metadata with the class names.
+
+    Args:
+        model: The model.
+        path: The file.
+        task: Images on whose val split the file is verified; None loads those that the model was made from.
 
     Returns:
         Accuracy of the file on val.
@@ -39,22 +63,32 @@ def export_onnx(model: SmallModel, path: Path) -> float:
         InputError: If onnxruntime is missing, or the file's probabilities differ from the network's; it is removed.
     """
     try:
+        import onnx  # noqa: F401  # write_onnx needs it
         import onnxruntime
+        import onnxscript  # noqa: F401  # torch needs it
     except ImportError as error:
         raise InputError("export", "needs onnx and onnxruntime; do: pip install 'tdmr_ray[export]'") from error
+    seen = task or _own_task(model)
     write_onnx(model, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     try:
-        return check_export(model, session)
+        return check_export(model, session, seen)
     except InputError:
         path.unlink()
         raise
 
 
 def write_onnx(model: SmallModel, path: Path) -> None:
-    """Write the file, with a batch of any size."""
+    """Write the file, with a batch of any size.
+
+    Raises:
+        ImportError: If onnx or onnxscript is missing.
+    """
+    import onnx
+
+    size_px = model.input_format.size_px
     network = _Classifier(model).eval().to(memory_format=torch.contiguous_format)
-    example = torch.zeros(2, 3, model.image_px, model.image_px)
+    example = torch.zeros(2, 3, size_px, size_px)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -68,19 +102,33 @@ def write_onnx(model: SmallModel, path: Path) -> None:
             external_data=False,
             verbose=False,
         )
+    graph = onnx.load(path)
+    onnx.helper.set_model_props(graph, metadata_of(model.class_names, model.input_format))
+    onnx.save(graph, path)
 
 
-def check_export(model: SmallModel, session: Any) -> float:
+def _own_task(model: SmallModel) -> Task:
+    """Load the images that a model was made from.
+
+    Raises:
+        InputError: If they are gone, or were arrays.
+    """
+    task = load_task(model.config.data)
+    if (task.class_names, task.image_px) != (model.class_names, model.input_format.size_px):
+        raise InputError("export", "the model was not made from files; call deploy.onnx.export_onnx with its task")
+    return task
+
+
+def check_export(model: SmallModel, session: Any, task: Task) -> float:
     """Return the exported file's accuracy on val.
 
     Raises:
         InputError: If its probabilities differ from the network's.
     """
-    task = load_task(model.config.data)
     device = torch.device("cpu")
 
     def run(images: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"images": resize(images, model.image_px).numpy()})[0])
+        return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
     exported = evaluate(run, task.val, device=device)
     original = evaluate(model.probabilities, task.val, device=device)

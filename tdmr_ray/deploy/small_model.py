@@ -12,39 +12,25 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tdmr_ray.data.arrays import read_pixels
-from tdmr_ray.data.reading import BadImage, InputFormat, read_image
+from tdmr_ray.data.dataset import scale_images
+from tdmr_ray.data.reading import BadImage, InputFormat
+from tdmr_ray.deploy.predicting import BATCH_SIZE, Prediction, predict_files, predict_pixels
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import WEIGHTS_FILE, Target, load_target, save_target
 from tdmr_ray.run_layout import MODEL_CONFIG
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.model_folder import describe_model
 
-BATCH_SIZE = 64
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Prediction for one image.
-
-    Attributes:
-        class_name: The most probable class.
-        probability: Its probability.
-        probabilities: Probabilities of all classes, [C].
-    """
-
-    class_name: str
-    probability: float
-    probabilities: NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class SmallModel:
-    """A target network with its class names and input size.
+    """A target network with its class names, and how its images are read; a `Classifier`.
 
     Attributes:
         target: The network, in evaluation mode on the CPU.
         class_names: C names.
-        image_px: Side of its input.
+        image_px: Side of its input, to which it scales images.
+        input_format: Format in which image files are read.
         config: The trial that made it.
         metrics: Figures of that trial, such as `val/top1`.
     """
@@ -52,6 +38,7 @@ class SmallModel:
     target: Target
     class_names: tuple[str, ...]
     image_px: int
+    input_format: InputFormat
     config: TrialConfig
     metrics: Mapping[str, float] = field(default_factory=dict)
 
@@ -60,29 +47,26 @@ class SmallModel:
         """Accuracy on val when it was made."""
         return self.metrics["val/top1"]
 
-    def predict(self, images: Sequence[str | Path] | ArrayLike) -> list[Prediction]:
+    def predict(self, images: Sequence[str | Path] | ArrayLike, *, min_probability: float = 0.0) -> list[Prediction]:
         """Classify images.
 
         Args:
             images: Paths of image files, or an array: uint8, or floating point in 0..1, [N, H, W, 3] and the like.
+            min_probability: Least probability of a class; with less, an image is "none of these".
 
         Raises:
-            InputError: If a file is unreadable or the array has another shape or type.
+            InputError: With every file that is unreadable, or if the array has another shape or type.
         """
-        batches = self._batches(images)
-        return [self._prediction(row) for batch in batches for row in self.probabilities(batch).numpy()]
+        if isinstance(images, Sequence) and all(isinstance(each, str | Path) for each in images):
+            return self._predict_files([Path(each) for each in images], min_probability)  # type: ignore[arg-type]
+        pixels = torch.from_numpy(read_pixels("images", images).copy())  # type: ignore[arg-type]  # not a list of paths
+        batches = [scale_images(part, self.input_format).numpy() for part in pixels.split(BATCH_SIZE)]
+        return [each for batch in batches for each in predict_pixels(self, batch, min_probability=min_probability)]
 
-    def read_image(self, path: Path) -> Tensor:
-        """Read an image file as the model takes it: [1, 3, image_px, image_px] in 0..1.
-
-        Raises:
-            InputError: If it is unreadable.
-        """
-        try:
-            pixels = read_image(path, InputFormat(self.image_px))
-        except BadImage as bad:
-            raise InputError(str(path), f"cannot be read as an image: {bad}") from bad
-        return torch.from_numpy(pixels.copy()).unsqueeze(0).float().div(255.0)
+    def classify(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Map uint8 images [B, 3, H, W] to probabilities [B, C]."""
+        found: NDArray[np.float32] = self.probabilities(torch.from_numpy(pixels).float().div(255.0)).numpy()
+        return found
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
@@ -95,25 +79,32 @@ class SmallModel:
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         save_target(self.target, path)
-        names, image_px = self.class_names, self.image_px
-        describe_model(path, self.config, class_names=names, image_px=image_px, metrics=self.metrics)
+        describe_model(
+            path,
+            self.config,
+            class_names=self.class_names,
+            image_px=self.image_px,
+            input_format=self.input_format,
+            metrics=self.metrics,
+        )
 
-    def _batches(self, images: Sequence[str | Path] | ArrayLike) -> list[Tensor]:
-        if isinstance(images, Sequence) and all(isinstance(each, str | Path) for each in images):
-            return [self.read_image(Path(each)) for each in images]  # type: ignore[arg-type]  # all are paths
-        pixels = torch.from_numpy(read_pixels("images", images).copy())  # type: ignore[arg-type]  # not a list of paths
-        return [part.float().div(255.0) for part in pixels.split(BATCH_SIZE)]
-
-    def _prediction(self, row: NDArray[np.float32]) -> Prediction:
-        best = int(row.argmax())
-        return Prediction(self.class_names[best], float(row[best]), row)
+    def _predict_files(self, paths: Sequence[Path], min_probability: float) -> list[Prediction]:
+        predictions, problems = [], []
+        for path, found in predict_files(self, paths, min_probability=min_probability):
+            if isinstance(found, BadImage):
+                problems.append(f"{path} cannot be read as an image: {found}")
+            else:
+                predictions.append(found)
+        if problems:
+            raise InputError("predict", problems)
+        return predictions
 
 
 def load_model(folder: str | Path) -> SmallModel:
     """Open a folder under `best/`, or one that `SmallModel.save` wrote.
 
     Raises:
-        InputError: If it holds no model.
+        InputError: If it holds no model, or one of an older version.
     """
     path = Path(folder)
     try:
@@ -121,10 +112,13 @@ def load_model(folder: str | Path) -> SmallModel:
         weights = load_file(path / WEIGHTS_FILE)
     except OSError as error:
         raise InputError(str(path), "holds no model; give a folder under best/ of a search's results") from error
+    if "input_format" not in description:
+        raise InputError(str(path), "holds a model of an older version of tdmr_ray; search again")
     names, image_px = tuple(description["class_names"]), description["image_px"]
     config = TrialConfig.model_validate(description["config"])
     target = load_target(
         config.target.name, num_classes=len(names), image_px=image_px, weights=config.target.weights, empty=True
     )
     target.load_state_dict(weights)
-    return SmallModel(target.eval(), names, image_px, config, description["metrics"])
+    form = InputFormat(**description["input_format"])
+    return SmallModel(target.eval(), names, image_px, form, config, description["metrics"])

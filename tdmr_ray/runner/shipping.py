@@ -54,6 +54,7 @@ def write_best(record: TrialRecord, config: TrialConfig, task: Task, weights: Pa
         config,
         class_names=task.class_names,
         image_px=task.target_px(config.target.input_px),
+        input_format=task.input_format,
         metrics=record.metrics,
         record=record.id,
     )

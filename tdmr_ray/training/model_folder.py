@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.run_layout import MODEL_CONFIG
 from tdmr_ray.training.config import TrialConfig
-
-PREPROCESSING = "RGB, resize to image_px, divide by 255; mean and std are part of the network"
 
 
 def describe_model(
@@ -16,6 +16,7 @@ def describe_model(
     *,
     class_names: Sequence[str],
     image_px: int,
+    input_format: InputFormat,
     metrics: Mapping[str, float],
     record: str = "",
 ) -> None:
@@ -26,6 +27,7 @@ def describe_model(
         config: The trial that made the model.
         class_names: C names.
         image_px: Side of the model's input.
+        input_format: Format in which image files are read.
         metrics: Figures of the trial.
         record: Id of its record, if a search made it.
     """
@@ -34,8 +36,17 @@ def describe_model(
         "target": config.target.name,
         "class_names": list(class_names),
         "image_px": image_px,
-        "preprocessing": PREPROCESSING,
+        "input_format": asdict(input_format),
+        "preprocessing": preprocessing(input_format, image_px),
         "metrics": dict(metrics),
         "config": config.model_dump(mode="json"),
     }
     (folder / MODEL_CONFIG).write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def preprocessing(form: InputFormat, image_px: int) -> str:
+    """Describe in words how an image file becomes the model's input."""
+    steps = [f"upright RGB, {form.resize} to {form.size_px} px with {form.interpolation} interpolation, divide by 255"]
+    if image_px != form.size_px:
+        steps.append(f"the network scales to {image_px} px")
+    return "; ".join([*steps, "mean and std are part of the network"])

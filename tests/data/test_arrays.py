@@ -1,5 +1,6 @@
 """A user's own numpy arrays become a task, also in another process, or one message lists every problem."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.datasets import check_dataset
 from tdmr_ray.data.decoded import decode_task, open_task, save_task, saved_task_config, task_key
 from tdmr_ray.data.loading import load_task
+from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.splits import UNLABELED
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
@@ -156,3 +158,10 @@ def test_too_many_shots_and_too_few_images_are_named() -> None:
         Task.from_arrays(photos(60), LABELS, shots=11)
     with pytest.raises(InputError, match="every class must have at least 5 labelled images"):
         Task.from_arrays(photos(6), LABELS[:6])
+
+
+def test_saved_task_of_files_keeps_how_they_were_read(tmp_path: Path) -> None:
+    form = InputFormat(12, "crop", "bilinear", 12, 0.5)
+    save_task(replace(Task.from_arrays(photos(60), LABELS), form=form, default_px=8), tmp_path)
+    again = load_task(saved_task_config(tmp_path))
+    assert (again.input_format, again.target_px(None), again.target_px(10)) == (form, 8, 10)

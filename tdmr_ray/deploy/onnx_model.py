@@ -1,0 +1,69 @@
+"""An exported ONNX file that is ready to use. Needs onnxruntime, numpy and Pillow, and imports no torch."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tdmr_ray.data.reading import InputFormat
+from tdmr_ray.errors import InputError
+
+CLASS_NAMES, INPUT_FORMAT = "class_names", "input_format"
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """An exported network; a `Classifier`.
+
+    Attributes:
+        session: The onnxruntime session.
+        class_names: C names.
+        input_format: Format in which files are read.
+    """
+
+    session: Any
+    class_names: tuple[str, ...]
+    input_format: InputFormat
+
+    def classify(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Map uint8 images [B, 3, size_px, size_px] to probabilities [B, C]."""
+        images = pixels.astype(np.float32) / np.float32(255.0)
+        probabilities: NDArray[np.float32] = self.session.run(None, {"images": images})[0]
+        return probabilities
+
+
+def metadata_of(class_names: Sequence[str], form: InputFormat) -> dict[str, str]:
+    """Return what the file's metadata say: everything but the network that a prediction needs."""
+    return {
+        CLASS_NAMES: json.dumps(list(class_names), ensure_ascii=False),
+        INPUT_FORMAT: json.dumps(asdict(form)),
+    }
+
+
+def open_onnx(path: Path) -> OnnxModel:
+    """Open a file that `tdmr export` wrote.
+
+    Raises:
+        InputError: If onnxruntime is missing, or the file is another one.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError(str(path), "needs onnxruntime; do: pip install onnxruntime") from error
+    if not path.is_file():
+        raise InputError(str(path), "there is no such file; make one with tdmr export")
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own errors share no base class
+        raise InputError(str(path), f"cannot be opened as ONNX: {' '.join(str(error).split())}") from error
+    found = session.get_modelmeta().custom_metadata_map
+    try:
+        names, form = json.loads(found[CLASS_NAMES]), InputFormat(**json.loads(found[INPUT_FORMAT]))
+    except (KeyError, TypeError, ValueError) as error:
+        rule = "must hold class names and input format in its metadata"
+        raise InputError(str(path), f"{rule}; export the model again with tdmr export") from error
+    return OnnxModel(session, tuple(names), form)
