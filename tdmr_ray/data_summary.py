@@ -1,7 +1,7 @@
 """`tdmr data SOURCE`: what a search would see in a folder, table or other source of images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,10 +22,12 @@ def data(
     from tdmr_ray.api import load_task
     from tdmr_ray.data.contact_sheet import write_contact_sheets
     from tdmr_ray.errors import InputError
-    from tdmr_ray.space.reading import parse_overrides
+    from tdmr_ray.space.reading import parse_overrides, put
 
-    options = {key.removeprefix("data."): value for key, value in parse_overrides(pins or []).items()}
-    task = load_task(source, **{"on_bad_image": "skip", **options})
+    options: dict[str, Any] = {"on_bad_image": "skip"}
+    for key, value in parse_overrides(pins or []).items():
+        put(options, key.removeprefix("data."), value)
+    task = load_task(source, **options)
     if task.summary is None:
         raise InputError("data", f"'{source}' is built in; give a folder, csv:FILE or another source of your own")
     typer.echo(task.summary.model_dump_json(indent=2) if json else "\n".join(task.summary.lines()))

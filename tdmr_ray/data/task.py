@@ -121,6 +121,11 @@ class Task:
         return prepare_task(dataset, config)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes that question the result, without those on what was decided."""
+        return self.summary.warnings if self.summary else self.notes
+
+    @property
     def num_classes(self) -> int:
         return len(self.class_names)
 

@@ -87,7 +87,7 @@ class Trial:
         if self.run is None:
             task = self._task()
             if self.is_finalist:
-                self.notes += [Note(kind="data", text=text) for text in task.notes]
+                self.notes += [Note(kind="data", text=text) for text in task.warnings]
             self.run = Run(self.spec.config, task, self.context.provider, self.workers)
             restored = self._restore(self.run)
         if not restored:

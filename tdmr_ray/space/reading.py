@@ -111,6 +111,18 @@ def _load_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
+def put(tree: dict[str, Any], key: str, value: Any) -> bool:
+    """Set a dotted key in a nested dictionary; return whether everything on its way is a dictionary."""
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        node = tree.setdefault(parent, {})
+        if not isinstance(node, dict):
+            return False
+        tree = node
+    tree[leaf] = value
+    return True
+
+
 def _override(tree: dict[str, Any], key: str, value: Any) -> list[str]:
     """Change the tree in place; return a problem if no section has the key."""
     section, *rest = key.split(".")
@@ -118,11 +130,7 @@ def _override(tree: dict[str, Any], key: str, value: Any) -> list[str]:
         if not rest:
             tree[section] = value
             return []
-        node = tree.setdefault(section, {})
-        if not isinstance(node, dict) or len(rest) > 1:
-            return [f"--set {key}: '{section}' has no such key"]
-        node[rest[0]] = value
-        return []
+        return [] if put(tree, key, value) else [f"--set {key}: '{section}' has no such key"]
     for name in ("search", "fixed"):
         if not isinstance(tree.get(name), dict):
             tree[name] = {}
