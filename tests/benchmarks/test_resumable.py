@@ -26,6 +26,7 @@ def run_fake(job: Fake) -> dict[str, Any]:
     return {"val_top1": 0.5}
 
 
+@pytest.mark.slow
 def test_finished_runs_are_kept_when_another_run_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "runs.jsonl"
     path.write_text('{"key": "old", "test_top1": 0.1}\n{"key": "torn", "te')

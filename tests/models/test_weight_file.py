@@ -200,6 +200,7 @@ def test_damaged_file_is_one_clear_message(
         assert "\n" not in problem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [lambda net: net, lambda net: {"state_dict": net.state_dict(), "args": Unknown()}])
 def test_file_that_needs_unpickling_says_how_to_strip_it(wrap: Callable[[nn.Module], Any], tmp_path: Path) -> None:
     network = create_model(SMALL, num_classes=5)

@@ -19,7 +19,7 @@ from tdmr_ray.report.page import render_page
 MAX_BYTES = 5_000_000
 DRIVER = shutil.which("chromedriver")
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,7 @@ def test_fetch_earlier_brings_newer_records_and_keeps_newer_local_ones(tmp_path:
     assert (root / "records.jsonl").read_text() == "12\n34\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", ["nosuch://bucket", "s3://no-such-bucket/prefix", "/proc/nothing"])
 def test_unwritable_storage_is_one_message(storage: str, s3: None, tmp_path: Path) -> None:
     space = write_space(tmp_path)

@@ -79,7 +79,7 @@ def contents_of(studies: PairStudies) -> dict[str, list[tuple[object, ...]]]:
 
 
 @pytest.mark.parametrize("allocation", ["equal", "adaptive"])
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow), "nsga2", "random"])
 def test_studies_rebuilt_from_records_draw_the_same_trials_as_the_original(
     sampler: SamplerName, allocation: AllocationName
 ) -> None:
