@@ -5,7 +5,7 @@ Cost:   about 10 minutes on 2 cores, 1 GB of disk in the temporary folder.
 Result: results/many_unlabeled.json and .md.
 
 The photographs are 96 px JPEGs: smooth random pictures, each stored 50 times with other noise. Making them is not
-counted. Each step runs in a process of its own, which reports its largest anonymous memory (RssAnon, sampled) beside its
+counted. Each step runs in a process of its own. It reports its largest anonymous memory (RssAnon, sampled) beside its
 largest resident memory; mapped files count in the latter only, because the system can drop them at any time.
 """
 
