@@ -39,7 +39,8 @@ def groups_in_names(names: Sequence[str], pattern: str) -> tuple[list[str], list
     unmatched = [name for name, match in zip(names, found, strict=True) if match is None]
     if len(unmatched) == len(names):
         raise InputError("data", f"data.group_by must match paths such as {some_of(names)}, got '{pattern}'")
-    warnings = [f"data.group_by matches {len(unmatched)} images not, such as {some_of(unmatched)}"] if unmatched else []
+    lonely = f"data.group_by does not match {len(unmatched)} images, each of which is a group of its own"
+    warnings = [f"{lonely}: {some_of(unmatched)}"] if unmatched else []
     return [(match[1 if match.re.groups else 0] or "") if match else "" for match in found], warnings
 
 

@@ -133,7 +133,9 @@ def _split(config: DataConfig, dataset: Dataset, kept: Rows) -> TaskRows:
     labels = dataset.labels.numpy()[kept]
     given = None if dataset.splits is None else dataset.splits[kept]
     groups = None if dataset.groups is None else dataset.groups[kept]
-    problems = describe_small_classes(find_small_classes(labels, dataset.class_names, given, groups))
+    problems = describe_small_classes(
+        find_small_classes(labels, dataset.class_names, given, groups), dropping=config.drop_small_classes
+    )
     if problems:
         raise InputError("data", problems)
     seeds = {"split_seed": config.split_seed, "shots_seed": config.shots_seed}

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ TEST_FRACTION = 0.3
 FOLDS, ATTEMPTS, SEED_STEP = 10, 5, 1_000_003
 """Folds into which groups are divided, divisions that are tried, and the distance of their seeds."""
 TOO_FEW = "every class must have at least 5 images, so that train, val and test all show it"
+TOO_FEW_GROUPS = "every class must have images in at least 3 groups, so that train, val and test all show it"
 
 
 class TooManyShots(InputError):
@@ -78,7 +80,7 @@ def split_dataset(
     split_off = partial(_split_off, labels=labels, groups=groups, seed=split_seed)
     if not len(test) and not len(val):
         held = VAL_FRACTION + TEST_FRACTION
-        train, rest = split_off(rest, held)
+        train, rest = split_off(rest, held, 2)
         val, test = split_off(rest, TEST_FRACTION / held)
     elif not len(test):
         train, test = split_off(rest, TEST_FRACTION)
@@ -86,7 +88,7 @@ def split_dataset(
         train, val = split_off(rest, VAL_FRACTION / (1 - TEST_FRACTION))
     else:
         train = rest
-    _check_splits(labels, {"train": train, "val": val, "test": test})
+    _check_splits(labels, {"train": train, "val": val, "test": test}, TOO_FEW if groups is None else TOO_FEW_GROUPS)
     labeled = train if shots is None else _draw_shots(train, labels, shots, shots_seed, groups)
     hidden, unlabeled = np.setdiff1d(train, labeled), np.flatnonzero(labels == UNLABELED)
     if groups is not None:
@@ -96,11 +98,11 @@ def split_dataset(
 
 
 def _split_off(
-    rows: Indices, fraction: float, *, labels: Indices, groups: Groups | None, seed: int
+    rows: Indices, fraction: float, least: int = 1, *, labels: Indices, groups: Groups | None, seed: int
 ) -> tuple[Indices, Indices]:
-    """Return the rows that stay and a stratified fraction of them that leaves."""
+    """Return the rows that stay and a stratified fraction that leaves, in at least `least` groups of each class."""
     if groups is not None and len(np.unique(groups[rows])) < len(rows):
-        return _split_groups_off(rows, fraction, labels, groups, seed)
+        return _split_groups_off(rows, fraction, least, labels[rows], groups[rows], seed)
     try:
         stays, leaves = train_test_split(rows, test_size=fraction, stratify=labels[rows], random_state=seed)
     except ValueError as error:
@@ -110,40 +112,54 @@ def _split_off(
 
 
 def _split_groups_off(
-    rows: Indices, fraction: float, labels: Indices, groups: Groups, seed: int
+    rows: Indices, fraction: float, least: int, labels: Indices, groups: Groups, seed: int
 ) -> tuple[Indices, Indices]:
-    """Split whole groups off: the division into folds, of several, whose classes are nearest to the fraction."""
-    if len(np.unique(groups[rows])) < 2:
-        raise InputError("data", "images of at least 3 groups are needed for train, val and test, got one group")
-    own, sizes = labels[rows], np.bincount(labels[rows])
-    num_folds = min(FOLDS, len(np.unique(groups[rows])))
-    num_leaving = min(max(1, round(fraction * num_folds)), num_folds - 1)
-    best, least = np.zeros(len(rows), bool), np.inf
+    """Split whole groups off: of several divisions into folds, the folds whose classes are nearest to the fraction."""
+    num_folds = min(FOLDS, len(np.unique(groups)), int(np.bincount(labels).max()))
+    if num_folds < 2:
+        raise InputError("data", f"{TOO_FEW_GROUPS}, got one group")
+    chosen = np.array(list(product([False, True], repeat=num_folds))[1:-1])
+    _, first = np.unique(np.stack([labels, groups]), axis=1, return_index=True)
+    best, smallest = np.zeros(len(rows), bool), np.inf
     for attempt in range(ATTEMPTS):
-        folds = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed + SEED_STEP * attempt)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-            parts = [part for _, part in folds.split(rows, own, groups[rows])]
-        leaves = np.zeros(len(rows), bool)
-        leaves[np.concatenate(parts[:num_leaving])] = True
-        shares = np.bincount(own[leaves], minlength=len(sizes)) / np.maximum(sizes, 1)
-        present = sizes > 0
-        one_sided = (shares[present] == 0) | (shares[present] == 1)
-        error = float(np.abs(shares[present] - fraction).sum() + one_sided.sum())
-        if error < least:
-            best, least = leaves, error
+        fold = _folds(labels, groups, num_folds, seed + SEED_STEP * attempt)
+        shares = chosen @ _count(fold, labels, num_folds) / np.maximum(np.bincount(labels), 1)
+        parts = _count(fold[first], labels[first], num_folds)
+        leaving = chosen @ parts
+        lacking = (leaving < least) | (leaving == parts.sum(axis=0))
+        errors = (np.abs(shares - fraction) + lacking)[:, np.bincount(labels) > 0].sum(axis=1)
+        if errors.min() < smallest:
+            best, smallest = chosen[errors.argmin()][fold], errors.min()
     return rows[~best], rows[best]
+
+
+def _folds(labels: Indices, groups: Groups, num_folds: int, seed: int) -> Indices:
+    """Return a fold for each image, [N]; a group is in one fold, and classes are spread evenly where possible."""
+    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
+    fold = np.zeros(len(labels), np.int64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        for number, (_, part) in enumerate(splitter.split(labels, labels, groups)):
+            fold[part] = number
+    return fold
+
+
+def _count(fold: Indices, labels: Indices, num_folds: int) -> Indices:
+    """Return the number of images of each class in each fold, [F, C]."""
+    counts = np.zeros((num_folds, int(labels.max()) + 1), np.int64)
+    np.add.at(counts, (fold, labels), 1)
+    return counts
 
 
 def _classes(labels: Indices) -> Indices:
     return np.unique(labels[labels != UNLABELED])
 
 
-def _check_splits(labels: Indices, splits: dict[str, Indices]) -> None:
+def _check_splits(labels: Indices, splits: dict[str, Indices], rule: str) -> None:
     classes = _classes(labels)
     lacking = [name for name, rows in splits.items() if len(np.unique(labels[rows])) < len(classes)]
     if lacking:
-        raise InputError("data", f"{TOO_FEW}; {' and '.join(lacking)} would lack some")
+        raise InputError("data", f"{rule}; {' and '.join(lacking)} would lack some")
 
 
 def _draw_shots(train: Indices, labels: Indices, shots: int, seed: int, groups: Groups | None) -> Indices:

@@ -11,11 +11,17 @@ from tdmr_ray.data.groups import count_groups
 from tdmr_ray.data.listing import some_of
 from tdmr_ray.data.preset import Preset
 from tdmr_ray.data.reading import BadImage, open_image
+from tdmr_ray.data.split_names import UNLABELED
 from tdmr_ray.data.summary import DataSummary
 from tdmr_ray.data.task import Task
 
 BAD_IMAGE = "unreadable"
-"""Reason in `DataSummary.ignored`."""
+UNWANTED = "without a label, as data.unlabeled: false asks"
+HELD_OUT_GROUP = "without a label, of a group in val or test"
+BEYOND_SHOTS = "with a label beyond data.shots"
+"""Reasons in `DataSummary.ignored`."""
+SHOWN_GROUPS = 3
+"""Number of groups that a warning names."""
 MOST_MEASURED = 500
 """Number of images whose original size is looked up."""
 
@@ -41,7 +47,6 @@ def summarize(
     splits = {"train": task.labeled.labels, "val": task.val.labels, "test": task.test.labels}
     counts = {split: np.bincount(labels.numpy(), minlength=task.num_classes) for split, labels in splits.items()}
     pairs = [(dataset.name_of(first), dataset.name_of(second)) for first, second in near_duplicates.tolist()]
-    ignored = {reason: len(names) for reason, names in dataset.ignored.items()}
     sizes = _original_sizes(dataset, rows)
     held_out = rows[len(task.train) :]
     form, num_unlabeled = task.input_format, len(task.train) - task.num_labeled
@@ -52,7 +57,7 @@ def summarize(
             for number, name in enumerate(task.class_names)
         },
         unlabeled=num_unlabeled,
-        ignored=ignored | ({BAD_IMAGE: len(bad)} if bad else {}),
+        ignored=_count_ignored(dataset, config, rows, bad),
         near_duplicates=pairs,
         groups=0 if dataset.groups is None else count_groups(dataset.groups),
         smallest_px=min(sizes, key=np.prod, default=None),
@@ -63,10 +68,23 @@ def summarize(
         warnings=(
             *dataset.warnings,
             *_warn_of_bad(dataset, bad),
+            *_warn_of_straddling(task, dataset, rows),
             *_warn_of_near_duplicates(pairs, config, len(np.intersect1d(near_duplicates, held_out)), len(held_out)),
             *_warn_of_unlabeled(config, num_unlabeled),
         ),
     )
+
+
+def _count_ignored(
+    dataset: Dataset, config: DataConfig, rows: NDArray[np.int64], bad: Mapping[int, str]
+) -> dict[str, int]:
+    """Return the number of files and images that are left out, by reason."""
+    left = np.setdiff1d(np.arange(len(dataset.labels)), np.concatenate([rows, np.fromiter(bad, np.int64)]))
+    num_unlabeled = int((dataset.labels.numpy()[left] == UNLABELED).sum())
+    why_unlabeled = UNWANTED if config.unlabeled is False else HELD_OUT_GROUP
+    counts = {reason: len(names) for reason, names in dataset.ignored.items()}
+    counts |= {BAD_IMAGE: len(bad), why_unlabeled: num_unlabeled, BEYOND_SHOTS: len(left) - num_unlabeled}
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def describe_views(preset: Preset) -> str:
@@ -98,6 +116,23 @@ def _warn_of_bad(dataset: Dataset, bad: Mapping[int, str]) -> list[str]:
         return []
     names = some_of([dataset.name_of(row) for row in sorted(bad)])
     return [f"{len(bad)} images cannot be read and are left out: {names}"]
+
+
+def _warn_of_straddling(task: Task, dataset: Dataset, rows: NDArray[np.int64]) -> list[str]:
+    """Warn of groups with images in several splits, which only splits of the data set itself can have."""
+    if dataset.groups is None:
+        return []
+    sizes = (len(task.train), len(task.val), len(task.test))
+    places = np.unique(np.stack([dataset.groups[rows], np.repeat(np.arange(3), sizes)]), axis=1)[0]
+    groups, counts = np.unique(places, return_counts=True)
+    straddling = groups[counts > 1]
+    if not len(straddling):
+        return []
+    first = [dataset.name_of(int(rows[dataset.groups[rows] == group][0])) for group in straddling[:SHOWN_GROUPS]]
+    return [
+        f"{len(straddling)} groups have images in several of the splits that the data set gives, which inflates the "
+        f"accuracy on val and test, such as the group of {some_of(first)}; move the images of a group into one split"
+    ]
 
 
 def _warn_of_near_duplicates(

@@ -1,6 +1,7 @@
 """The listing of a data set, which the other files of this folder make from one kind of source each."""
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -58,9 +59,17 @@ def stat_key(paths: Iterable[Path], labels: NDArray[np.int64], splits: NDArray[n
     """Hash paths, sizes and modification times of files, with their labels and splits."""
     digest = hashlib.sha256(labels.tobytes() + splits.tobytes())
     for path in paths:
-        status = path.stat()
-        digest.update(f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(path.absolute()) + f"|{_state(path)}\n".encode())
     return digest.hexdigest()
+
+
+def _state(path: Path) -> str:
+    """Return size and modification time of a file, or '' if it is gone or hidden: decoding says so."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size}|{status.st_mtime_ns}"
 
 
 def listing_of_files(
@@ -89,13 +98,18 @@ def listing_of_files(
     def open_image(row: int) -> ImageSource:
         return paths[row]
 
-    names = [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in paths]
+    names = [readable(path.relative_to(root) if path.is_relative_to(root) else path) for path in paths]
     key = stat_key(paths, labels, splits)
     if groups:
         key = hashlib.sha256("\n".join([key, *groups]).encode()).hexdigest()
     return Listing(
         names, labels, tuple(class_names), splits, open_image, key, groups, ignored or {}, warnings, has_files=True
     )
+
+
+def readable(path: Path) -> str:
+    """Return a path for messages; bytes that are no text become question marks."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tdmr_ray.data.config import DataConfig
-from tdmr_ray.data.listing.listing import Listing, stat_key
+from tdmr_ray.data.config import LOOSE, DataConfig
+from tdmr_ray.data.listing.listing import Listing, readable, stat_key
 from tdmr_ray.data.listing.tables import read_paths
 from tdmr_ray.data.listing.walk import Ignored, walk
 from tdmr_ray.data.reading import ImageSource
@@ -27,6 +27,9 @@ def add_unlabeled(listing: Listing, source: str, config: DataConfig) -> Listing:
     ignored: Ignored = {reason: list(names) for reason, names in listing.ignored.items()}
     if source.startswith("csv:"):
         paths = read_paths(Path(source.removeprefix("csv:")), config.columns)
+    elif Path(source).resolve() == Path(config.name).expanduser().resolve():
+        rule = f"data.unlabeled must be another folder than the data set, got {source}"
+        raise InputError("data", f"{rule}; to use the images beside the class folders, set data.unlabeled: {LOOSE}")
     elif Path(source).is_dir():
         paths = walk(Path(source), ignored).all_images()
     else:
@@ -34,7 +37,7 @@ def add_unlabeled(listing: Listing, source: str, config: DataConfig) -> Listing:
         raise InputError("data", got)
     known = {path.resolve() for path in _files_of(listing)}
     new = [path for path in paths if path.resolve() not in known]
-    old = [str(path) for path in paths if path.resolve() in known]
+    old = [readable(path) for path in paths if path.resolve() in known]
     if old:
         ignored[LISTED_ALREADY] = old
     if not new:
@@ -59,7 +62,7 @@ def _joined(listing: Listing, paths: list[Path]) -> Listing:
     key = hashlib.sha256((listing.key + stat_key(paths, labels[count:], splits[count:])).encode()).hexdigest()
     return replace(
         listing,
-        names=[*listing.names, *map(str, paths)],
+        names=[*listing.names, *map(readable, paths)],
         labels=labels,
         splits=splits,
         open=open_image,

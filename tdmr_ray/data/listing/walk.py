@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tdmr_ray.data.listing.listing import readable
 from tdmr_ray.data.reading import SUFFIXES, is_image
 
 LITTER_FOLDERS = frozenset(
@@ -17,6 +18,8 @@ LITTER_FILES = frozenset(["thumbs.db", "desktop.ini", "icon\r"])
 HIDDEN, LITTER, NO_IMAGE = "hidden", "left by another program", "not an image"
 BROKEN_LINK, CIRCULAR_LINK = "broken link", "circular link"
 IMAGE_FOLDER, UNREADABLE = "folder with the name of an image", "unreadable folder"
+TOO_DEEP, DEEPEST = "folder too deep", 64
+"""Reason, and the number of folders inside one another from which on nobody looks further."""
 
 Ignored = dict[str, list[str]]
 """Names of what is left out, by reason."""
@@ -53,7 +56,7 @@ def walk(root: Path, ignored: Ignored, *, skip: Path | None = None) -> Tree:
         ignored: Receives what is left out, with names relative to `root`.
         skip: A folder below `root` that is left out without a word.
     """
-    return _Walk(root, ignored, skip).tree(root, (root.resolve(),))
+    return _Walk(root, ignored, skip.resolve() if skip else None).tree(root, (root.resolve(),))
 
 
 @dataclass(frozen=True)
@@ -80,19 +83,20 @@ class _Walk:
         if reason:
             self.leave_out(reason, path)
         elif not entry.is_dir():
-            if is_image(path):
+            if entry.is_file() and is_image(path):
                 tree.images.append(path)
             else:
                 self.leave_out(NO_IMAGE, path)
-        elif path != self.skip:
-            real = path.resolve()
+        elif len(above) > DEEPEST:
+            self.leave_out(TOO_DEEP, path)
+        elif (real := path.resolve()) != self.skip:
             if real in above:
                 self.leave_out(CIRCULAR_LINK, path)
             else:
                 tree.folders.append(self.tree(path, (*above, real)))
 
     def leave_out(self, reason: str, path: Path) -> None:
-        self.ignored.setdefault(reason, []).append(str(path.relative_to(self.root)))
+        self.ignored.setdefault(reason, []).append(readable(path.relative_to(self.root)))
 
 
 def _reason_to_skip(entry: os.DirEntry[str]) -> str:
