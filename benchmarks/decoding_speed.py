@@ -11,6 +11,7 @@ faster. The files are smooth random pictures with noise, as JPEGs of 1,500 x 1,0
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -89,10 +90,10 @@ def main(before: Annotated[str, typer.Option(help="Revision that is compared wit
         read_square = load_reader(checkout)
         for kind, paths in make_files(Path(folder)).items():
             for size_px in SIZES_PX:
-                readers: dict[str, Read] = {"before": lambda path, size=size_px: read_square(path, size)}
+                readers: dict[str, Read] = {"before": partial(read_square, size_px=size_px)}
                 for name, (resize, interpolation) in READERS.items():
                     form = InputFormat(size_px, resize, interpolation)  # type: ignore[arg-type]  # literals
-                    readers[name] = lambda path, form=form: read_image(path, form)
+                    readers[name] = partial(read_image, form=form)
                 seconds = seconds_of(readers, paths)
                 speed = len(paths) / estimate(seconds["before"]).mean
                 figures[f"before_per_s_{kind}_{size_px}px"] = speed

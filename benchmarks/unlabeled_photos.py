@@ -108,8 +108,8 @@ def by_seed(records: Sequence[TrialRecord], metric: str = "test/top1") -> dict[i
 
 def _points(value: Estimate, *, sign: bool = False) -> str:
     form = "{:+.1f}" if sign else "{:.1f}"
-    mean, low, high = (form.format(100 * each) for each in (value.mean, value.low, value.high))
-    return f"{mean} [{low}, {high}]"
+    mean, *ends = (form.format(100 * each) for each in (value.mean, value.low, value.high) if each is not None)
+    return f"{mean} [{', '.join(ends)}]" if ends else mean
 
 
 if __name__ == "__main__":
