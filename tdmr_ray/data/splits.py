@@ -1,24 +1,26 @@
 """Stratified splits that depend on labels, groups and seeds alone."""
 
-import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import train_test_split
 
 from tdmr_ray.data.groups import Groups
 from tdmr_ray.data.split_names import ANY, TEST, TRAIN, UNLABELED, VAL
 from tdmr_ray.errors import InputError
 
 Indices = NDArray[np.int64]
+Members = Mapping[int, Mapping[int, int]]
+"""Number of images of each class in each group."""
 
 VAL_FRACTION = 0.2
 TEST_FRACTION = 0.3
-FOLDS, ATTEMPTS, SEED_STEP = 10, 5, 1_000_003
-"""Folds into which groups are divided, divisions that are tried, and the distance of their seeds."""
+ATTEMPTS, SEED_STEP = 5, 1_000_003
+"""Divisions of groups that are tried, and the distance of their seeds."""
 TOO_FEW = "every class must have at least 5 images, so that train, val and test all show it"
 TOO_FEW_GROUPS = "every class must have images in at least 3 groups, so that train, val and test all show it"
 
@@ -114,41 +116,68 @@ def _split_off(
 def _split_groups_off(
     rows: Indices, fraction: float, least: int, labels: Indices, groups: Groups, seed: int
 ) -> tuple[Indices, Indices]:
-    """Split whole groups off: of several divisions into folds, the folds whose classes are nearest to the fraction."""
-    num_folds = min(FOLDS, len(np.unique(groups)), int(np.bincount(labels).max()))
-    if num_folds < 2:
+    """Split whole groups off; of several divisions, take the one whose classes are nearest to the fraction."""
+    members = _members(labels, groups)
+    if len(members) < 2:
         raise InputError("data", f"{TOO_FEW_GROUPS}, got one group")
-    chosen = np.array(list(product([False, True], repeat=num_folds))[1:-1])
-    _, first = np.unique(np.stack([labels, groups]), axis=1, return_index=True)
+    total, num_groups = np.bincount(labels), _count_groups(members)
     best, smallest = np.zeros(len(rows), bool), np.inf
     for attempt in range(ATTEMPTS):
-        fold = _folds(labels, groups, num_folds, seed + SEED_STEP * attempt)
-        shares = chosen @ _count(fold, labels, num_folds) / np.maximum(np.bincount(labels), 1)
-        parts = _count(fold[first], labels[first], num_folds)
-        leaving = chosen @ parts
-        lacking = (leaving < least) | (leaving == parts.sum(axis=0))
-        errors = (np.abs(shares - fraction) + lacking)[:, np.bincount(labels) > 0].sum(axis=1)
-        if errors.min() < smallest:
-            best, smallest = chosen[errors.argmin()][fold], errors.min()
+        names = np.random.default_rng(seed + SEED_STEP * attempt).permutation(list(members)).tolist()
+        order = sorted(names, key=lambda name: -sum(members[name].values()))
+        leaving = _choose_groups(members, order, fraction, least)
+        leaves = np.isin(groups, leaving)
+        shares = np.bincount(labels[leaves], minlength=len(total)) / np.maximum(total, 1)
+        leaving_groups = _count_groups({name: members[name] for name in leaving})
+        lacking = [leaving_groups[label] < least or leaving_groups[label] == num_groups[label] for label in num_groups]
+        error = float(np.abs(shares - fraction)[total > 0].sum() + sum(lacking))
+        if error < smallest:
+            best, smallest = leaves, error
     return rows[~best], rows[best]
 
 
-def _folds(labels: Indices, groups: Groups, num_folds: int, seed: int) -> Indices:
-    """Return a fold for each image, [N]; a group is in one fold, and classes are spread evenly where possible."""
-    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
-    fold = np.zeros(len(labels), np.int64)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        for number, (_, part) in enumerate(splitter.split(labels, labels, groups)):
-            fold[part] = number
-    return fold
+def _choose_groups(members: Members, order: Sequence[int], fraction: float, least: int) -> list[int]:
+    """Choose groups that leave, one after the other: each goes where its classes lack more images.
+
+    Classes that do not yet have a group on one side, or `least` groups among those that leave, come first.
+
+    Source: the greedy rule of Sechidis et al., On the Stratification of Multi-Label Data, ECML PKDD 2011.
+    """
+    total: Counter[int] = Counter()
+    for counts in members.values():
+        total.update(counts)
+    num_groups, leaves, stays = _count_groups(members), Counter[int](), Counter[int]()
+    left = dict.fromkeys(total, 0)
+    stayed = dict.fromkeys(total, 0)
+    chosen = []
+    for name in order:
+        demand = need = 0.0
+        for label, count in members[name].items():
+            size = total[label]
+            missing = (fraction * size - left[label]) - ((1 - fraction) * size - stayed[label])
+            demand += count * missing / size**2
+            need += ((leaves[label] < least) - (stays[label] < 1)) / num_groups[label]
+        is_leaving = (need, demand) > (0, 0)
+        for label, count in members[name].items():
+            (left if is_leaving else stayed)[label] += count
+            (leaves if is_leaving else stays)[label] += 1
+        if is_leaving:
+            chosen.append(name)
+    return chosen
 
 
-def _count(fold: Indices, labels: Indices, num_folds: int) -> Indices:
-    """Return the number of images of each class in each fold, [F, C]."""
-    counts = np.zeros((num_folds, int(labels.max()) + 1), np.int64)
-    np.add.at(counts, (fold, labels), 1)
-    return counts
+def _members(labels: Indices, groups: Groups) -> Members:
+    """Return the number of images of each class in each group."""
+    members: dict[int, dict[int, int]] = {}
+    pairs, counts = np.unique(np.stack([groups, labels]), axis=1, return_counts=True)
+    for group, label, count in zip(*pairs.tolist(), counts.tolist(), strict=True):
+        members.setdefault(group, {})[label] = count
+    return members
+
+
+def _count_groups(members: Members) -> Counter[int]:
+    """Return the number of groups of each class."""
+    return Counter(label for counts in members.values() for label in counts)
 
 
 def _classes(labels: Indices) -> Indices:

@@ -3,7 +3,11 @@
 The tables of `docs/own_images.md` list the same situations in words.
 """
 
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +26,7 @@ from odd_sets import (
     class_in_an_old_encoding,
     copies,
     deep_folders,
+    fill,
     filled,
     grey,
     grouped_table,
@@ -47,6 +52,14 @@ from odd_sets import (
 )
 
 from tdmr_ray.api import load_task
+from tdmr_ray.cli import run_command
+from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.listing.listing import listing_of_files
+from tdmr_ray.data.loading import load_task as load_configured_task
+from tdmr_ray.data.reading import BadImage, InputFormat, read_image
+from tdmr_ray.data.split_names import ANY
+from tdmr_ray.data_summary import data
 from tdmr_ray.errors import InputError
 
 PAGE = Path(__file__).parents[2] / "docs" / "own_images.md"
@@ -438,6 +451,15 @@ FILES = {
 }
 """Image files."""
 
+HEADINGS = {
+    "Layouts": LAYOUTS,
+    "Images without labels": UNLABELED,
+    "Files and names": LEFT_OUT,
+    "Classes": CLASSES,
+    "Groups and near-duplicates": GROUPS,
+    "Image files": FILES,
+}
+"""Situations by the headings of the tables in `docs/own_images.md`."""
 SITUATIONS = LAYOUTS | UNLABELED | LEFT_OUT | CLASSES | GROUPS | FILES
 
 
@@ -467,3 +489,94 @@ def test_odd_data_set_is_read_or_refused_in_words(name: str, tmp_path: Path) -> 
         situation.ignored,
         situation.groups,
     )
+
+
+def test_files_that_vanish_after_the_listing_are_unreadable(tmp_path: Path) -> None:
+    config = DataConfig(name=str(tmp_path / "set"), image_px=16)
+    load_dataset(DataConfig(name=str(pets_in(tmp_path))))
+    (tmp_path / "set" / "cat" / "3.png").unlink()
+    with pytest.raises(InputError, match=r"cat/3.png: .*No such file"):
+        load_configured_task(config)
+    summary = load_configured_task(config.model_copy(update={"on_bad_image": "skip"})).summary
+    assert summary is not None
+    assert summary.ignored == {"unreadable": 1}
+
+
+def test_files_that_vanish_during_the_listing_are_unreadable(tmp_path: Path) -> None:
+    gone = pets_in(tmp_path) / "cat" / "gone.png"
+    rows = [(gone, 0, ANY), (tmp_path / "set" / "dog" / "0.png", 1, ANY)]
+    listing = listing_of_files(rows, ["cat", "dog"], tmp_path)
+    assert listing.names == ["set/cat/gone.png", "set/dog/0.png"]
+    with pytest.raises(BadImage, match="No such file"):
+        read_image(listing.open(0), InputFormat(8))
+
+
+def test_folder_that_nobody_may_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = fill(tmp_path / "set", "cat", "dog", "dog/secret")
+    scan = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path).name == "secret":
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    summary = load_task(root, image_px=16).summary
+    assert summary is not None
+    assert (summary.count("train"), summary.ignored) == (10, {"unreadable folder": 1})
+
+
+COMMANDS = {
+    "a good set": (with_part("unlabeled", 3), [], 0),
+    "bad images": (with_bad("truncated.jpg", "empty.jpg", "text.png"), [], 0),
+    "bad images that are to fail": (with_bad("text.png"), ["--set", "on_bad_image=fail"], 2),
+    "odd names": (odd_file_names, [], 0),
+    "classes in an old encoding": (class_in_an_old_encoding, [], 2),
+    "no folder": (lambda root: None, [], 2),
+    "one class": (filled("cat"), [], 2),
+}
+"""Data set, options of `tdmr data`, and its exit code."""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_data_command_summarizes_or_refuses_without_a_traceback(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, options, code = COMMANDS[name]
+    make(tmp_path / "set")
+    sheets = tmp_path / "sheets"
+    command = ["data_summary", str(tmp_path / "set"), "--set", "image_px=16", "--json", "--sheets", str(sheets)]
+    monkeypatch.setattr(sys, "argv", [*command, *options])
+    with pytest.raises(SystemExit) as ended:
+        run_command(data)
+    shown = capsys.readouterr()
+    assert (ended.value.code or 0) == code
+    if code:
+        assert "problem" in shown.err
+    else:
+        facts = json.loads(shown.out)
+        assert {"classes", "unlabeled", "ignored", "near_duplicates", "groups", "warnings"} <= set(facts)
+        assert facts["classes"]["cat"]["train"] >= 5
+        assert {path.suffix for path in sheets.iterdir()} == {".png"}
+        assert len(list(sheets.iterdir())) == 2 + (facts["unlabeled"] > 0)
+
+
+def test_data_command_refuses_in_a_process_of_its_own(tmp_path: Path) -> None:
+    with_bad("text.png")(tmp_path / "set")
+    command = [sys.executable, "-m", "tdmr_ray.data_summary", str(tmp_path / "set"), "--set", "on_bad_image=fail"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "1 images cannot be read" in run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def pets_in(folder: Path) -> Path:
+    return pets(folder / "set")
+
+
+def test_page_lists_every_situation() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for heading, situations in HEADINGS.items():
+        section = text.split(f"### {heading}\n")[1].split("\n#")[0]
+        rows = [line.split(" | ")[0].removeprefix("| ") for line in section.splitlines() if line.startswith("| ")]
+        assert rows[1:] == list(situations)
