@@ -254,6 +254,9 @@ UNLABELED = {
     "`unlabeled: FOLDER` that is missing": Situation(
         pets, "an existing folder or csv:FILE, got '{set}/nowhere'", options={"unlabeled": "{set}/nowhere"}
     ),
+    "`unlabeled:` with a byte that no path holds": Situation(
+        pets, "an existing folder or csv:FILE, got 'a\0b'", options={"unlabeled": "a\0b"}
+    ),
     "`unlabeled: FOLDER` that is the set itself": Situation(
         with_files("a.png"), "must be another folder than the data set", options={"unlabeled": "{set}"}
     ),

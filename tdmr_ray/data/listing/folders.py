@@ -59,7 +59,7 @@ def list_folder(root: Path, config: DataConfig) -> Listing:
     if not root.is_dir():
         raise InputError("data", _explain_no_folder(root))
     found = Found(root, {})
-    skip = Path(config.unlabeled) if isinstance(config.unlabeled, str) else None
+    skip = Path(config.unlabeled) if isinstance(config.unlabeled, str) and Path(config.unlabeled).is_dir() else None
     tree = walk(root, found.ignored, skip=skip)
     _find_tops(found, tree, config)
     for top, split in list(found.tops):

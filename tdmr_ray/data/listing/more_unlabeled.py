@@ -27,14 +27,14 @@ def add_unlabeled(listing: Listing, source: str, config: DataConfig) -> Listing:
     ignored: Ignored = {reason: list(names) for reason, names in listing.ignored.items()}
     if source.startswith("csv:"):
         paths = read_paths(Path(source.removeprefix("csv:")), config.columns)
+    elif not Path(source).is_dir():
+        got = f"data.unlabeled must be true, false, loose, an existing folder or csv:FILE, got '{source}'"
+        raise InputError("data", got)
     elif Path(source).resolve() == Path(config.name).expanduser().resolve():
         rule = f"data.unlabeled must be another folder than the data set, got {source}"
         raise InputError("data", f"{rule}; to use the images beside the class folders, set data.unlabeled: {LOOSE}")
-    elif Path(source).is_dir():
-        paths = walk(Path(source), ignored).all_images()
     else:
-        got = f"data.unlabeled must be true, false, loose, an existing folder or csv:FILE, got '{source}'"
-        raise InputError("data", got)
+        paths = walk(Path(source), ignored).all_images()
     known = {path.resolve() for path in _files_of(listing)}
     new = [path for path in paths if path.resolve() not in known]
     old = [readable(path) for path in paths if path.resolve() in known]
