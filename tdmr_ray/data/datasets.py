@@ -32,7 +32,7 @@ def check_dataset(config: DataConfig) -> list[str]:
     """Return the problems with a data set; none if it can be listed."""
     name = config.name
     if name in DATASETS:
-        return []
+        return _check_own_images(config)
     if not is_listed(name) and not name.startswith(ARRAYS):
         known = f"{near_match(name, DATASETS)}; or a folder, csv:FILE, torch/NAME, hfds/OWNER/NAME, wds/SHARDS"
         return [f"must be a known data set, got '{name}'{known}"]
@@ -64,9 +64,25 @@ def forget_datasets() -> None:
     _load.cache_clear()
 
 
+def _check_own_images(config: DataConfig) -> list[str]:
+    """Return the problems with keys that have no effect on this kind of data set."""
+    problems = []
+    if config.unlabeled == LOOSE and not Path(config.name).is_absolute():
+        problems.append(f"data.unlabeled: {LOOSE} must have a folder of images in data.name, got '{config.name}'")
+    elif isinstance(config.unlabeled, str) and config.name in DATASETS:
+        problems.append(
+            f"data.unlabeled must be true or false for the built-in '{config.name}', got {config.unlabeled}"
+        )
+    if config.group_by is not None and config.name in DATASETS:
+        problems.append(f"data.group_by must not be set for the built-in '{config.name}', whose images have no paths")
+    return problems
+
+
 @cache
 def _load(config: DataConfig) -> Dataset:
     name = config.name
+    if problems := _check_own_images(config):
+        raise InputError("data", problems)
     if name in DATASETS:
         return DATASETS[name]()
     if name.startswith(ARRAYS):

@@ -573,6 +573,20 @@ def test_data_command_refuses_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert "Traceback" not in run.stdout + run.stderr
 
 
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("digits", {"unlabeled": "/"}, "must be true or false for the built-in 'digits', got /"),
+        ("digits", {"unlabeled": "loose"}, "loose must have a folder of images in data.name, got 'digits'"),
+        ("csv:more.csv", {"unlabeled": "loose"}, "loose must have a folder of images in data.name, got 'csv:"),
+        ("digits", {"group_by": "a"}, "data.group_by must not be set for the built-in 'digits'"),
+    ],
+)
+def test_key_without_an_effect_is_refused(source: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_task(source, **options)
+
+
 def pets_in(folder: Path) -> Path:
     return pets(folder / "set")
 
