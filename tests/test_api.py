@@ -130,7 +130,8 @@ def test_a_search_over_a_users_own_arrays(tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out == ""
     assert not result.interrupted
     assert {record.data for record in result.records if record.role == "tdmr"} == {task.fingerprint}
-    assert messages[0].startswith("own: 1 pairs, 2 trials")
+    assert messages[0] == "arrays: 3 classes, 90 labelled images, 30 without labels"
+    assert any(message.startswith("own: 1 pairs, 2 trials") for message in messages)
     assert {each.phase for each in progress} == {"search", "confirm"}
     assert (tmp_path / "out" / "leaderboard.html").exists()
     model = tdmr_ray.load_model(result.best)

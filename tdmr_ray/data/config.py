@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tdmr_ray.data.builtin import DATASETS
+from tdmr_ray.data.paths import is_folder
 from tdmr_ray.data.reading import Interpolation, Resize
 from tdmr_ray.data.task_folder import ARRAYS
 
@@ -34,7 +35,7 @@ class DataConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = "digits"
+    name: str = Field(default="digits", min_length=1)
     """Built-in set, folder, `csv:FILE`, `torch/NAME`, `hfds/NAME` or `wds/SHARDS`."""
     layout: Literal["auto", "classes"] = "auto"
     """Meaning of a folder's folders: `auto` takes names such as `train` and `test` as splits, `classes` never does."""
@@ -107,7 +108,7 @@ def absolute(name: str) -> str:
         if name.startswith(prefix):
             return prefix + str(Path(name.removeprefix(prefix)).expanduser().absolute())
     folder = Path(name.removeprefix("hfds/")).expanduser()
-    if name.startswith("hfds/") and folder.is_dir():
+    if name.startswith("hfds/") and is_folder(folder):
         return f"hfds/{folder.absolute()}"
     path = Path(name).expanduser()
-    return str(path.absolute()) if path.is_dir() and name not in DATASETS else name
+    return str(path.absolute()) if name not in DATASETS and is_folder(path) else name

@@ -14,6 +14,7 @@ from tdmr_ray.data.reading import BadImage, open_image
 from tdmr_ray.data.split_names import UNLABELED
 from tdmr_ray.data.summary import DataSummary
 from tdmr_ray.data.task import Task
+from tdmr_ray.data.task_folder import ARRAYS
 
 BAD_IMAGE = "unreadable"
 UNWANTED = "without a label, as data.unlabeled: false asks"
@@ -51,7 +52,7 @@ def summarize(
     held_out = rows[len(task.train) :]
     form, num_unlabeled = task.input_format, len(task.train) - task.num_labeled
     return DataSummary(
-        source=config.name,
+        source="arrays" if config.name.startswith(ARRAYS) else config.name,
         classes={
             name: {split: int(counts[split][number]) for split in splits}
             for number, name in enumerate(task.class_names)

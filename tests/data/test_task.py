@@ -82,3 +82,11 @@ def test_a_large_foundation_sees_large_images_and_the_target_keeps_its_size(tmp_
 def test_small_pictures_in_memory_are_not_decoded_larger() -> None:
     task = load_task(DataConfig(shots=2, decode_px=168))
     assert (task.image_px, task.target_px(None)) == (32, 32)
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "csv:", "hfds/", "wds/", "torch/"])
+def test_a_name_too_long_for_a_path_is_one_message(prefix: str) -> None:
+    with pytest.raises(InputError):
+        load_task(DataConfig(name=prefix + "x" * 5000))
+    with pytest.raises(InputError, match=r"data\.unlabeled"):
+        load_task(DataConfig(name="digits", unlabeled="x" * 5000))

@@ -15,6 +15,7 @@ from tdmr_ray.data.listing.folders import list_folder
 from tdmr_ray.data.listing.listing import Listing, natural_order, some_of
 from tdmr_ray.data.listing.shards import list_shards
 from tdmr_ray.data.listing.tables import list_csv
+from tdmr_ray.data.paths import is_folder
 
 __all__ = [
     "Listing",
@@ -27,7 +28,7 @@ __all__ = [
 
 def is_listed(name: str) -> bool:
     """Return whether a name means files of the user or a public collection, rather than a built-in set."""
-    return name.startswith(("csv:", "torch/", "hfds/", "wds/", "/", ".", "~")) or Path(name).expanduser().is_dir()
+    return name.startswith(("csv:", "torch/", "hfds/", "wds/", "/", ".", "~")) or is_folder(Path(name).expanduser())
 
 
 def list_images(config: DataConfig, root: str | None = None) -> Listing:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tdmr_ray.data.config import LOOSE, DataConfig
 from tdmr_ray.data.listing.listing import Listing, listing_of_files, natural_order, readable, similar_names, some_of
 from tdmr_ray.data.listing.walk import Ignored, Tree, walk
+from tdmr_ray.data.paths import is_file, is_folder
 from tdmr_ray.data.split_names import ANY, TEST, TRAIN, UNLABELED, VAL, is_unlabeled_name, split_named
 from tdmr_ray.errors import InputError
 
@@ -56,10 +57,10 @@ def list_folder(root: Path, config: DataConfig) -> Listing:
     Raises:
         InputError: With every problem: no folder, fewer than two classes, a class without images in a split.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise InputError("data", _explain_no_folder(root))
     found = Found(root, {})
-    skip = Path(config.unlabeled) if isinstance(config.unlabeled, str) and Path(config.unlabeled).is_dir() else None
+    skip = Path(config.unlabeled) if isinstance(config.unlabeled, str) and is_folder(Path(config.unlabeled)) else None
     tree = walk(root, found.ignored, skip=skip)
     _find_tops(found, tree, config)
     for top, split in list(found.tops):
@@ -73,7 +74,7 @@ def list_folder(root: Path, config: DataConfig) -> Listing:
 
 
 def _explain_no_folder(root: Path) -> str:
-    if not root.is_file():
+    if not is_file(root):
         return f"there is no folder {root}; give one with a folder for each class"
     rule = f"must be a folder with a folder for each class, got the file {root}"
     if root.name.lower().endswith(ARCHIVES):

@@ -11,6 +11,7 @@ from tdmr_ray.data.config import LOOSE, DataConfig
 from tdmr_ray.data.listing.listing import Listing, readable, stat_key
 from tdmr_ray.data.listing.tables import read_paths
 from tdmr_ray.data.listing.walk import Ignored, walk
+from tdmr_ray.data.paths import is_folder
 from tdmr_ray.data.reading import ImageSource
 from tdmr_ray.data.split_names import TRAIN, UNLABELED
 from tdmr_ray.errors import InputError
@@ -27,7 +28,7 @@ def add_unlabeled(listing: Listing, source: str, config: DataConfig) -> Listing:
     ignored: Ignored = {reason: list(names) for reason, names in listing.ignored.items()}
     if source.startswith("csv:"):
         paths = read_paths(Path(source.removeprefix("csv:")), config.columns)
-    elif not Path(source).is_dir():
+    elif not is_folder(Path(source)):
         got = f"data.unlabeled must be true, false, loose, an existing folder or csv:FILE, got '{source}'"
         raise InputError("data", got)
     elif Path(source).resolve() == Path(config.name).expanduser().resolve():

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tdmr_ray.data.listing.listing import Listing, natural_order, some_of, stat_key
+from tdmr_ray.data.paths import is_file
 from tdmr_ray.data.reading import SUFFIXES, ImageSource
 from tdmr_ray.data.split_names import ANY, SPLIT_NAMES, TEST, TRAIN, UNLABELED, UNLABELED_NAMES, VAL
 from tdmr_ray.errors import InputError
@@ -54,7 +55,7 @@ def list_shards(pattern: str) -> Listing:
         InputError: If a tar file does not exist or is damaged, no image has a label, or there is only one class.
     """
     paths = [Path(text).expanduser() for text in _expanded(pattern)]
-    missing = [str(path) for path in paths if not path.is_file()]
+    missing = [str(path) for path in paths if not is_file(path)]
     if missing or not paths:
         raise InputError("data", f"{len(missing)} shards do not exist: {some_of(missing) or pattern}")
     found, damaged = [], []
