@@ -9,7 +9,8 @@ Result: results/unlabeled_photos.json and .md.
 FASHION holds a folder of 500 images for each of ten classes, and WEIGHTS is EfficientNet-Lite2 with ImageNet weights.
 Both come from `shared/tools/real_assets.py`. FOLDER receives train/ (20 images a class, of which val is split off),
 test/ (100 a class) and unlabeled/ (500 images, flat). The same search runs with and without unlabeled/, for as many
-steps. The five seeds vary initial weights, views and order; the labelled images are the same ones for all.
+steps. One trial each means the defaults of the space, so both have the same settings. The five seeds vary initial
+weights, views and order; the labelled images are the same ones for all.
 """
 
 import json
@@ -37,7 +38,7 @@ EPOCHS = {"with": 60, "without": 75}
 SEARCH = (
     "python -m tdmr_ray.search --space search_spaces/my_images.yaml --set data.name={folder} --set data.image_px=64 "
     "--set 'pairs.foundations=[{{name: tf_efficientnet_lite2, weights: {weights}, image_px: 96}}]' "
-    "--set 'pairs.targets=[mobilenetv3_small_050]' --set budget.trials=2 --set budget.epochs={epochs} "
+    "--set 'pairs.targets=[mobilenetv3_small_050]' --set budget.trials=1 --set budget.epochs={epochs} "
     "--set 'confirm.seeds=[0,1,2,3,4]' --set 'confirm.controls=[]' --set data.unlabeled={unlabeled} --out {out}"
 )
 
