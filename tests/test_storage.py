@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import boto3
 import pytest
+from helpers.waiting import wait_until
 
 from tdmr_ray.storage import StoragePath
 
@@ -58,10 +59,8 @@ def test_an_upload_that_is_killed_leaves_what_was_there(bucket: str) -> None:
     code = "import sys; from tdmr_ray.storage import StoragePath as P; P(sys.argv[1]).write_bytes(bytes(1_000_000_000))"
     client, name = boto3.client("s3"), bucket.removeprefix("s3://")
     with subprocess.Popen([sys.executable, "-c", code, file.location]) as process:
-        deadline = time.monotonic() + 60
-        while not client.list_multipart_uploads(Bucket=name).get("Uploads") and time.monotonic() < deadline:
-            assert process.poll() is None, "it was to be killed before it ends"
-            time.sleep(0.01)
+        begun = partial(client.list_multipart_uploads, Bucket=name)
+        wait_until(lambda: "Uploads" in begun(), "the upload has begun", process, pause_s=0.01)
         process.kill()
     assert client.list_multipart_uploads(Bucket=name)["Uploads"]
     assert file.read_bytes() == b"before"

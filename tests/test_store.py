@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.waiting import PATIENCE_S
 
 from tdmr_ray.storage import StoragePath
 from tdmr_ray.store import DRAFT, HOLDS, MANIFEST, Store
@@ -63,7 +64,7 @@ def test_a_killed_upload_is_ignored_and_repaired_by_the_next_one(bucket: str, tm
             "Store(Path(sys.argv[1]), StoragePath(sys.argv[2]) / 'teachers').add('key', fill)",
         ]
     )
-    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "one"), bucket], timeout=60)
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "one"), bucket], timeout=PATIENCE_S)
     assert killed.returncode == 9
     shared = StoragePath(bucket) / "teachers"
     assert (shared / "key" / "a.txt").exists()

@@ -30,6 +30,8 @@ from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).parents[2]
 HOME = Path("/home/ubuntu")
+LIMIT_S = 600
+"""Limit of every wait; the whole story has a longer one in test_aws.py."""
 REGION, BUCKET = "us-west-2", "ours"
 OWN_ADDRESS = "--node-ip-address=$(echo $SSH_CONNECTION | cut -d' ' -f3)"
 SPACE = {
@@ -215,9 +217,9 @@ def prepare_cloud() -> None:
     boto3.client("ec2", region_name=REGION).create_key_pair(KeyName="tdmr")
 
 
-def wait_for(what: str, done: Callable[[], Any], limit_s: float, process: subprocess.Popen[bytes]) -> Any:
+def wait_for(what: str, done: Callable[[], Any], process: subprocess.Popen[bytes]) -> Any:
     """Wait until a condition holds; return its value."""
-    deadline = time.monotonic() + limit_s
+    deadline = time.monotonic() + LIMIT_S
     while not (found := done()):
         assert process.poll() is None, f"the search ended with {process.returncode} before: {what}"
         assert time.monotonic() < deadline, f"never: {what}"
@@ -240,18 +242,17 @@ def search(config: Path, machines: Machines, log: Log) -> None:
     )
     ray = Path(sys.executable).with_name("ray")
     with subprocess.Popen([str(ray), "exec", "--no-config-cache", str(config), line]) as process:
-        (first,) = wait_for("a worker", lambda: machines.running("gpu_worker"), 120, process)
-        wait_for("a checkpoint", lambda: kept(".pt"), 300, process)
+        (first,) = wait_for("a worker", lambda: machines.running("gpu_worker"), process)
+        wait_for("a checkpoint", lambda: kept(".pt"), process)
         machines.ec2.terminate_instances(InstanceIds=[first["InstanceId"]])
         log("worker terminated", id=first["InstanceId"])
         others = wait_for(
             "another worker",
             lambda: [each for each in machines.running("gpu_worker") if each["InstanceId"] != first["InstanceId"]],
-            300,
             process,
         )
         log("worker replaced", id=others[0]["InstanceId"])
-        code = process.wait(timeout=600)
+        code = process.wait(timeout=LIMIT_S)
     log("search finished", code=code)
 
 

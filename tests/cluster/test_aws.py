@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("aws")
     with (folder / "output.txt").open("w") as output:
         done = subprocess.run(
-            [*APART, sys.executable, str(SCRIPT), str(folder)], stdout=output, stderr=subprocess.STDOUT, timeout=1200
+            [*APART, sys.executable, str(SCRIPT), str(folder)], stdout=output, stderr=subprocess.STDOUT, timeout=1800
         )
     assert done.returncode == 0, (folder / "output.txt").read_text()[-5000:]
     return folder

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from helpers.resuming import progress
 from helpers.searching import command, write_space
+from helpers.waiting import PATIENCE_S
 from ray.cluster_utils import Cluster
 
 from tdmr_ray.records import Ledger, TrialRecord
@@ -50,7 +51,7 @@ def test_trials_of_a_killed_node_continue_elsewhere(nodes: Cluster, tmp_path: Pa
         return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
     def finish(process: "subprocess.Popen[str]", started: float) -> float:
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, output
         return time.monotonic() - started
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 from helpers.searching import command, records_without_times
+from helpers.waiting import PATIENCE_S, wait_until
 
 from tdmr_ray.storage import StoragePath
 from tdmr_ray.training.checkpoint import load_checkpoint
@@ -39,8 +40,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     family = [each for each in psutil.Process(process.pid).children(recursive=True) if not _is_agent(each)]
     process.kill()
     process.wait()
-    _, alive = psutil.wait_procs(family, timeout=60)
-    assert not alive, f"still there a minute after the driver: {alive}"
+    _, alive = psutil.wait_procs(family, timeout=PATIENCE_S)
+    assert not alive, f"still there long after the driver: {alive}"
 
 
 def progress(folder: Path) -> dict[str, int]:
@@ -67,10 +68,9 @@ def wait_for_a_moment(process: subprocess.Popen[bytes], folder: Path, early: flo
             process.wait(early)
         return
     before = (progress(folder), ended(folder / "records.jsonl"))
-    deadline = time.monotonic() + 120
-    while (progress(folder), ended(folder / "records.jsonl")) == before and process.poll() is None:
-        assert time.monotonic() < deadline, "nothing happens"
-        time.sleep(0.05)
+    wait_until(
+        lambda: (progress(folder), ended(folder / "records.jsonl")) != before or process.poll() is not None, "progress"
+    )
     time.sleep(late)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from helpers.metrics import without_times
+from helpers.waiting import PATIENCE_S
 
 from tdmr_ray.records import Ledger
 
@@ -31,7 +32,7 @@ def command(module: str, *arguments: object) -> list[str]:
 
 
 def run(module: str, *arguments: object, code: int = 0) -> str:
-    done = subprocess.run(command(module, *arguments), capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command(module, *arguments), capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     return done.stdout

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,12 +91,10 @@ def test_a_run_that_loses_a_worker_continues_after_its_last_epoch(tmp_path: Path
     lines: list[str] = []
     with subprocess.Popen(command("train", *arguments), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        deadline = time.monotonic() + 200
         for line in process.stdout:
             lines.append(line)
             if line.startswith("epoch 3:") and len(lines) == 3:
                 workers_of(process.pid)[-1].kill()
-            assert time.monotonic() < deadline
     assert process.returncode == 0
     epochs = [int(match[1]) for line in lines if (match := re.match(r"epoch (\d+):", line))]
     again = epochs.index(3) + 1

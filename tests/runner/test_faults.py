@@ -9,6 +9,7 @@ import pytest
 import ray.exceptions
 from helpers.searching import command, run, write_space
 from helpers.studies import build_space, record_of
+from helpers.waiting import PATIENCE_S
 
 from tdmr_ray.records import Ledger, complete
 from tdmr_ray.run_layout import RunLayout
@@ -56,7 +57,7 @@ def test_a_hanging_step_ends_its_process_and_leaves_its_stack(tmp_path: Path) ->
         "def stuck(): time.sleep(60)",
         f"with watchdog(0.2, Path({str(stack)!r})): stuck()",
     ]
-    assert subprocess.run([sys.executable, "-c", "\n".join(lines)], timeout=50).returncode == 1
+    assert subprocess.run([sys.executable, "-c", "\n".join(lines)], timeout=PATIENCE_S).returncode == 1
     assert read_hang(stack).endswith("line 4 in stuck")
     assert read_hang(stack) == ""
 
@@ -111,7 +112,7 @@ def test_a_search_on_a_full_disk_ends_with_one_message_and_resumes_when_there_is
     confirm = {"top": 1, "seeds": [0], "controls": []}
     space = write_space(tmp_path, budget={"trials": 6, "epochs": 3}, confirm=confirm)
     arguments = command("search", "--space", space, "--out", small_disk, "--store", shared_store)
-    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE_S)
     assert ended.returncode == 1
     assert ended.stderr.count("No space left on device; finished trials are safe: make room, then continue") == 1
     assert "Traceback" not in ended.stderr

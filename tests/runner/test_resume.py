@@ -7,13 +7,13 @@ import random
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from helpers.resuming import CHANGES, ended, kill, progress, reproducible_rows, start, wait_for_a_moment
 from helpers.searching import command, run, write_space
+from helpers.waiting import PATIENCE_S, wait_until
 
 from tdmr_ray.records import Ledger
 
@@ -67,7 +67,7 @@ def test_a_search_whose_ray_is_killed_can_be_resumed(victim: str, tmp_path: Path
     wait_for_a_moment(process, folder, None, 0.5)
     (part,) = [each for each in psutil.Process(process.pid).children(recursive=True) if each.name() == victim]
     part.kill()
-    assert process.wait(timeout=180) != 0
+    assert process.wait(timeout=PATIENCE_S) != 0
     run("search", *arguments, "--resume")
     records = Ledger(folder / "records.jsonl").read()
     assert len(records) == 2
@@ -80,7 +80,9 @@ def test_two_searches_in_one_folder_are_refused(tmp_path: Path) -> None:
     arguments: list[object] = ["--space", space, "--out", folder, "--store", tmp_path / "store"]
     process = start(arguments)
     wait_for_a_moment(process, folder, None, 0.0)
-    second = subprocess.run(command("search", *arguments, "--resume"), capture_output=True, text=True, timeout=100)
+    second = subprocess.run(
+        command("search", *arguments, "--resume"), capture_output=True, text=True, timeout=PATIENCE_S
+    )
     kill(process)
     assert second.returncode == 2
     assert f"is in use by process {process.pid} on " in second.stderr
@@ -101,13 +103,11 @@ def test_a_trial_whose_process_is_killed_continues_in_another(shared_store: Path
     space = write_space(tmp_path, budget={"trials": 3, "epochs": 30}, confirm={"top": 0}, resources=one)
     arguments = ["--space", space, "--out", tmp_path / "out", "--store", shared_store]
     with subprocess.Popen(command("search", *arguments), stdout=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 120
-        while not list((tmp_path / "out").glob("checkpoints/*.pt")) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: list((tmp_path / "out").glob("checkpoints/*.pt")), "a checkpoint", process)
         victim = actor_of(process.pid)
         assert victim is not None
         victim.kill()
-        output, _ = process.communicate(timeout=200)
+        output, _ = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0
     assert "it goes on in another process" in output
     records = Ledger(tmp_path / "out/records.jsonl").read()
@@ -129,11 +129,9 @@ def test_ctrl_c_keeps_finished_trials_and_resume_continues(shared_store: Path, t
         start_new_session=True,
     )
     ledger = folder / "records.jsonl"
-    deadline = time.monotonic() + 120
-    while not (ledger.exists() and ledger.read_text().count("\n") >= 4) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_until(lambda: ledger.exists() and ledger.read_text().count("\n") >= 4, "four lines of the ledger", process)
     os.kill(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, output
     assert "--resume" in output
     before = Ledger(ledger).read()

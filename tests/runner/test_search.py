@@ -1,15 +1,13 @@
 """A small search end to end by its command line, and every file that it leaves."""
 
+import contextlib
 import json
 import re
 import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
@@ -18,6 +16,7 @@ import torch
 import yaml
 from helpers.metrics import without_times
 from helpers.searching import SPACE, records_without_times, run, write_space
+from helpers.waiting import wait_until
 from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -191,11 +190,8 @@ def test_a_tensorboard_server_shows_the_event_files(out: Path) -> None:
     try:
         assert server.stderr is not None
         address = next(m.group() for line in server.stderr if (m := re.search(r"http://127.0.0.1:\d+/", line)))
-        runs: list[str] = []
-        deadline = time.monotonic() + 60
-        while len(runs) < 6 and time.monotonic() < deadline:
-            runs = json.load(urlopen(f"{address}data/runs"))
-            time.sleep(0.2)
+        wait_until(lambda: len(json.load(urlopen(f"{address}data/runs"))) >= 6, "six runs are shown", server)
+        runs: list[str] = json.load(urlopen(f"{address}data/runs"))
         name = next(name for name in runs if "/search-tdmr-" in name)
         tags = json.load(urlopen(f"{address}data/plugin/scalars/tags"))
         assert {"val/top1", "temperature"} <= tags[name].keys()
@@ -224,7 +220,8 @@ def test_optuna_dashboard_serves_the_studies(out: Path, records: list[TrialRecor
     )
     try:
         address = f"http://127.0.0.1:{port}/api/studies"
-        studies = wait_for(lambda: json.load(urlopen(address)))["study_summaries"]
+        wait_until(lambda: answers(address), "the server answers", server)
+        studies = json.load(urlopen(address))["study_summaries"]
         assert {study["study_name"] for study in studies} == names
         shown = [
             trial
@@ -245,15 +242,12 @@ def test_optuna_dashboard_serves_the_studies(out: Path, records: list[TrialRecor
         assert [each["value"] for each in trial["intermediate_values"]] == pytest.approx(record.curve)
 
 
-def wait_for(answer: Callable[[], Any], seconds: float = 60) -> Any:
-    """The answer of a server as soon as it has started."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return answer()
-        except OSError:
-            assert time.monotonic() < deadline, "the server does not start"
-            time.sleep(0.2)
+def answers(address: str) -> bool:
+    """Whether a server has started."""
+    with contextlib.suppress(OSError):
+        urlopen(address).close()
+        return True
+    return False
 
 
 def test_the_leaderboard_agrees_with_the_records(out: Path, records: list[TrialRecord]) -> None:

@@ -3,12 +3,12 @@
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from helpers.resuming import CHANGES, kill, reproducible_rows, start
 from helpers.searching import command, run, write_space
+from helpers.waiting import PATIENCE_S, wait_until
 
 from tdmr_ray.errors import SearchStopped
 from tdmr_ray.output_dir import fetch_earlier, open_storage
@@ -77,11 +77,10 @@ def test_another_driver_resumes_from_the_storage_alone(bucket: str, tmp_path: Pa
         return ["--space", space, "--out", folder / "first", "--store", folder / "store", "--storage", storage]
 
     process = start(on("one"))
-    deadline = time.monotonic() + 150
     ledger = StoragePath(storage) / "first" / "records.jsonl"
-    while b'"complete"' not in (ledger.read_bytes() or b"") or not list_checkpoints(bucket):
-        assert process.poll() is None and time.monotonic() < deadline, "no trial came to its end"
-        time.sleep(0.1)
+    wait_until(
+        lambda: b'"complete"' in (ledger.read_bytes() or b"") and list_checkpoints(bucket), "a trial has ended", process
+    )
     kill(process)
     shutil.rmtree(tmp_path / "one")
     assert "exists already" in run_refused(*on("two"))
@@ -107,6 +106,6 @@ def list_checkpoints(bucket: str) -> list[str]:
 
 
 def run_refused(*arguments: object) -> str:
-    done = subprocess.run(command("search", *arguments), capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command("search", *arguments), capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 2
     return done.stderr

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).with_name("together.py")
@@ -19,7 +20,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     for count in (1, 2):
         command = [[sys.executable, str(SCRIPT), str(rank), str(count), str(folder)] for rank in range(count)]
         processes = [subprocess.Popen(each) for each in command]
-        assert [process.wait(timeout=200) for process in processes] == [0] * count
+        assert [process.wait(timeout=PATIENCE_S) for process in processes] == [0] * count
     return {path.stem: torch.load(path) for path in folder.glob("*.pt")}
 
 
