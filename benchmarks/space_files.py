@@ -45,7 +45,7 @@ SMALL = {
     "resources.cpu": 1,
     "data.image_px": 96,
 }
-CONFIRMATION = {"confirm.top": 1, "confirm.seeds": "[0]", "confirm.control_steps": CONTROL_STEPS}
+CONFIRMATION = {"confirm.top": 1, "confirm.seeds": "[0]", "confirm.steps": CONTROL_STEPS}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tdmr_ray.errors import InputError
 
 State = Literal["running", "complete", "pruned", "failed"]
-Phase = Literal["search", "confirm"]
+Phase = Literal["search", "tune", "confirm", "refit", "cv"]
+"""`search` and `tune` choose finalists and the rates of their rivals, `confirm` reads test, `refit` trains again with the
+labels of val, and `cv` is a fold of a cross-validation."""
 NoteKind = Literal["data", "training", "checkpoint", "weak_teacher"]
 """Subject of a note: the images, the training, the trial's checkpoint, or a teacher that is below `scratch`."""
 TDMR = "tdmr"
@@ -69,6 +71,8 @@ class TrialRecord(BaseModel):
         curve: Objective after each epoch.
         metrics: Metrics after the last epoch; `test/` only in the confirmation.
         confusion: Confusion matrix on test, rows are true classes; None if test was not read.
+        right: For each class, `1` or `0` for each of its test images in their order; None if test was not read.
+        steps: Optimisation steps of the target.
         teacher: Key of the teacher artifact, '' if the trial has no teacher.
         teacher_reused: Whether the teacher was already in the store.
         teacher_seconds: Time it took to make the teacher, in this or an earlier trial.
@@ -98,6 +102,8 @@ class TrialRecord(BaseModel):
     metrics: dict[str, float] = Field(default_factory=dict)
     curve: list[float] = Field(default_factory=list)
     confusion: list[list[int]] | None = None
+    right: list[str] | None = None
+    steps: int = 0
     teacher: str = ""
     teacher_reused: bool = False
     teacher_seconds: float = 0.0

@@ -70,6 +70,16 @@ class DataConfig(BaseModel):
     """Seed of the division into train, val and test where the data do not give one."""
     shots_seed: int = Field(default=0, ge=0)
     """Seed of the choice of labelled images for `shots`."""
+    draw: int = Field(default=0, ge=0)
+    """Number of the draw; a confirmation sets it to its seed. 0 follows `split_seed` and `shots_seed`; any other number
+    divides the images outside test anew into train and val, and chooses the labelled images anew."""
+    join: Literal["none", "val", "all"] = "none"
+    """Splits whose labelled images join train, which then lacks a val split: a refit sets it to `val`, or to `all` to
+    add test too."""
+    folds: int = Field(default=0, ge=0)
+    """Number of folds of a cross-validation over all labelled images; 0 for none. A confirmation sets it."""
+    fold: int = Field(default=0, ge=0)
+    """Fold that takes the place of test; everything else is train."""
 
     @field_validator("name")
     @classmethod

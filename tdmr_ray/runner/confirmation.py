@@ -23,7 +23,7 @@ def confirmation_specs(space: Space, finalists: list[TrialRecord], tasks: TaskCa
             task = tasks.get(config.data)
             made = [build_spec(config, phase="confirm", values=record.values)]
             for settings in space.confirm.controls:
-                control = build_control(settings).configure(config, task, space.confirm.control_steps)
+                control = build_control(settings).configure(config, task, space.confirm.steps)
                 made.append(build_spec(control, phase="confirm", role=settings.kind))
             for spec in made:
                 specs.setdefault(spec.id, spec)

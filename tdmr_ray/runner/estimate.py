@@ -36,7 +36,7 @@ def _confirmation_steps(space: Space, distil: int) -> int:
 def _control_steps(space: Space, control: Control, distil: int) -> int:
     """Return the optimisation steps of a control over all pairs, or over all targets if pairs share it."""
     if not control.has_foundation:
-        longest = max(distil, space.confirm.control_steps)
+        longest = max(distil, space.confirm.steps)
         return len(space.pairs.by_name) * control.num_trainings * longest
     return len(space.all_pairs) * (distil if control.has_target else TEACHER_STEPS)
 

@@ -109,8 +109,16 @@ class Confirm(Section):
     """Seeds with which every finalist and control runs."""
     controls: tuple[ControlEntry, ...] = (Scratch.Config(), LinearProbe.Config(), PlainKD.Config())
     """Rivals of the finalists: names, or mappings such as `{kind: plain_kd, temperature: 2}`."""
-    control_steps: PositiveInt = 1500
-    """Minimum number of optimisation steps of `scratch`, `self_training` and `fine_tune`, so that they converge."""
+    steps: PositiveInt = 1500
+    """Largest number of optimisation steps of a finalist, and of a rival that is trained."""
+    patience: float = Field(default=0.5, gt=0, le=1)
+    """Share of the steps without an improvement on val after which a training ends; the same for everybody."""
+    rival_trials: int | None = Field(default=None, ge=0)
+    """Trials that choose the learning rate of each rival; None gives as many as the pair had."""
+    refit: bool | Literal["all"] = True
+    """Whether finalists and rivals are trained again with the labels of val; `all` adds those of test to what ships."""
+    cv_folds: int | None = Field(default=None, ge=2)
+    """Folds of a cross-validation of the finalists and rivals over all labelled images; None for none."""
 
 
 class Resources(Section):

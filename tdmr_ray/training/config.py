@@ -121,6 +121,12 @@ class DistillConfig(Section):
     """Largest norm of a gradient."""
     batch_size: int = Field(default=64, ge=2)
     """Images in a batch."""
+    patience: float = Field(default=1.0, gt=0, le=1)
+    """Share of the epochs without an improvement on val after which the training ends; 1 never ends it early."""
+    stop_at: float = Field(default=1.0, gt=0, le=1)
+    """Share of the epochs after which the training ends, on the schedule of all of them; a refit sets it."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weights of classes in the label loss: `balanced` is inversely proportional to their number of labelled images."""
 
 
 class TrialConfig(Section):

@@ -18,7 +18,7 @@ from tdmr_ray.training.checkpoint import load_checkpoint
 CHANGES: dict[str, Any] = {
     "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
     "budget": {"trials": 4, "epochs": 8},
-    "confirm": {"top": 1, "seeds": [0], "controls": ["scratch"], "control_steps": 60},
+    "confirm": {"top": 1, "seeds": [0], "controls": ["scratch"], "steps": 60},
     "resources": {"cpu": 1, "concurrent": 1},
 }
 

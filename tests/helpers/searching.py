@@ -16,7 +16,7 @@ SPACE: dict[str, Any] = {
     "data": {"name": "digits", "shots": 5},
     "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035", "mobilenetv3_small_050"]},
     "budget": {"trials": 6, "epochs": 3},
-    "confirm": {"top": 1, "seeds": [0, 1], "controls": ["scratch", "linear_probe", "plain_kd"], "control_steps": 24},
+    "confirm": {"top": 1, "seeds": [0, 1], "controls": ["scratch", "linear_probe", "plain_kd"], "steps": 24},
     "search": {
         "prompt.size_px": {"low": 0, "high": 4, "step": 2},
         "mapping.kind": {"choices": ["frequency", "linear"]},

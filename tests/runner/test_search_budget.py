@@ -19,7 +19,7 @@ def test_a_time_limit_ends_the_search_with_a_confirmed_leaderboard(
 ) -> None:
     epochs: list[TrialProgress] = []
     monkeypatch.setattr(search, "Meter", partial(Meter, clock=lambda: 5.0 * len(epochs)))  # 5 s an epoch on any machine
-    confirm = {"top": 1, "seeds": [0], "controls": ["scratch"], "control_steps": 24}
+    confirm = {"top": 1, "seeds": [0], "controls": ["scratch"], "steps": 24}
     space = write_space(tmp_path, budget={"trials": 500, "epochs": 3, "time": "45s"}, confirm=confirm)
     messages: list[str] = []
     run_search(space, out=tmp_path / "out", store=shared_store, on_message=messages.append, on_progress=epochs.append)
