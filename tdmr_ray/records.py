@@ -12,8 +12,8 @@ from tdmr_ray.errors import InputError
 
 State = Literal["running", "complete", "pruned", "failed"]
 Phase = Literal["search", "tune", "confirm", "refit", "cv"]
-"""`search` and `tune` choose finalists and the rates of their rivals, `confirm` reads test, `refit` trains again with the
-labels of val, and `cv` is a fold of a cross-validation."""
+"""`search` and `tune` choose the finalists and the rates of their rivals, `confirm` reads test, `refit` trains again
+with the labels of val, and `cv` is a fold of a cross-validation."""
 NoteKind = Literal["data", "training", "checkpoint", "weak_teacher"]
 """Subject of a note: the images, the training, the trial's checkpoint, or a teacher that is below `scratch`."""
 TDMR = "tdmr"
