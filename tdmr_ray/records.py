@@ -17,6 +17,8 @@ with the labels of val, and `cv` is a fold of a cross-validation."""
 NoteKind = Literal["data", "training", "checkpoint", "weak_teacher"]
 """Subject of a note: the images, the training, the trial's checkpoint, or a teacher that is below `scratch`."""
 TDMR = "tdmr"
+NO_NETWORK = "no network"
+"""Name of the pair of a control that has neither foundation nor target."""
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +53,13 @@ class Pair(BaseModel):
     @property
     def name(self) -> str:
         """File-system-safe name for output directories and published tables."""
-        return "-".join(part.replace("/", "_").replace(":", "_") for part in (self.foundation, self.target) if part)
+        parts = [part.replace("/", "_").replace(":", "_") for part in (self.foundation, self.target) if part]
+        return "-".join(parts) or NO_NETWORK
 
     @property
     def title(self) -> str:
         """Name for display."""
-        return " -> ".join(part for part in (self.foundation, self.target) if part)
+        return " -> ".join(part for part in (self.foundation, self.target) if part) or NO_NETWORK
 
 
 class TrialRecord(BaseModel):
@@ -67,6 +70,7 @@ class TrialRecord(BaseModel):
         role: `tdmr` or the name of a control.
         config: Nested; its dotted paths are the names in the space file.
         values: Values of the searched parameters, in Optuna's external representation.
+        recipe: Hash of what is trained, which a finalist's or rival's trials share in all phases.
         state: `running` until the trial ends; after an interruption such a trial is resumed.
         curve: Objective after each epoch.
         metrics: Metrics after the last epoch; `test/` only in the confirmation.
@@ -98,6 +102,7 @@ class TrialRecord(BaseModel):
     pair: Pair
     config: dict[str, Any]
     values: dict[str, Any] = Field(default_factory=dict)
+    recipe: str = ""
     state: State
     metrics: dict[str, float] = Field(default_factory=dict)
     curve: list[float] = Field(default_factory=list)

@@ -31,6 +31,10 @@ def search(
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Show what would run.")] = False,
     address: Annotated[str | None, typer.Option(help="Address of a running Ray; 'auto' finds one.")] = None,
+    refit: Annotated[
+        str | None,
+        typer.Option(metavar="true|false|all", help="Train again with val's labels; 'all' adds test's to what ships."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the file's.")] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of teachers [$XDG_CACHE_HOME/tdmr_ray].")] = None,
     storage: Annotated[
@@ -48,6 +52,7 @@ def search(
     overrides = parse_overrides(pins or [])
     overrides |= {"budget.trials": trials} if trials is not None else {}
     overrides |= {"seed": seed} if seed is not None else {}
+    overrides |= parse_overrides([f"confirm.refit={refit}"]) if refit is not None else {}
     console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
     if dry_run:
         describe(read_space(space, overrides), console)

@@ -68,8 +68,8 @@ def replace_values(record: TrialRecord, overrides: Mapping[str, Any]) -> TrialCo
 def replay(config: TrialConfig, out: Path, record: TrialRecord | None, on_epoch: OnEpoch) -> Metrics:
     """Train in this process, without Ray; on a CPU a record's figures are reproduced bit for bit."""
     torch.set_num_threads(record.threads if record else 1)
-    finalist = record is None or record.phase == "confirm"
-    outcome = fit(config, load_task(config.data), on_epoch, read_test=finalist)
+    reads_test = record is None or record.phase not in ("search", "tune")
+    outcome = fit(config, load_task(config.data), on_epoch, read_test=reads_test)
     if outcome.target is not None:
         save_target(outcome.target, out)
     (out / METRICS).write_text(json.dumps(outcome.metrics, indent=1))

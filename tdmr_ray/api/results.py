@@ -7,7 +7,8 @@ from pathlib import Path
 from pyarrow import ArrowException
 
 from tdmr_ray.errors import InputError
-from tdmr_ray.records import Pair, TrialRecord
+from tdmr_ray.models import WEIGHTS_FILE
+from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.fetch import fetched
 from tdmr_ray.report.folder import Comparison, Search, compare, read_search
 from tdmr_ray.report.leaderboard import Leaderboard
@@ -33,22 +34,21 @@ class SearchResult:
 
     @property
     def models(self) -> dict[str, Path]:
-        """Folders of the shipped models, by the name of their pair."""
+        """Folders of the best model by TDMR of each pair, by the name of the pair."""
         best = RunLayout(self.out).best
-        return {path.name: path for path in sorted(best.iterdir())} if best.exists() else {}
+        return {path.name: path for path in sorted(best.iterdir()) if path.is_dir()} if best.exists() else {}
 
     @property
     def best(self) -> Path:
-        """Folder of the recommended model.
+        """Folder of the recommended model, whichever method made it.
 
         Raises:
             InputError: If nothing is confirmed, so that nothing is recommended.
         """
-        row = self.leaderboard.recommended
-        name = Pair(foundation=row.foundation, target=row.target).name if row else ""
-        if name not in self.models:
+        best = RunLayout(self.out).best
+        if not (best / WEIGHTS_FILE).exists():
             raise InputError(str(self.out), "recommends no model; confirm at least one finalist (confirm.top: 1)")
-        return self.models[name]
+        return best
 
 
 def read_results(out: str | Path) -> SearchResult:

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from tdmr_ray.api.results import SearchResult, result_of
+from tdmr_ray.api.shipping import ship_models
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.decoded import save_task, saved_task_config
 from tdmr_ray.data.task import Task
@@ -133,7 +134,7 @@ def _launch(
         layout.data_summary.write_text(task.summary.model_dump_json(), encoding="utf-8")
     for line in task.summary.lines() if task.summary else task.notes:
         on_message(line)
-    report = partial(_write_reports, layout.root)
+    report = partial(_write_results, layout, task)
     launch = partial(launch_search, plan, layout, store, tasks=tasks, on_message=on_message, options=options)
     return launch(write_reports=report).interrupted
 
@@ -147,8 +148,12 @@ def default_store() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "teachers"
 
 
-def _write_reports(root: Path) -> None:
-    write_reports(compare([read_search(root)]), root)
+def _write_results(layout: RunLayout, task: Task) -> None:
+    """Write the report, and copy the models that it recommends."""
+    search = read_search(layout.root)
+    comparisons = compare([search])
+    ship_models(comparisons[0].board, search.records, layout, task)
+    write_reports(comparisons, layout.root)
 
 
 def _records_of(folder: Path) -> Sequence[TrialRecord]:

@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from tdmr_ray.method.schedules import SCHEDULES, Moment
 from tdmr_ray.method.stages import TermWeights, plan_stages
 from tdmr_ray.records import TDMR, TrialRecord
+from tdmr_ray.report.formatting import scale_of, unit
 from tdmr_ray.report.importance import Importance
 from tdmr_ray.report.leaderboard import Leaderboard
 from tdmr_ray.report.row import Row
@@ -49,24 +50,25 @@ def styled(figure: go.Figure, *, height: int = 380) -> go.Figure:
 
 
 def against_controls(board: Leaderboard) -> go.Figure | None:
-    """Plot accuracy on test of each confirmed row and of its controls, with 95 % intervals over seeds."""
+    """Plot the final results on test of each finalist and of its rivals, with 95 % intervals."""
     rows = [row for row in board.rows if row.test is not None and row.controls]
     if not rows:
         return None
-    figure, ends = go.Figure(), []
+    figure, scale = go.Figure(), scale_of(board.objective)
+    ends: list[float] = []
     for number, role in enumerate((TDMR, *board.controls)):
         found = [
-            (row.name, row.test if role == TDMR else row.controls[role].test)
+            (row.name, row.final if role == TDMR else row.controls[role].final)
             for row in rows
             if role == TDMR or role in row.controls
         ]
         known = [(name, each) for name, each in found if each is not None]
-        bars = [0.0 if each.high is None else 100 * (each.high - each.mean) for _, each in known]
-        ends += [100 * each.mean + sign * bar for (_, each), bar in zip(known, bars, strict=True) for sign in (-1, 1)]
+        bars = [0.0 if each.high is None else scale * (each.high - each.mean) for _, each in known]
+        ends += [scale * each.mean + sign * bar for (_, each), bar in zip(known, bars, strict=True) for sign in (-1, 1)]
         figure.add_trace(
             go.Scatter(
                 y=[_short(name) for name, _ in known],
-                x=[100 * each.mean for _, each in known],
+                x=[scale * each.mean for _, each in known],
                 error_x={"type": "data", "array": bars, "thickness": 1.2, "width": 3},
                 mode="markers",
                 name=role,
@@ -76,7 +78,9 @@ def against_controls(board: Leaderboard) -> go.Figure | None:
             )
         )
     figure.update_layout(scattermode="group", scattergap=0.3)
-    figure.update_xaxes(title_text="accuracy on test, %", range=[max(0, min(ends)) - 0.5, min(100, max(ends)) + 0.5])
+    margin = 0.005 * scale
+    ends = [max(0.0, min(ends)) - margin, max(ends) + margin]
+    figure.update_xaxes(title_text=f"{board.objective} on test, {unit(board.objective)}", range=ends)
     figure.update_yaxes(autorange="reversed", type="category")
     return styled(figure, height=150 + 22 * len(rows) * (1 + len(board.controls)))
 
@@ -87,21 +91,24 @@ def pareto(board: Leaderboard) -> go.Figure | None:
     if not costs:
         return None
     figure = make_subplots(rows=1, cols=len(costs), shared_yaxes=True, horizontal_spacing=0.03)
+    scale = scale_of(board.objective)
     for column, cost in enumerate(costs, start=1):
         rows = sorted((row for row in board.rows if cost in row.cost), key=lambda row: row.cost[cost])
         front = [row for row in rows if cost in row.front]
         for points, mode, name in ((rows, "markers", "all rows"), (front, "lines+markers", "Pareto front")):
-            figure.add_trace(_cost_points(points, cost, mode, name, legend=column == 1), row=1, col=column)
+            figure.add_trace(_cost_points(points, cost, mode, name, scale, legend=column == 1), row=1, col=column)
         figure.update_xaxes(title_text=COST_NAMES[cost], row=1, col=column)
-    figure.update_yaxes(title_text="accuracy on val, %", row=1, col=1)
+    figure.update_yaxes(title_text=f"{board.objective} on val, {unit(board.objective)}", row=1, col=1)
     return styled(figure)
 
 
-def _cost_points(rows: Sequence[Row], cost: str, mode: str, name: str, *, legend: bool) -> go.Scatter:
+def _cost_points(
+    rows: Sequence[Row], cost: str, mode: str, name: str, scale: float, *, legend: bool
+) -> go.Scatter:
     front = mode != "markers"
     return go.Scatter(
         x=[row.cost[cost] for row in rows],
-        y=[100 * row.val.mean for row in rows],
+        y=[scale * row.val.mean for row in rows],
         text=[row.name for row in rows],
         mode=mode,
         name=name,

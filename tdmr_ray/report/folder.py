@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tdmr_ray.data.summary import DataSummary
-from tdmr_ray.records import TDMR, Ledger, TrialRecord
+from tdmr_ray.records import Ledger, TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.training.visualizations import Visualizations
@@ -40,8 +40,8 @@ class Search:
 
     @property
     def data(self) -> str:
-        """Fingerprint of the images and their split."""
-        found = Counter(record.data for record in self.records if record.role == TDMR and record.data)
+        """Fingerprint of the images and their split, as the search had them."""
+        found = Counter(record.data for record in self.records if record.phase == "search" and record.data)
         return found.most_common(1)[0][0] if found else ""
 
 

@@ -1,9 +1,11 @@
 """Figures as text."""
 
-from tdmr_ray.report.row import Control
 from tdmr_ray.report.statistics import CONFIDENCE, Estimate
 
 MISSING = "-"
+TOP1 = "top1"
+IN_NATS = ("log_loss",)
+"""Metrics that are not fractions."""
 
 
 def percent(value: float | None) -> str:
@@ -11,27 +13,55 @@ def percent(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:.1f}"
 
 
-def spread(figure: Estimate | None) -> str:
-    """Format mean and standard deviation between seeds in percent: '95.4 ± 0.3'."""
+def value(figure: float, objective: str = TOP1) -> str:
+    """Format a value of the objective with its unit: '95.4 %', or '0.231 nats'."""
+    return f"{figure:.3f} nats" if objective in IN_NATS else f"{percent(figure)} %"
+
+
+def figure_cell(figure: Estimate | None, objective: str = TOP1) -> str:
+    """Format mean and standard deviation between seeds without a unit: '95.4 ± 0.3', in percent or nats."""
     if figure is None:
         return MISSING
-    return percent(figure.mean) + ("" if figure.sd is None else f" ± {100 * figure.sd:.1f}")
+    scale, digits = scale_of(objective), 3 if objective in IN_NATS else 1
+    sd = "" if figure.sd is None else f" ± {scale * figure.sd:.{digits}f}"
+    return f"{scale * figure.mean:.{digits}f}{sd}"
 
 
-def points(gain: Estimate | None) -> str:
-    """Format a difference in percentage points with its 95 % interval: '+3.4 [+1.2, +5.6]'."""
+def spread(figure: Estimate | None, objective: str = TOP1) -> str:
+    """Format mean and standard deviation between seeds with their unit: '95.4 ± 0.3 %'."""
+    return MISSING if figure is None else f"{figure_cell(figure, objective)} {unit(objective)}"
+
+
+def scale_of(objective: str) -> float:
+    """Return the factor from a value of the objective to its unit."""
+    return 1.0 if objective in IN_NATS else 100.0
+
+
+def unit(objective: str) -> str:
+    """Return the unit of the objective's values."""
+    return "nats" if objective in IN_NATS else "%"
+
+
+def gain_cell(gain: Estimate | None, objective: str = TOP1) -> str:
+    """Format a difference with its 95 % interval without a unit: '+3.4 [+1.2, +5.6]', in points or nats."""
     if gain is None:
         return MISSING
+    scale, digits = scale_of(objective), 3 if objective in IN_NATS else 1
+    mean = f"{scale * gain.mean:+.{digits}f}"
     if gain.low is None or gain.high is None:
-        return f"{100 * gain.mean:+.1f}"
-    return f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        return mean
+    return f"{mean} [{scale * gain.low:+.{digits}f}, {scale * gain.high:+.{digits}f}]"
 
 
-def points_over(control: Control | None) -> str:
-    """Format a finalist's gain over a control, with an asterisk if it is significant after correction."""
-    if control is None:
-        return MISSING
-    return points(control.gain) + ("*" if control.p_value is not None and control.p_value < 1 - CONFIDENCE else "")
+def difference(gain: Estimate | None, objective: str = TOP1) -> str:
+    """Format a difference with its interval and unit: '+3.4 points [+1.2, +5.6]'."""
+    mean, _, interval = gain_cell(gain, objective).partition(" ")
+    return f"{mean} {'nats' if objective in IN_NATS else 'points'} {interval}".rstrip()
+
+
+def significant(p_value: float | None) -> bool:
+    """Return whether a corrected p value is below 5 %; never if there is none."""
+    return p_value is not None and p_value < 1 - CONFIDENCE
 
 
 def milliseconds(value: float | None) -> str:

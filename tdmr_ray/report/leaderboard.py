@@ -1,17 +1,17 @@
-"""Rank the pairs of a search, recommend one, and sum up what the search cost."""
+"""Rank the pairs of a search and their rivals, recommend a model, and sum up what the search cost."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tdmr_ray.models.names import RANDOM
 from tdmr_ray.prices import load_prices
-from tdmr_ray.records import TrialRecord
-from tdmr_ray.report.row import Row
-from tdmr_ray.report.row_comparison import with_corrected_p_values, with_fronts, with_ties
+from tdmr_ray.records import TDMR, TrialRecord
+from tdmr_ray.report.models import choose_model, rank_models, val_scores, with_ties
+from tdmr_ray.report.row import Control, Model, Row
+from tdmr_ray.report.row_comparison import with_corrected_p_values, with_fronts
 from tdmr_ray.report.rows import Costs, build_row, count_states, group_trials
-
-TOLERANCE = 0.01
-"""Accuracy on val that a faster row may lose against the best one and still be recommended."""
+from tdmr_ray.training.metrics import METRICS
+from tdmr_ray.tuning.ranking import DEFAULT, objective_of
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,11 @@ class Leaderboard:
     """Rows, best on val first, and the totals of the search.
 
     Attributes:
+        objective: Name of the metric that everything was chosen by.
         rows: Best on val first, confirmed rows before all others.
-        controls: Names of all controls in the rows.
+        models: Every small model that may ship, best on val first.
+        recommended: The model to ship; None if nothing is confirmed, or nothing is better than `majority`.
+        controls: Names of all rivals in the rows.
         num_records: Number of trials by state.
         failures: Records of failed trials.
         seconds: Total run time of all trials.
@@ -35,7 +38,10 @@ class Leaderboard:
         random_foundations: Foundations that had random instead of pretrained weights.
     """
 
+    objective: str
     rows: tuple[Row, ...]
+    models: tuple[Model, ...]
+    recommended: Model | None
     controls: tuple[str, ...]
     num_records: dict[str, int]
     failures: tuple[TrialRecord, ...]
@@ -51,17 +57,19 @@ class Leaderboard:
     random_foundations: tuple[str, ...] = ()
 
     @property
-    def recommended(self) -> Row | None:
-        """The fastest row among those tied with the best and at most `TOLERANCE` behind it on val.
+    def best_row(self) -> Row | None:
+        """The best confirmed finalist on val."""
+        return next((row for row in self.rows if row.confirmed), None)
 
-        The smallest row if a latency is unknown, the best one if a size is unknown too; None if nothing is confirmed.
-        """
-        confirmed = [row for row in self.rows if row.confirmed]
-        close = [row for row in confirmed if row.tied and confirmed[0].val.mean - row.val.mean <= TOLERANCE]
-        for cost in ("latency_ms", "params"):
-            if close and all(cost in row.cost for row in close):
-                return min(close, key=lambda row: row.cost[cost])
-        return close[0] if close else None
+    @property
+    def best_rival(self) -> tuple[str, Control] | None:
+        """Name and figures of the small model that is the best rival on val of the best finalist, with its target."""
+        row = self.best_row
+        if row is None:
+            return None
+        rivals = [(name, control) for name, control in row.controls.items() if control.ships]
+        sign = 1 if METRICS[self.objective].greater_is_better else -1
+        return max(rivals, key=lambda rival: sign * rival[1].val.mean, default=None)
 
 
 def build_leaderboard(records: Iterable[TrialRecord], costs: Costs) -> Leaderboard:
@@ -72,14 +80,20 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Costs) -> Leaderboa
         costs: Costs of the targets.
     """
     records = [record for record in records if record.state != "running"]
-    groups = group_trials(records)
-    rows = with_ties([build_row(group, records, costs) for group in groups], groups)
-    rows = with_corrected_p_values(with_fronts(rows))
-    rows.sort(key=lambda row: (row.confirmed, row.val.mean), reverse=True)
+    scores = val_scores(records)
+    rows = with_ties([build_row(group, records, costs) for group in group_trials(records)], scores)
+    objective = next((objective_of(record) for record in records if record.role == TDMR), DEFAULT)
+    sign = 1 if METRICS[objective].greater_is_better else -1
+    rows = with_corrected_p_values(with_fronts(rows, sign))
+    rows.sort(key=lambda row: (row.confirmed, sign * row.val.mean), reverse=True)
+    models = rank_models(rows, scores)
     reused = [record for record in records if record.teacher_reused]
     notes = (note for record in records for note in record.notes)
     return Leaderboard(
+        objective=objective,
         rows=tuple(rows),
+        models=models,
+        recommended=choose_model(models, scores),
         controls=tuple(dict.fromkeys(name for row in rows for name in row.controls)),
         num_records=count_states(records),
         failures=tuple(record for record in records if record.state == "failed"),

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from pydantic import ValidationError
 
-from tdmr_ray.records import TDMR, TrialRecord
+from tdmr_ray.records import TrialRecord, complete
 from tdmr_ray.report import figures
 from tdmr_ray.report.folder import Comparison
 from tdmr_ray.report.formatting import percent
@@ -23,8 +23,9 @@ from tdmr_ray.report.tables import table
 from tdmr_ray.report.wording import NOTES, alarms, cautions, sentence, summary
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.visualizations import Disagreement, Visualizations
+from tdmr_ray.tuning.ranking import rank
 
-NAME_COLUMNS = ("foundation", "target", "Pareto")
+NAME_COLUMNS = ("method", "foundation", "target", "Pareto")
 NUM_CONFUSIONS = 4
 
 
@@ -78,7 +79,7 @@ def _section(comparison: Comparison) -> dict[str, Any]:
         "cautions": cautions(board),
         "columns": list(frame.columns),
         "cells": frame.to_numpy().tolist(),
-        "shipped": board.rows.index(board.recommended) if board.recommended else None,
+        "shipped": board.models.index(board.recommended) if board.recommended else None,
         "rows": board.rows,
         "plots": list(_plots(comparison, winners)),
         "galleries": [
@@ -94,12 +95,10 @@ def _section(comparison: Comparison) -> dict[str, Any]:
 
 
 def _winners(comparison: Comparison) -> list[TrialRecord]:
-    """Return each pair's best confirmed trial on val, in the leaderboard's order."""
-    confirmed = [record for record in comparison.records if record.phase == "confirm" and record.role == TDMR]
+    """Return each pair's best confirmed trial by TDMR on val, in the leaderboard's order."""
     best: dict[tuple[str, str], TrialRecord] = {}
-    for record in sorted(confirmed, key=lambda record: record.metrics.get("val/top1", 0.0)):
-        if record.state == "complete":
-            best[record.pair.foundation, record.pair.target] = record
+    for record in sorted(complete(comparison.records, phase="confirm"), key=rank):
+        best[record.pair.foundation, record.pair.target] = record
     return [best[row.foundation, row.target] for row in comparison.board.rows if (row.foundation, row.target) in best]
 
 
@@ -119,8 +118,8 @@ def _plots(comparison: Comparison, winners: Sequence[TrialRecord]) -> Iterable[P
     by_pair = [(name, [record for record in records if record.pair.title == name]) for name in pairs]
     drawn: list[tuple[str, str, Callable[[], go.Figure | None]]] = [
         (
-            "Comparison with the controls",
-            "Accuracy on test with 95 % confidence intervals over seeds.",
+            "Comparison with the rivals",
+            "Results on test of what ships, with 95 % confidence intervals over seeds and test images.",
             lambda: figures.against_controls(comparison.board),
         ),
         (

@@ -18,7 +18,7 @@ from tdmr_ray.report.leaderboard import Leaderboard
 from tdmr_ray.report.row import Row
 from tdmr_ray.report.wording import NOTES, alarms, cautions, sentence
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class TestReading:
     role: str
     pair: str
     seed: int
+    phase: str
     top1: float
     read: str
 
@@ -53,13 +54,31 @@ class Teachers:
 
 
 @dataclass(frozen=True)
+class Recommended:
+    """The model to ship.
+
+    Attributes:
+        method: `tdmr` or the name of a rival.
+        foundation: Foundation of the row that it stands in.
+        target: The target.
+        recipe: Hash of what was trained.
+    """
+
+    method: str
+    foundation: str
+    target: str
+    recipe: str
+
+
+@dataclass(frozen=True)
 class PublishedTable:
     """Leaderboard of searches on the same images and split.
 
     Attributes:
         data: Fingerprint of the images and their split.
-        recommended: Name of the recommended row; None if nothing is confirmed.
-        rows: Rows of the leaderboard, best on val first.
+        objective: Metric that everything was chosen by.
+        recommended: The model to ship; None if nothing is confirmed, or nothing is better than `majority`.
+        rows: Finalists with their rivals, best on val first.
     """
 
     title: str
@@ -67,7 +86,8 @@ class PublishedTable:
     sentence: str
     cautions: list[str]
     notes: str
-    recommended: str | None
+    objective: str
+    recommended: Recommended | None
     rows: list[Row]
     trials: dict[str, int]
     seconds: float
@@ -103,7 +123,15 @@ def publish(comparisons: Sequence[Comparison]) -> bytes:
 def every_reading(comparison: Comparison) -> list[TestReading]:
     """List every reading of accuracy on test, in order of time."""
     readings = [
-        TestReading(record.id, record.role, record.pair.name, record.seed, record.metrics["test/top1"], record.ended)
+        TestReading(
+            id=record.id,
+            role=record.role,
+            pair=record.pair.name,
+            seed=record.seed,
+            phase=record.phase,
+            top1=record.metrics["test/top1"],
+            read=record.ended,
+        )
         for record in comparison.records
         if "test/top1" in record.metrics
     ]
@@ -118,7 +146,8 @@ def _table(comparison: Comparison) -> PublishedTable:
         sentence=sentence(board),
         cautions=[*alarms(board), *cautions(board)],
         notes=NOTES,
-        recommended=board.recommended.name if board.recommended else None,
+        objective=board.objective,
+        recommended=_recommended(board),
         rows=list(board.rows),
         trials=board.num_records,
         seconds=board.seconds,
@@ -129,6 +158,13 @@ def _table(comparison: Comparison) -> PublishedTable:
         test_readings=every_reading(comparison),
         failures=[Failure(record.id, record.pair.name, record.error) for record in board.failures],
     )
+
+
+def _recommended(board: Leaderboard) -> Recommended | None:
+    model = board.recommended
+    if model is None:
+        return None
+    return Recommended(model.method, model.row.foundation, model.row.target, model.figures.recipe)
 
 
 def _teachers(board: Leaderboard) -> Teachers:

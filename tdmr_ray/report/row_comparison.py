@@ -1,36 +1,27 @@
-"""Compare the rows of a leaderboard with one another: ties, Pareto fronts, corrected p values."""
+"""Compare the rows of a leaderboard with one another: Pareto fronts and corrected p values."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from tdmr_ray.pareto import front_numbers
-from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.row import Row
-from tdmr_ray.report.statistics import holm, not_significantly_beaten
+from tdmr_ray.report.statistics import holm
 
 COSTS = ("latency_ms", "params", "macs")
 """Costs that have a Pareto front."""
 
 
-def with_ties(rows: Sequence[Row], groups: Sequence[Sequence[TrialRecord]]) -> list[Row]:
-    """Return the rows with `tied` set on those confirmed rows that no other row significantly beats.
+def with_fronts(rows: Sequence[Row], sign: int = 1) -> list[Row]:
+    """Return the rows with the costs for which each is on the Pareto front of the result on val against cost.
 
     Args:
-        rows: One row for each group.
-        groups: The trials of each row.
+        rows: Rows of a leaderboard.
+        sign: -1 if a smaller result is better.
     """
-    indices = [index for index, row in enumerate(rows) if row.confirmed]
-    scores = [{record.seed: record.metrics["val/top1"] for record in groups[index]} for index in indices]
-    tied = dict(zip(indices, not_significantly_beaten(scores), strict=True))
-    return [replace(row, tied=tied.get(index, False)) for index, row in enumerate(rows)]
-
-
-def with_fronts(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows with the costs for which each is on the Pareto front of accuracy on val against cost."""
     fronts: list[list[str]] = [[] for _ in rows]
     for cost in COSTS:
         indices = [index for index, row in enumerate(rows) if cost in row.cost]
-        numbers = front_numbers([(rows[index].val.mean, -rows[index].cost[cost]) for index in indices])
+        numbers = front_numbers([(sign * rows[index].val.mean, -rows[index].cost[cost]) for index in indices])
         for index, number in zip(indices, numbers, strict=True):
             fronts[index] += [cost] if number == 0 else []
     return [replace(row, front=tuple(front)) for row, front in zip(rows, fronts, strict=True)]

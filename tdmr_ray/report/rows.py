@@ -1,18 +1,22 @@
 """Build the rows of a leaderboard from trial records; test decides nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tdmr_ray.models.names import sized
-from tdmr_ray.records import TDMR, TrialRecord, complete
+from tdmr_ray.records import TDMR, Pair, TrialRecord, complete
+from tdmr_ray.report.readings import Readings, mean_metrics, readings_of
 from tdmr_ray.report.row import Control, Row
-from tdmr_ray.report.statistics import estimate, paired_difference, paired_p_value
+from tdmr_ray.report.statistics import Estimate, estimate
+from tdmr_ray.training.controls import CONTROLS
+from tdmr_ray.tuning.ranking import objective_of, rank
 
 Costs = Mapping[str, Mapping[str, float]]
 """`params`, `macs`, `latency_ms` and `latency_p95_ms` of each target, by its name from `sized`."""
 
 
 def group_trials(records: Sequence[TrialRecord]) -> list[list[TrialRecord]]:
-    """Group the trials of each row: those of a confirmed configuration, or else the best of a pair's search."""
+    """Group the trials of each row: the confirmed ones of a recipe, or else the best of a pair's search."""
     pairs = dict.fromkeys(record.pair.name for record in records if record.role == TDMR)
     return [group for name in pairs for group in _pair_groups(name, records)]
 
@@ -21,23 +25,22 @@ def build_row(group: Sequence[TrialRecord], records: Sequence[TrialRecord], cost
     """Build the row of a group of trials.
 
     Args:
-        group: The trials of the row: one configuration, each with another seed.
-        records: All records, for the controls and for the counts of the pair's search.
+        group: The trials of the row: one recipe, each with another seed.
+        records: All records, for the rivals and for the counts of the pair's search.
         costs: Costs of the targets.
     """
     first = group[0]
     searched = [record for record in records if record.phase == "search" and record.pair == first.pair]
     confirmed = first.phase == "confirm"
-    test = {record.seed: record.metrics["test/top1"] for record in group if "test/top1" in record.metrics}
     teachers = [record.metrics["val/teacher_top1"] for record in group if "val/teacher_top1" in record.metrics]
+    trials = _Trials(group, records)
     return Row(
+        **trials.figures(),
         foundation=first.pair.foundation,
         target=first.pair.target,
         confirmed=confirmed,
-        val=estimate([record.metrics["val/top1"] for record in group]),
-        test=estimate(list(test.values())) if test else None,
         teacher_val=estimate(teachers).mean if teachers else None,
-        controls=_controls(first, test, records) if confirmed else {},
+        controls=_controls(first.pair, trials, records) if confirmed else {},
         values=first.values,
         num_trials=count_states(searched),
         search_seconds=sum(record.seconds for record in searched),
@@ -54,36 +57,101 @@ def count_states(records: Iterable[TrialRecord]) -> dict[str, int]:
     return counts
 
 
+class _Trials:
+    """The trials of one recipe: as they were confirmed, refitted and cross-validated.
+
+    Args:
+        group: Its confirmed trials, or one trial of the search.
+        records: All records.
+    """
+
+    def __init__(self, group: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> None:
+        self.group, self.objective = group, objective_of(group[0])
+        own = [record for record in records if record.recipe == group[0].recipe and record.state == "complete"]
+        self.refits = [each for each in own if each.phase == "refit" and _joined(each) == "val"]
+        self.folds = [each for each in own if each.phase == "cv"]
+        self.test = readings_of(group, self.objective)
+        self.refit = readings_of(self.refits, self.objective)
+
+    def figures(self) -> dict[str, Any]:
+        """Return the arguments of `Figures`."""
+        return {
+            "val": estimate([record.metrics[f"val/{self.objective}"] for record in self.group]),
+            "test": self.test.estimate(),
+            "refit": self.refit.estimate(),
+            "cv": self._cross_validated(),
+            "steps": _mean_steps(self.group),
+            "refit_steps": _mean_steps(self.refits),
+            "metrics": {
+                **mean_metrics(self.group, {"val": "val", "test": "test"}),
+                **mean_metrics(self.refits, {"test": "refit"}),
+            },
+            "recipe": self.group[0].recipe,
+        }
+
+    def _cross_validated(self) -> Estimate | None:
+        name = f"test/{self.objective}"
+        found = [record.metrics[name] for record in self.folds if name in record.metrics]
+        return estimate(found) if found else None
+
+
 def _pair_groups(name: str, records: Sequence[TrialRecord]) -> list[list[TrialRecord]]:
     own = [record for record in records if record.pair.name == name and record.role == TDMR]
-    groups: dict[str, list[TrialRecord]] = {}
-    for record in complete(own, phase="confirm"):
-        groups.setdefault(str({**record.config, "seed": None}), []).append(record)
+    groups = _by_recipe(complete(own, phase="confirm"))
     if groups:
-        return list(groups.values())
-    best = max(complete(own, phase="search"), key=lambda record: record.metrics["val/top1"], default=None)
+        return groups
+    best = max(complete(own, phase="search"), key=rank, default=None)
     return [] if best is None else [[best]]
 
 
-def _controls(
-    finalist: TrialRecord, finalist_test: Mapping[int, float], records: Sequence[TrialRecord]
-) -> dict[str, Control]:
-    """Collect the controls of a finalist; a control that several pairs share names no foundation or no target."""
-    pair = finalist.pair
-    by_role: dict[str, dict[int, TrialRecord]] = {}
+def _by_recipe(records: Iterable[TrialRecord]) -> list[list[TrialRecord]]:
+    groups: dict[str, list[TrialRecord]] = {}
     for record in records:
-        if record.role == TDMR or record.state != "complete":
+        groups.setdefault(record.recipe, []).append(record)
+    return list(groups.values())
+
+
+def _controls(pair: Pair, finalist: _Trials, records: Sequence[TrialRecord]) -> dict[str, Control]:
+    """Collect a finalist's rivals; one that several pairs share names no foundation or no target.
+
+    Where the finalists of a pair led to different versions of a rival, the best on val counts.
+    """
+    by_role: dict[str, list[TrialRecord]] = {}
+    for record in records:
+        if record.role == TDMR or record.phase != "confirm" or record.state != "complete":
             continue
         if record.pair.foundation in ("", pair.foundation) and record.pair.target in ("", pair.target):
-            by_role.setdefault(record.role, {})[record.seed] = record
-    return {role: _control(list(found.values()), finalist_test) for role, found in by_role.items()}
+            by_role.setdefault(record.role, []).append(record)
+    return {
+        role: _control(role, max(_by_recipe(found), key=_mean_rank), finalist, records)
+        for role, found in by_role.items()
+    }
 
 
-def _control(records: Sequence[TrialRecord], finalist_test: Mapping[int, float]) -> Control:
-    test = {record.seed: record.metrics["test/top1"] for record in records}
+def _control(role: str, group: list[TrialRecord], finalist: _Trials, records: Sequence[TrialRecord]) -> Control:
+    trials, known = _Trials(group, records), CONTROLS.get(role)
+    has_rate = known is not None and known.trains
     return Control(
-        val=estimate([record.metrics["val/top1"] for record in records]),
-        test=estimate(list(test.values())),
-        gain=paired_difference(finalist_test, test),
-        p_value=paired_p_value(finalist_test, test),
+        **trials.figures(),
+        gain=finalist.test.gain_over(trials.test),
+        refit_gain=_refit_gain(finalist.refit, trials.refit),
+        p_value=finalist.test.p_value_against(trials.test),
+        ships=known.ships if known else bool(group[0].pair.target),
+        lr=group[0].config["distill"]["lr"] if has_rate else None,
     )
+
+
+def _refit_gain(ours: Readings, theirs: Readings) -> Estimate | None:
+    return ours.gain_over(theirs) if ours.by_seed and theirs.by_seed else None
+
+
+def _mean_rank(group: Sequence[TrialRecord]) -> float:
+    return sum(rank(record)[0] for record in group) / len(group)
+
+
+def _mean_steps(records: Sequence[TrialRecord]) -> float:
+    return sum(record.steps for record in records) / len(records) if records else 0.0
+
+
+def _joined(record: TrialRecord) -> str:
+    return str(record.config.get("data", {}).get("join", "none"))

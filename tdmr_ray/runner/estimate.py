@@ -24,21 +24,30 @@ def estimate_seconds(space: Space, task: Task, slots: int) -> tuple[float, float
     return search * step_s / slots, _confirmation_steps(space, distil) * step_s / slots
 
 
-def _confirmation_steps(space: Space, distil: int) -> int:
-    """Return the optimisation steps of the whole confirmation; a finalist has `distil` steps."""
-    if not space.confirm.top:
+def _confirmation_steps(space: Space, distil: int) -> float:
+    """Return the optimisation steps of everything after the search; a trial of the search has `distil` steps."""
+    confirm = space.confirm
+    if not confirm.top:
         return 0
-    controls = [build_control(settings) for settings in space.confirm.controls]
-    each_seed = len(space.all_pairs) * distil + sum(_control_steps(space, control, distil) for control in controls)
-    return len(space.confirm.seeds) * each_seed
+    controls = [build_control(settings) for settings in confirm.controls]
+    runs = len(confirm.seeds) * (2 if confirm.refit else 1) + (confirm.cv_folds or 0)
+    tries = confirm.rival_trials
+    if tries is None:
+        tries = space.budget.trials // len(space.all_pairs)
+    tuned = sum(_places(space, control) for control in controls if control.trains)
+    rivals = sum(_places(space, control) * _length(control, confirm.steps) for control in controls)
+    finalists = confirm.top * len(space.all_pairs) * (confirm.steps + TEACHER_STEPS)
+    return (tuned * tries * distil if tries > 1 else 0) + runs * (finalists + confirm.top * rivals)
 
 
-def _control_steps(space: Space, control: Control, distil: int) -> int:
-    """Return the optimisation steps of a control over all pairs, or over all targets if pairs share it."""
-    if not control.has_foundation:
-        longest = max(distil, space.confirm.steps)
-        return len(space.pairs.by_name) * control.num_trainings * longest
-    return len(space.all_pairs) * (distil if control.has_target else TEACHER_STEPS)
+def _places(space: Space, control: Control) -> int:
+    """Return how often a control runs for each seed: for each pair, or for each target if pairs share it."""
+    return len(space.all_pairs) if control.has_foundation else len(space.pairs.by_name)
+
+
+def _length(control: Control, steps: int) -> int:
+    """Return the length of a control in optimisation steps."""
+    return (steps if control.trains else 0) + (TEACHER_STEPS if control.has_foundation else 0)
 
 
 def _step_seconds(space: Space, task: Task, target: str) -> float:

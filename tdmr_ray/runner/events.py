@@ -77,7 +77,8 @@ class TrialEvents(tune.Callback):
         if report.error or spec.only_teacher:
             return
         for metrics in (*report.earlier, report.metrics):
-            curve.append(metrics[self.objective])
+            if self.objective in metrics:  # a refit has no val
+                curve.append(metrics[self.objective])
             for listener in self.listeners:
                 listener.epoch_ended(spec, metrics)
         if not result["done"]:
@@ -91,7 +92,7 @@ class TrialEvents(tune.Callback):
         spec = self.searcher.live.pop(trial.trial_id)
         if report.error:
             self._end(spec, trial, "failed", report.error)
-        elif report.epoch >= spec.config.num_epochs:
+        elif report.done or report.epoch >= spec.config.num_epochs:
             self._end(spec, trial, "complete")
         elif not self.ending.is_set:
             self._end(spec, trial, "pruned")

@@ -114,7 +114,8 @@ class TrialReport:
         precision: `fp32` or `bf16`.
         data: Fingerprint of the images; '' before they are loaded.
         notes: Remarks for readers of the record.
-        confusion: Confusion matrix on test, of a finalist.
+        confusion: Confusion matrix on test; None if it was not read.
+        right: For each class, `1` or `0` for each of its test images; None if test was not read.
         artifacts: Name of a finalist's directory; '' if it left none.
         machine: Ray's id of the machine; '' without Ray.
     """
@@ -134,6 +135,7 @@ class TrialReport:
     data: str = ""
     notes: tuple[Note, ...] = ()
     confusion: list[list[int]] | None = None
+    right: list[str] | None = None
     artifacts: str = ""
     machine: str = ""
 

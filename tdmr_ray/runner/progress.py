@@ -10,11 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from tdmr_ray.durations import pretty_seconds
-from tdmr_ray.records import TrialRecord
+from tdmr_ray.records import TDMR, Phase, TrialRecord
 from tdmr_ray.tuning.listener import Listener
 from tdmr_ray.tuning.trial_spec import TrialSpec
 
-SEARCH, CONFIRMATION = "search", "confirmation"
+TITLES: dict[Phase, str] = {
+    "search": "search",
+    "tune": "learning rates of the rivals",
+    "confirm": "confirmation",
+    "refit": "refit with the labels of val",
+    "cv": "cross-validation",
+}
+"""Names of the phases for people."""
 LINE_EVERY_S = 15.0
 """Interval of plain lines."""
 
@@ -84,7 +91,7 @@ class Progress(Listener):
         row = self._row(spec)
         self.parts[spec.id] = metrics["epoch"] / spec.config.num_epochs
         self.first = self.first or (time.monotonic(), self._done())
-        if spec.role == "tdmr":
+        if spec.role == TDMR and self.objective in metrics:
             row.best = max(row.best or 0.0, metrics[self.objective])
         self._line(force=False)
 
@@ -139,7 +146,7 @@ class Progress(Listener):
 
     def _summary(self) -> str:
         elapsed = time.monotonic() - self.begun
-        budget = self.spent() if self.title == SEARCH else ""
+        budget = self.spent() if self.title == TITLES["search"] else ""
         spent = f"; spent {budget}" if budget else ""
         return f"{self.finished} of {self.total} done in {pretty_seconds(elapsed)}{self._left()}{spent}"
 

@@ -9,15 +9,14 @@ from functools import partial
 
 from rich.console import Console
 
-from tdmr_ray.records import Ledger, Pair, TrialRecord, note_weak_teachers
+from tdmr_ray.records import Ledger, Pair, Phase, TrialRecord, note_weak_teachers
 from tdmr_ray.run_layout import RunLayout
-from tdmr_ray.runner.confirmation import confirmation_specs, num_steps
+from tdmr_ray.runner.confirmation import PHASES, Confirmation
 from tdmr_ray.runner.costs import Costs
 from tdmr_ray.runner.ledger_writer import LedgerWriter
 from tdmr_ray.runner.loop import run_trials
 from tdmr_ray.runner.messages import WorkerSettings
-from tdmr_ray.runner.progress import CONFIRMATION, SEARCH, Progress
-from tdmr_ray.runner.shipping import choose_finalists, collect_best
+from tdmr_ray.runner.progress import TITLES, Progress
 from tdmr_ray.runner.stopping import Interrupt
 from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.runner.teacher_provider import teacher_key_of
@@ -79,29 +78,31 @@ class Search:
         self.progress = Progress(console or Console(quiet=True), self.objective, self.meter.summary)
         self.board = TensorBoardLog(layout.tensorboard, store, self.objective)
         self.outside: set[str] = set()
+        self.confirmation = Confirmation(space, tasks)
 
     def run(self) -> None:
-        """Search, confirm, and copy the winners to `best/`."""
+        """Search, then tune the rivals, confirm, refit and cross-validate."""
         try:
             self._search()
+            for phase in PHASES if self.space.confirm.top else ():
+                if not self.interrupt.should_stop:
+                    self._run_phase(phase)
             if not self.interrupt.should_stop:
-                self._confirm()
                 self._note_weak_teachers()
         finally:
             self.progress.stop()
             self.board.close()
         self.layout.fetch_from_trials()
-        collect_best(self.ledger.read(), self.layout, self.tasks)
 
     def _search(self) -> None:
         records = self.ledger.read()
         self.meter.count(record for record in records if record.phase == "search")
         studies = PairStudies(self.space, records, self.others)
         self._report_outside(studies.outside)
-        self.progress.begin(SEARCH, list(studies.studies), studies.num_left)
+        self.progress.begin(TITLES["search"], list(studies.studies), studies.num_left)
         self.outside = {record.id for record in studies.outside}
         rungs = Rungs(self.space.budget.epochs, self._inside(records), self._pair_costs())
-        self._run_trials(studies, rungs, self.meter, afterwards=self._planned)
+        self._run_trials(studies, rungs, self.meter, afterwards=partial(self._left, "confirm"))
         if self.meter.should_stop and not studies.exhausted:
             self._message(f"{self.meter.reason}; with a larger one, --resume goes on where the search ended")
         self.layout.study.unlink(missing_ok=True)
@@ -121,21 +122,19 @@ class Search:
             for foundation, target in self.space.all_pairs
         }
 
-    def _confirm(self) -> None:
-        specs = self._planned()
+    def _run_phase(self, phase: Phase) -> None:
+        """Run the trials of a phase after the search that are left."""
+        specs = self._left(phase)
         if not specs:
             return
-        work = {spec.id: float(num_steps(spec.config, self.tasks.get(spec.config.data))) for spec in specs}
-        self.progress.begin(CONFIRMATION, list(dict.fromkeys(spec.pair.name for spec in specs)), len(specs), work)
+        work = {spec.id: self.confirmation.work(spec) for spec in specs}
+        names = list(dict.fromkeys(spec.pair.name for spec in specs))
+        self.progress.begin(TITLES[phase], names, len(specs), work)
         self._run_trials(Queue(specs))
 
-    def _planned(self) -> list[TrialSpec]:
-        """The trials of the confirmation that are left, for the finalists as they are now."""
-        records = self.ledger.read()
-        finished = {record.id for record in records if record.phase == "confirm" and record.state == "complete"}
-        finalists = choose_finalists(self.space, self._inside(records))
-        planned = confirmation_specs(self.space, finalists, self.tasks)
-        return [spec for spec in planned if spec.id not in finished]
+    def _left(self, phase: Phase) -> list[TrialSpec]:
+        """Return the trials of a phase that are left, for the finalists as they are now."""
+        return self.confirmation.left(phase, self._inside(self.ledger.read()))
 
     def _note_weak_teachers(self) -> None:
         for record in note_weak_teachers(self.ledger.read()):

@@ -48,9 +48,14 @@ class Trial:
         torch.set_num_threads(self.settings.threads)
 
     @property
-    def is_finalist(self) -> bool:
-        """Whether the trial evaluates on test and keeps its weights."""
-        return self.spec.phase == "confirm"
+    def reads_test(self) -> bool:
+        """Whether the trial evaluates on test when it ends."""
+        return self.spec.phase in ("confirm", "refit", "cv")
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the trial's weights may ship."""
+        return self.spec.phase in ("confirm", "refit")
 
     def step(self) -> TrialReport:
         """Run one epoch. An exception ends the trial with its reason; the process stays for the next trial.
@@ -86,7 +91,7 @@ class Trial:
         restored = False
         if self.run is None:
             task = self._task()
-            if self.is_finalist:
+            if self.spec.phase == "confirm":
                 self.notes += [Note(kind="data", text=text) for text in task.warnings]
             self.run = Run(self.spec.config, task, self.context.provider, self.workers)
             restored = self._restore(self.run)
@@ -96,7 +101,7 @@ class Trial:
         metrics = self.history[-1]
         earlier = tuple(self.history[:-1]) if restored else ()
         report = TrialReport(epoch=int(metrics["epoch"]), done=self.run.done, metrics=metrics, earlier=earlier)
-        if self.run.done and self.is_finalist and self.workers.rank == 0:
+        if self.run.done and self.reads_test and self.workers.rank == 0:
             return self._finish(self.run, report)
         return report
 
@@ -133,14 +138,16 @@ class Trial:
             self.notes += [note] if note not in self.notes else []
 
     def _finish(self, run: Run, report: TrialReport) -> TrialReport:
-        """Evaluate a finalist on test and keep its weights."""
+        """Evaluate on test, and keep the weights if they may ship."""
         outcome = run.finish(read_test=True)
-        confusion = outcome.test.confusion if outcome.test else None
-        return replace(report, metrics=outcome.metrics, confusion=confusion, artifacts=self._keep(run, outcome))
+        report = replace(report, metrics=outcome.metrics, artifacts=self._keep(run, outcome))
+        if outcome.test is None:
+            return report
+        return replace(report, confusion=outcome.test.confusion, right=outcome.test.right)
 
     def _keep(self, run: Run, outcome: Outcome) -> str:
-        """Write a finalist's weights and visualizations; return the name of their directory, or ''."""
-        if outcome.target is None:
+        """Write weights and visualizations; return the name of their directory, or ''."""
+        if outcome.target is None or not self.keeps_weights:
             return ""
         directory = self.files.finalist(self.spec.id)
         with TemporaryDirectory() as scratch:

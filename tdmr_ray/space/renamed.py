@@ -1,6 +1,7 @@
 """Parameters that had another name in an earlier edition."""
 
 RENAMED = {
+    "confirm.control_steps": "confirm.steps",
     "signals.kind": "outputs.kind",
     "signals.num_views": "outputs.num_views",
     "signals.consensus": "outputs.view_averaging",

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from tdmr_ray.records import TDMR, Pair, Phase
 from tdmr_ray.space import Value
-from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.config import DistillConfig, TrialConfig, hash_json
 
 
 @dataclass(frozen=True)
@@ -13,11 +13,12 @@ class TrialSpec:
 
     Attributes:
         id: Phase and hash of the configuration.
-        phase: `search`, or `confirm`, which evaluates on test and keeps the weights.
+        phase: Part of the protocol.
         role: `tdmr` or the name of a control.
         pair: Foundation and target.
         config: Complete configuration.
         values: Searched parameters as Optuna drew them.
+        recipe: Hash of what is trained; see `recipe_of`.
         teacher_key: Key of the teacher artifact; '' if the trial needs none or the key is not computed yet.
         only_teacher: Whether to make the teacher and nothing else; such a trial has no record.
     """
@@ -28,6 +29,7 @@ class TrialSpec:
     pair: Pair
     config: TrialConfig
     values: dict[str, Value] = field(default_factory=dict)
+    recipe: str = ""
     teacher_key: str = ""
     only_teacher: bool = False
 
@@ -37,4 +39,20 @@ def build_spec(
 ) -> TrialSpec:
     """Build a spec; its id and pair follow from the phase and the configuration."""
     pair = Pair(foundation=config.foundation.label, target=config.target.name)
-    return TrialSpec(f"{phase}-{config.key()}", phase, role, pair, config, values or {})
+    return TrialSpec(f"{phase}-{config.key()}", phase, role, pair, config, values or {}, recipe_of(config))
+
+
+def recipe_of(config: TrialConfig) -> str:
+    """Return a hash of a configuration without its seed, its length and the division of the images.
+
+    Trials of a finalist or rival share it in all phases of the confirmation.
+    """
+    length = ("epochs", "patience", "stop_at")
+    plain = config.model_copy(
+        update={
+            "seed": 0,
+            "data": config.data.model_copy(update={"draw": 0, "join": "none", "folds": 0, "fold": 0}),
+            "distill": config.distill.model_copy(update={name: getattr(DistillConfig(), name) for name in length}),
+        }
+    )
+    return hash_json(plain.model_dump(mode="json"))

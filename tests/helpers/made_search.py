@@ -78,7 +78,7 @@ def _searched(rng: np.random.Generator, number: int, pair: Pair) -> TrialRecord:
             "values": values,
             "state": "pruned" if pruned else "complete",
             "curve": curve,
-            "metrics": {"epoch": len(curve), "val/top1": max(curve)},
+            "metrics": {"epoch": len(curve), "val/top1": max(curve), "val/log_loss": 0.3},
         }
     )
 
@@ -88,8 +88,16 @@ def _confirmed(rng: np.random.Generator, name: str, role: str, pair: Pair, seed:
         {"foundation.name": pair.foundation, "target.name": pair.target, "seed": seed, "distill.num_stages": 3}
     )
     val, test = rng.normal(mean, 0.008, 2)
-    metrics = {"epoch": 30, "val/top1": float(val), "test/top1": float(test), "val/teacher_top1": 0.9}
-    update = {"metrics": metrics, "confusion": rng.integers(0, 60, (6, 6)).tolist()}
+    metrics = {
+        "epoch": 30,
+        "val/top1": float(val),
+        "val/log_loss": 0.3,
+        "test/top1": float(test),
+        "test/log_loss": 0.3,
+        "val/teacher_top1": 0.9,
+    }
+    confusion = rng.integers(0, 60, (6, 6)).tolist()
+    update = {"metrics": metrics, "confusion": confusion, "steps": 1500, "recipe": f"{role} {pair.name}"}
     return _record(name, "confirm", role, pair, config, seed, 1000 + seed).model_copy(update=update)
 
 

@@ -13,7 +13,7 @@ from tdmr_ray.leaderboard import leaderboard
 from tdmr_ray.records import Ledger, Pair, Phase, State, TrialRecord
 from tdmr_ray.report.fetch import fetched
 from tdmr_ray.report.folder import Search, compare, read_search
-from tdmr_ray.report.formatting import amount, points, points_over, spread
+from tdmr_ray.report.formatting import amount, difference, gain_cell, spread
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.report.markdown import render_markdown
 from tdmr_ray.report.published import every_reading, published_schema
@@ -21,6 +21,7 @@ from tdmr_ray.report.statistics import estimate
 from tdmr_ray.report.wording import alarms, cautions, sentence
 from tdmr_ray.report.write import write_reports
 from tdmr_ray.storage import StoragePath
+from tdmr_ray.training.controls import CONTROLS
 
 COSTS = {"t": {"params": 578474, "macs": 896000, "latency_ms": 2.125}}
 
@@ -37,7 +38,7 @@ def record(
     state: State = "complete",
     error: str = "",
 ) -> TrialRecord:
-    metrics = {"val/top1": val} | ({} if test is None else {"test/top1": test})
+    metrics = {"val/top1": val, "val/log_loss": 1 - val} | ({} if test is None else {"test/top1": test})
     return TrialRecord(
         id=name,
         phase=phase,
@@ -45,6 +46,8 @@ def record(
         pair=Pair(foundation=pair[0], target=pair[1]),
         config={"seed": seed, "x": 1},
         values={"prompt.size_px": 2, "temperature.start": 1.23456},
+        recipe=f"{role} {pair}",
+        steps=800,
         state=state,
         metrics=metrics if state != "failed" else {},
         seed=seed,
@@ -115,16 +118,64 @@ def test_a_search_with_only_failures_has_a_report() -> None:
     assert "why" in render_markdown(board)
 
 
-def test_scratch_is_recommended_when_it_beats_the_finalist_on_val() -> None:
-    records = [record("c", test=0.96), record("x", role="scratch", pair=("", "t"), val=0.95, test=0.9)]
-    assert "ship t trained from scratch" in sentence(build_leaderboard(records, {}))
-
-
-def test_a_loss_on_test_is_a_caution_and_changes_no_recommendation() -> None:
-    records = [record("c", test=0.90), record("x", role="scratch", pair=("", "t"), val=0.85, test=0.95)]
+@pytest.mark.parametrize("role", ["scratch", "fine_tune", "plain_kd", "frozen_target", "self_training"])
+def test_a_rival_that_is_better_on_val_is_recommended(role: str) -> None:
+    foundation = "f" if CONTROLS[role].has_foundation else ""
+    records = [record("c", test=0.96), record("x", role=role, pair=(foundation, "t"), val=0.95, test=0.9)]
     board = build_leaderboard(records, {})
-    assert sentence(board).startswith("Ship f -> t")
-    assert any("worse on test" in caution for caution in cautions(board))
+    assert sentence(board) == (
+        f"Ship t, trained by {role}{' from f' if foundation else ''}: 90.0 % on test, the best on val, tied with 1 "
+        f"other model. TDMR (f -> t) against its best rival on val, {role}: +6.0 points on test (not significant)."
+    )
+    assert any("no choice depends on test" in caution for caution in cautions(board))
+
+
+@pytest.mark.parametrize("role", ["linear_probe", "majority"])
+def test_a_rival_that_is_no_small_model_is_never_recommended(role: str) -> None:
+    pair = ("f", "") if role == "linear_probe" else ("", "")
+    finalist, rival = record("c", val=0.9, test=0.9), record("x", role=role, pair=pair, val=0.85, test=0.99)
+    board = build_leaderboard([finalist, rival], {})
+    assert board.recommended == board.models[0]
+    assert [model.method for model in board.models] == ["tdmr"]
+
+
+@pytest.mark.parametrize(("floor", "ships"), [(0.89, True), (0.9, False), (0.95, False)])
+def test_nothing_is_recommended_that_is_not_better_than_the_largest_class(floor: float, ships: bool) -> None:
+    records = [record("c", val=0.9, test=0.9), record("m", role="majority", pair=("", ""), val=floor, test=0.9)]
+    board = build_leaderboard(records, {})
+    assert (board.recommended is not None) is ships
+    assert ("always answering the largest class" in sentence(board)) is not ships
+
+
+def test_a_refit_is_reported_beside_the_figures_before_it() -> None:
+    before = [record(f"c{seed}", seed=seed, test=0.90) for seed in range(3)]
+    after = [
+        record(f"r{seed}", phase="refit", seed=seed, test=0.94).model_copy(
+            update={"config": {"data": {"join": "val"}}, "metrics": {"test/top1": 0.94}, "steps": 400}
+        )
+        for seed in range(3)
+    ]
+    board = build_leaderboard([*before, *after], {})
+    row = board.rows[0]
+    assert row.test is not None and row.refit is not None and row.final is row.refit
+    assert (row.test.mean, row.refit.mean) == (pytest.approx(0.90), pytest.approx(0.94))
+    assert (row.steps, row.refit_steps) == (800, 400)
+    assert "94.0 ± 0.0 % on test after the refit (90.0 ± 0.0 % before)" in sentence(board)
+
+
+def test_intervals_and_gains_cover_the_test_images() -> None:
+    def read(name: str, role: str, pair: tuple[str, str], seed: int, wrong: int) -> TrialRecord:
+        flags = ["0" * wrong + "1" * (50 - wrong), "1" * 50]
+        return record(name, role=role, pair=pair, seed=seed, test=1 - wrong / 100).model_copy(update={"right": flags})
+
+    records = [read(f"c{seed}", "tdmr", ("f", "t"), seed, 10) for seed in range(3)]
+    records += [read(f"x{seed}", "scratch", ("", "t"), seed, 20) for seed in range(3)]
+    row = build_leaderboard(records, {}).rows[0]
+    gain = row.controls["scratch"].gain
+    assert row.test is not None and row.test.low is not None and row.test.high is not None
+    assert gain is not None and gain.low is not None and gain.high is not None
+    assert row.test.low < 0.87 < row.test.mean < 0.93 < row.test.high
+    assert gain.low < 0.08 < gain.mean < 0.12 < gain.high
 
 
 @pytest.mark.parametrize(("teacher", "marked"), [(0.93, True), (0.97, False)])
@@ -186,7 +237,8 @@ def test_every_test_reading_is_listed_once_with_its_time() -> None:
 
 
 def test_one_seed_has_no_spread() -> None:
-    assert spread(estimate([0.954])) == "95.4"
+    assert spread(estimate([0.954])) == "95.4 %"
+    assert spread(estimate([0.231]), "log_loss") == "0.231 nats"
 
 
 @pytest.mark.parametrize(
@@ -196,9 +248,10 @@ def test_amount_abbreviates_large_numbers(value: float | None, text: str) -> Non
     assert amount(value) == text
 
 
-def test_points_shows_the_interval() -> None:
-    assert points(estimate([0.03, 0.04])) == "+3.5 [-2.9, +9.9]"
-    assert points(None) == "-"
+def test_a_difference_shows_its_interval() -> None:
+    assert gain_cell(estimate([0.03, 0.04])) == "+3.5 [-2.9, +9.9]"
+    assert difference(estimate([0.03, 0.04])) == "+3.5 points [-2.9, +9.9]"
+    assert gain_cell(None) == "-"
 
 
 def confirmed(target: str, val: list[float], *, test: float = 0.9) -> list[TrialRecord]:
@@ -214,9 +267,11 @@ def test_the_fastest_row_tied_with_the_best_is_recommended() -> None:
     records = [*confirmed("slow", [0.95, 0.96, 0.94]), *confirmed("fast", [0.955, 0.94, 0.945])]
     board = build_leaderboard([*records, *confirmed("weak", [0.65, 0.66, 0.64])], SPEED)
     assert [(row.target, row.tied) for row in board.rows] == [("slow", True), ("fast", True), ("weak", False)]
-    assert board.recommended is board.rows[1]
+    assert board.recommended is not None
+    assert board.recommended.figures is board.rows[1]
     assert sentence(board) == (
-        "Ship f -> fast: 90.0 ± 0.0 % on test, the fastest of the rows tied with the best on val, 1.00 ms per image."
+        "Ship fast, trained by TDMR from f: 90.0 ± 0.0 % on test, the fastest of the models tied with the best on val, "
+        "1.00 ms per image."
     )
 
 
@@ -224,8 +279,9 @@ def test_a_tied_row_that_is_far_behind_is_not_recommended() -> None:
     records = [*confirmed("slow", [0.95, 0.97, 0.93]), *confirmed("fast", [0.99, 0.80, 0.91])]
     board = build_leaderboard(records, SPEED)
     assert all(row.tied for row in board.rows)
-    assert board.recommended is board.rows[0]
-    assert "tied with 1 other row" in sentence(board)
+    assert board.recommended is not None
+    assert board.recommended.figures is board.rows[0]
+    assert "tied with 1 other model" in sentence(board)
     assert any("no pair is significantly better" in caution for caution in cautions(board))
 
 
@@ -242,9 +298,8 @@ def test_significant_gains_have_an_asterisk() -> None:
         return build_leaderboard(records, {})
 
     clear, chance = searched([0.030, 0.031, 0.029, 0.030]), searched([0.03, -0.02, 0.04, 0.01])
-    assert points_over(clear.rows[0].controls["scratch"]).endswith("]*")
-    assert not points_over(chance.rows[0].controls["scratch"]).endswith("*")
-    assert points_over(None) == "-"
+    assert "]*" in render_markdown(clear)
+    assert "]*" not in render_markdown(chance)
 
 
 def test_remote_results_are_fetched_without_weights(bucket: str, tmp_path: Path) -> None:
