@@ -71,11 +71,12 @@ class DataConfig(BaseModel):
     shots_seed: int = Field(default=0, ge=0)
     """Seed of the choice of labelled images for `shots`."""
     draw: int = Field(default=0, ge=0)
-    """Number of the draw; a confirmation sets it to its seed. 0 follows `split_seed` and `shots_seed`; any other number
-    divides the images outside test anew into train and val, and chooses the labelled images anew."""
+    """Number of the draw, which a confirmation sets to its seed. 0 follows `split_seed` and `shots_seed`; any other
+    number divides the labelled images outside test anew into train and val, unless the data set gives val, and chooses
+    the images for `shots` anew. Test stays."""
     join: Literal["none", "val", "all"] = "none"
-    """Splits whose labelled images join train, which then lacks a val split: a refit sets it to `val`, or to `all` to
-    add test too."""
+    """Splits whose labelled images join train with their labels, and are empty then: a refit sets it to `val`, or to
+    `all` to add test too. `shots` does not cut them."""
     folds: int = Field(default=0, ge=0)
     """Number of folds of a cross-validation over all labelled images; 0 for none. A confirmation sets it."""
     fold: int = Field(default=0, ge=0)
@@ -99,6 +100,11 @@ class DataConfig(BaseModel):
         except re.error as error:
             raise ValueError(f"must be a regular expression, got '{pattern}': {error}") from error
         return pattern
+
+    @property
+    def base(self) -> "DataConfig":
+        """The same images in the splits of a search: no redraw, nothing joined, no fold."""
+        return self.model_copy(update={"draw": 0, "join": "none", "folds": 0, "fold": 0})
 
     @property
     def hides_labels(self) -> bool:

@@ -38,6 +38,7 @@ class Dataset:
         ignored: Names of files that are left out, by reason.
         warnings: What the owner of the images should know, one sentence each.
         default_px: Side of the input of targets that have none of their own; None is `image_px`.
+        is_val_drawn: Whether the val split in `splits` was drawn, so that `data.draw` may draw it again.
     """
 
     labels: Tensor
@@ -54,6 +55,7 @@ class Dataset:
     ignored: Mapping[str, Sequence[str]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     default_px: int | None = None
+    is_val_drawn: bool = False
 
     @property
     def has_files(self) -> bool:

@@ -1,7 +1,7 @@
 """Loading of a task: split a data set, decode its images, and look at what came out."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -14,17 +14,18 @@ from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.dataset import Dataset
 from tdmr_ray.data.datasets import load_dataset
 from tdmr_ray.data.groups import Groups, join_groups
+from tdmr_ray.data.known_images import with_known_images
 from tdmr_ray.data.near_duplicates import near_groups, near_pairs, perceptual_hashes
+from tdmr_ray.data.origin import Origin, Rows, origin_key
 from tdmr_ray.data.preset import Preset, preset_of
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.small_classes import describe_small_classes, find_small_classes
 from tdmr_ray.data.split_names import UNLABELED
 from tdmr_ray.data.splits import split_dataset
-from tdmr_ray.data.summarize import describe_views, summarize
+from tdmr_ray.data.summarize import describe_views, recount, summarize
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.errors import InputError
 
-Rows = NDArray[np.int64]
 Allocate = Callable[[tuple[int, ...]], NDArray[np.uint8]]
 """Allocates an array for images [N, 3, H, W]."""
 OnProgress = Callable[[int], object]
@@ -43,26 +44,47 @@ def _ignore(count: int) -> None:
     """Ignore the progress of decoding."""
 
 
-def load_task(config: DataConfig, allocate: Allocate = _in_memory, on_progress: OnProgress = _ignore) -> Task:
+def load_task(
+    config: DataConfig,
+    allocate: Allocate = _in_memory,
+    on_progress: OnProgress = _ignore,
+    known: Task | None = None,
+) -> Task:
     """Load, split and decode a data set; its splits are consecutive slices of one array.
+
+    A redraw, a task whose val joins train, and a fold are variants of the task of `config.base`. They keep what that
+    task decided: the unreadable images, the groups of near-identical ones, and the preset.
 
     Args:
         config: Data section of the configuration.
         allocate: Allocates the array.
         on_progress: Called with the number of newly decoded images.
+        known: Task whose images are copied rather than decoded again. A variant needs that of `config.base`, which is
+            loaded if it is None.
 
     Raises:
         InputError: If the name is unknown, a class has too few images, or an image cannot be read.
     """
-    return replace(prepare_task(load_dataset(config), config, allocate, on_progress), source=config)
+    dataset = load_dataset(config)
+    if config == config.base:
+        task = prepare_task(dataset, config, allocate, on_progress, known)
+    else:
+        task = _prepare_variant(dataset, config, known or load_task(config.base), allocate, on_progress)
+    return replace(task, source=config)
 
 
 def prepare_task(
-    dataset: Dataset, config: DataConfig, allocate: Allocate = _in_memory, on_progress: OnProgress = _ignore
+    dataset: Dataset,
+    config: DataConfig,
+    allocate: Allocate = _in_memory,
+    on_progress: OnProgress = _ignore,
+    known: Task | None = None,
 ) -> Task:
     """Split and decode a data set; see `load_task`."""
     scale = dataset.find_scale() if config.bit_depth is None else given_scale(config.bit_depth)
     form = _input_format(config, dataset, scale)
+    key = origin_key(config, dataset)
+    dataset = with_known_images(dataset, key, known)
     if config.near_duplicates == "group":
         dataset = replace(dataset, groups=_join_near_duplicates(dataset, form))
     rows, images, bad = _decode_readable(dataset, config, form, allocate, on_progress)
@@ -78,6 +100,7 @@ def prepare_task(
         fingerprint=_fingerprint([train, val, test], preset),
         form=form,
         default_px=config.image_px or dataset.default_px or dataset.image_px,
+        origin=Origin(key, rows.all, bad, dataset.groups),
     )
     if not dataset.key:
         return task
@@ -85,6 +108,30 @@ def prepare_task(
     summary = summarize(task, dataset, config, rows.all, bad, _near_duplicates(task, rows.all))
     notes = (*summary.warnings, *scale.notes, *views)
     return replace(task, notes=notes, summary=summary.model_copy(update={"notes": (*scale.notes, *views)}))
+
+
+def _prepare_variant(
+    dataset: Dataset, config: DataConfig, base: Task, allocate: Allocate, on_progress: OnProgress
+) -> Task:
+    """Split a data set in another way than its base, from which images are copied; notes are those of the base."""
+    if base.origin is None:
+        raise ValueError("the base of a variant must have been loaded, not made by hand")
+    form, origin = base.input_format, base.origin
+    dataset = replace(with_known_images(dataset, origin_key(config, dataset), base), groups=origin.groups)
+    rows, images, bad = _decode_readable(dataset, config, form, allocate, on_progress, origin.bad)
+    train, val, test = _divide(dataset, rows, images)
+    task = replace(
+        base,
+        train=train,
+        num_labeled=len(rows.labeled),
+        val=val,
+        test=test,
+        fingerprint=_fingerprint([train, val, test], base.preset),
+        origin=replace(origin, rows=rows.all, bad=bad),
+    )
+    if base.summary is None:
+        return task
+    return replace(task, summary=recount(base.summary, task, dataset, config, rows.all, bad))
 
 
 @dataclass(frozen=True)
@@ -101,19 +148,38 @@ class TaskRows:
         """The rows in the order of the images of a task."""
         return np.concatenate([self.labeled, self.unlabeled, self.val, self.test])
 
+    def without(self, left_out: Rows) -> "TaskRows":
+        """Return the rows that are not left out."""
+        parts = (self.labeled, self.unlabeled, self.val, self.test)
+        return TaskRows(*(rows[~np.isin(rows, left_out)] for rows in parts))
+
 
 def _decode_readable(
-    dataset: Dataset, config: DataConfig, form: InputFormat, allocate: Allocate, on_progress: OnProgress
+    dataset: Dataset,
+    config: DataConfig,
+    form: InputFormat,
+    allocate: Allocate,
+    on_progress: OnProgress,
+    known_bad: Mapping[int, str] | None = None,
 ) -> tuple[TaskRows, NDArray[np.uint8], dict[int, str]]:
     """Split and decode; split again without the images that turn out to be unreadable.
+
+    Args:
+        dataset: The data set.
+        config: Its data section.
+        form: Format of the images.
+        allocate: Allocates the array.
+        on_progress: Called with the number of newly decoded images.
+        known_bad: Unreadable images of the base of a variant. The variant's own leave its splits as they are, so that
+            it has the test split of the base.
 
     Raises:
         InputError: If there are any, and they are not to be skipped.
     """
-    bad: dict[int, str] = {}
+    bad = dict(known_bad or {})
     while True:
-        kept = np.setdiff1d(np.arange(len(dataset.labels)), np.fromiter(bad, np.int64))
-        rows = _split(config, dataset, kept)
+        readable = _without(dataset, bad if known_bad is None else known_bad)
+        rows = _split(config, dataset, readable).without(np.fromiter(bad, np.int64))
         images = allocate((len(rows.all), 3, form.size_px, form.size_px))
         new = dataset.decode(rows.all, form, images, on_progress)
         if not new:
@@ -122,6 +188,10 @@ def _decode_readable(
             advice = "repair or remove them, or set data.on_bad_image: skip"
             raise InputError("data", [*dataset.describe_bad(new), f"{len(new)} images cannot be read; {advice}"])
         bad |= new
+
+
+def _without(dataset: Dataset, bad: Mapping[int, str]) -> Rows:
+    return np.setdiff1d(np.arange(len(dataset.labels)), np.fromiter(bad, np.int64))
 
 
 def _split(config: DataConfig, dataset: Dataset, kept: Rows) -> TaskRows:
@@ -138,8 +208,17 @@ def _split(config: DataConfig, dataset: Dataset, kept: Rows) -> TaskRows:
     )
     if problems:
         raise InputError("data", problems)
-    seeds = {"split_seed": config.split_seed, "shots_seed": config.shots_seed}
-    split = split_dataset(labels, shots=config.shots, given=given, groups=groups, **seeds)
+    split = split_dataset(
+        labels,
+        shots=config.shots,
+        split_seed=config.split_seed,
+        shots_seed=config.shots_seed,
+        given=given,
+        groups=groups,
+        draw=config.draw,
+        is_val_drawn=dataset.is_val_drawn,
+        join=config.join,
+    )
     hidden = split.hidden if config.hides_labels else split.hidden[:0]
     unlabeled = split.unlabeled[:0] if config.unlabeled is False else split.unlabeled
     without = np.sort(np.concatenate([hidden, unlabeled]))

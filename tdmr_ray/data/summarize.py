@@ -45,18 +45,13 @@ def summarize(
         bad: Unreadable rows, with the reason.
         near_duplicates: Rows of near-identical images in different splits, [P, 2].
     """
-    splits = {"train": task.labeled.labels, "val": task.val.labels, "test": task.test.labels}
-    counts = {split: np.bincount(labels.numpy(), minlength=task.num_classes) for split, labels in splits.items()}
     pairs = [(dataset.name_of(first), dataset.name_of(second)) for first, second in near_duplicates.tolist()]
     sizes = _original_sizes(dataset, rows)
     held_out = rows[len(task.train) :]
     form, num_unlabeled = task.input_format, len(task.train) - task.num_labeled
     return DataSummary(
         source="arrays" if config.name.startswith(ARRAYS) else config.name,
-        classes={
-            name: {split: int(counts[split][number]) for split in splits}
-            for number, name in enumerate(task.class_names)
-        },
+        classes=_count_images(task),
         unlabeled=num_unlabeled,
         ignored=_count_ignored(dataset, config, rows, bad),
         near_duplicates=pairs,
@@ -74,6 +69,32 @@ def summarize(
             *_warn_of_unlabeled(config, num_unlabeled),
         ),
     )
+
+
+def recount(
+    summary: DataSummary,
+    task: Task,
+    dataset: Dataset,
+    config: DataConfig,
+    rows: NDArray[np.int64],
+    bad: Mapping[int, str],
+) -> DataSummary:
+    """Return the summary of a task with the numbers of images of a variant; see `summarize` for the arguments."""
+    numbers = {
+        "classes": _count_images(task),
+        "unlabeled": len(task.train) - task.num_labeled,
+        "ignored": _count_ignored(dataset, config, rows, bad),
+    }
+    return summary.model_copy(update=numbers)
+
+
+def _count_images(task: Task) -> dict[str, dict[str, int]]:
+    """Return the number of images of each class in each split."""
+    splits = {"train": task.labeled.labels, "val": task.val.labels, "test": task.test.labels}
+    counts = {split: np.bincount(labels.numpy(), minlength=task.num_classes) for split, labels in splits.items()}
+    return {
+        name: {split: int(counts[split][number]) for split in splits} for number, name in enumerate(task.class_names)
+    }
 
 
 def _count_ignored(

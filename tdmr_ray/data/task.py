@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tdmr_ray.data.arrays import LabeledArrays, dataset_from_arrays
 from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.origin import Origin
 from tdmr_ray.data.preset import Preset
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.summary import DataSummary
@@ -32,8 +33,8 @@ class Task:
     Attributes:
         train: Labelled images, followed by images whose label is `UNLABELED`.
         num_labeled: Number of labelled images in `train`.
-        val: Images on which everything is chosen.
-        test: Images that are read once for each finalist.
+        val: Images on which everything is chosen; empty if they joined train (`data.join`, `data.folds`).
+        test: Images that are read once for each finalist; empty if they joined train.
         class_names: C names.
         preset: Views that `views.preset: auto` means.
         fingerprint: SHA-256 of images, labels, split and preset.
@@ -42,6 +43,7 @@ class Task:
         form: Format in which the images were decoded; None if they came as they are.
         default_px: Side of the input of targets that have none of their own; None is the side of the images.
         source: Data section that the images were loaded with; None for arrays.
+        origin: Rows of the data set that the images are; None for a task that was made by hand.
     """
 
     train: Images
@@ -56,6 +58,7 @@ class Task:
     default_px: int | None = None
     summary: DataSummary | None = None
     source: DataConfig | None = None
+    origin: Origin | None = None
 
     @classmethod
     def from_arrays(
