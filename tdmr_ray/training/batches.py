@@ -22,14 +22,19 @@ class Batch:
         return Batch(self.rows[rank::num_parts], self.views[rank::num_parts])
 
 
-def passes_per_epoch(num_images: int, min_views: int = MIN_VIEWS_PER_EPOCH) -> int:
+def passes_per_epoch(num_images: int) -> int:
     """Return the passes over the images in an epoch: one, or more if they are few and the epoch would be short."""
-    return max(1, -(-min_views // num_images))
+    return max(1, -(-MIN_VIEWS_PER_EPOCH // num_images))
 
 
-def batches_per_epoch(num_images: int, batch_size: int, min_views: int = MIN_VIEWS_PER_EPOCH) -> int:
+def views_per_epoch(num_images: int) -> int:
+    """Return the views in an epoch: as many of every image as there are passes."""
+    return passes_per_epoch(num_images) * num_images
+
+
+def batches_per_epoch(num_images: int, batch_size: int) -> int:
     """Return the optimisation steps of an epoch."""
-    return max(1, round(passes_per_epoch(num_images, min_views) * num_images / batch_size))
+    return _num_batches(views_per_epoch(num_images), batch_size)
 
 
 def epoch_batches(
@@ -39,7 +44,7 @@ def epoch_batches(
     epoch: int,
     seed: int,
     num_views: int | None = None,
-    min_views: int = MIN_VIEWS_PER_EPOCH,
+    length: int | None = None,
 ) -> Iterator[Batch]:
     """Yield the batches of one epoch, of nearly equal size; each pass shows another view of every image.
 
@@ -51,15 +56,21 @@ def epoch_batches(
         epoch: Number, from 0.
         seed: Seed of the order.
         num_views: Views that passes cycle through; None never repeats one.
-        min_views: Minimum samples in an epoch.
+        length: Samples in the epoch; what exceeds them in the last pass is left out at random. None is
+            `views_per_epoch`.
     """
-    passes = passes_per_epoch(num_images, min_views)
-    order = np.random.default_rng([seed, epoch]).permutation(passes * num_images)
+    length = length or views_per_epoch(num_images)
+    passes = -(-length // num_images)
+    order = np.random.default_rng([seed, epoch]).permutation(passes * num_images)[:length]
     views = epoch * passes + order // num_images
     if num_views is not None:
         views = views % num_views
-    for part in np.array_split(np.arange(len(order)), batches_per_epoch(num_images, batch_size, min_views)):
+    for part in np.array_split(np.arange(length), _num_batches(length, batch_size)):
         yield Batch(torch.from_numpy(order[part] % num_images), torch.from_numpy(views[part]))
+
+
+def _num_batches(num_samples: int, batch_size: int) -> int:
+    return max(1, round(num_samples / batch_size))
 
 
 def cycle(progress: float, *, warmup: float = 0.1) -> float:

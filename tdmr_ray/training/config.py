@@ -133,11 +133,12 @@ class TrialConfig(Section):
     """One trial: replays bit for bit on a CPU with the same number of threads.
 
     `method` is what is run: `tdmr` reprograms and distils, `scratch` trains the target with labels alone,
-    `self_training` does so twice with pseudo-labels between, `linear_probe` stops after the teacher. The controls
-    `plain_kd` and `fine_tune` are settings of these.
+    `self_training` does so twice with pseudo-labels between, `linear_probe` stops after the teacher, `frozen_target`
+    fits a linear head on the target's own features, and `majority` always predicts the largest class. The other
+    controls are settings of these.
     """
 
-    method: Literal["tdmr", "scratch", "self_training", "linear_probe"] = "tdmr"
+    method: Literal["tdmr", "scratch", "self_training", "linear_probe", "frozen_target", "majority"] = "tdmr"
     """Method of the trial; a search sets it."""
     data: DataConfig = DataConfig()
     foundation: Annotated[FoundationConfig, SHAPES_TEACHER] = FoundationConfig()
@@ -178,11 +179,19 @@ class TrialConfig(Section):
         return self.method in ("tdmr", "linear_probe")
 
     @property
+    def num_trainings(self) -> int:
+        """Trainings of a target by gradients, one after the other: two for self-training, none without such a one."""
+        return {"tdmr": 1, "scratch": 1, "self_training": 2}.get(self.method, 0)
+
+    @property
+    def trains_target(self) -> bool:
+        """Whether a target is trained by gradients, with a learning rate and a number of steps."""
+        return self.num_trainings > 0
+
+    @property
     def num_epochs(self) -> int:
-        """Number of epochs that are reported: one for a linear probe, twice as many for self-training."""
-        if self.method == "linear_probe":
-            return 1
-        return self.distill.epochs * (2 if self.method == "self_training" else 1)
+        """Number of epochs that are reported: one without a training by gradients, else those of all trainings."""
+        return self.distill.epochs * self.num_trainings if self.trains_target else 1
 
     def key(self) -> str:
         """Return a short hash of the whole configuration."""

@@ -16,7 +16,7 @@ from tdmr_ray.method.schedules import SCHEDULES, Moment
 from tdmr_ray.method.stages import Stage, TermWeights, plan_stages, stage_at
 from tdmr_ray.method.teacher import ProxySpace
 from tdmr_ray.models import Target, load_target
-from tdmr_ray.training.batches import MIN_VIEWS_PER_EPOCH, Batch, cycle, epoch_batches
+from tdmr_ray.training.batches import Batch, cycle, epoch_batches
 from tdmr_ray.training.best_weights import BestWeights
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
@@ -40,7 +40,7 @@ class Distillation:
         task: Its images.
         outputs: Teacher outputs; None trains with labels alone, on labelled images.
         workers: Processes that train this target together.
-        min_views: Minimum length of an epoch.
+        length: Views in an epoch; None is `views_per_epoch` of its images.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class Distillation:
         outputs: TeacherOutputs | None,
         workers: Workers = ALONE,
         *,
-        min_views: int = MIN_VIEWS_PER_EPOCH,
+        length: int | None = None,
     ) -> None:
         self.config, self.settings, self.task, self.outputs = config, config.distill, task, outputs
-        self.min_views, self.workers, self.device = min_views, workers, pick_device()
+        self.length, self.workers, self.device = length, workers, pick_device()
         self.micro_batches = MicroBatches(may_divide=workers.count == 1)
         self.num_images = task.num_labeled if outputs is None else len(task.train)
         self.views = training_views(config, task)
@@ -106,9 +106,9 @@ class Distillation:
         self.best.load_into(self.learner)
         return self.learner.target
 
-    def evaluate_on(self, split: str, target: Target) -> Evaluation:
-        """Measure a target on `val` or `test`."""
-        target.eval()
+    def evaluate_on(self, split: str, target: Target | None = None) -> Evaluation:
+        """Measure a target on `val` or `test`; None is the target with its current weights."""
+        target = (target or self.learner.target).eval()
         images = self.task.val if split == "val" else self.task.test
 
         def predict(batch: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ class Distillation:
                 epoch=epoch,
                 seed=self.config.seed,
                 num_views=None if self.outputs is None else self.outputs.num_views,
-                min_views=self.min_views,
+                length=self.length,
             )
         )
 

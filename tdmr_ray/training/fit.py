@@ -10,6 +10,8 @@ from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.distill import Distillation
 from tdmr_ray.training.evaluate import Evaluation, evaluate
+from tdmr_ray.training.frozen_target import FrozenTarget
+from tdmr_ray.training.majority import Majority
 from tdmr_ray.training.self_training import SelfTraining
 from tdmr_ray.training.teacher_artifact import (
     TeacherArtifact,
@@ -18,6 +20,7 @@ from tdmr_ray.training.teacher_artifact import (
     open_outputs,
     restore_teacher,
 )
+from tdmr_ray.training.training import Training
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 
@@ -26,7 +29,7 @@ class Outcome:
     """Result of a trial.
 
     Attributes:
-        target: The target with its best weights on val; None for a linear probe.
+        target: The target with its best weights on val; None where no target takes part.
         metrics: Metrics of the last epoch, and `test/` figures if test was read.
         test: Logits for the test images; None unless test was read.
         artifact: The teacher, if there was one.
@@ -53,12 +56,7 @@ class Run:
     ) -> None:
         self.config, self.task = config, task
         self.artifact = provider(config, task) if config.needs_teacher else None
-        self.distillation: Distillation | SelfTraining | None = None
-        if config.method == "self_training":
-            self.distillation = SelfTraining(config, task, workers)
-        elif config.method != "linear_probe":
-            outputs = open_outputs(config, task, self.artifact) if self.artifact else None
-            self.distillation = Distillation(config, task, outputs, workers)
+        self.training = _start(config, task, self.artifact, workers)
         self.metrics: Metrics = {}
 
     @property
@@ -70,7 +68,7 @@ class Run:
     def notes(self) -> list[str]:
         """Remarks on how teacher and target were trained."""
         of_teacher = self.artifact.notes if self.artifact else []
-        return [*of_teacher, *(self.distillation.notes if self.distillation else [])]
+        return [*of_teacher, *(self.training.notes if self.training else [])]
 
     def run_epoch(self) -> Metrics:
         """Run the next epoch; return its metrics, with the teacher's accuracy repeated.
@@ -79,38 +77,56 @@ class Run:
             NonFiniteLoss: If a loss diverges.
         """
         teacher = {"val/teacher_top1": self.artifact.val_top1} if self.artifact else {}
-        if self.distillation is None:
+        if self.training is None:
             own: Metrics = {"epoch": 1, "val/top1": teacher["val/teacher_top1"]}
         else:
-            own = self.distillation.run_epoch()
+            own = self.training.run_epoch()
         self.metrics = {**own, **teacher}
         return self.metrics
 
     def state(self) -> dict[str, Any]:
         """Return all that `restore` needs to continue after the last finished epoch."""
-        return {"metrics": self.metrics, "distillation": self.distillation.state() if self.distillation else None}
+        return {"metrics": self.metrics, "training": self.training.state() if self.training else None}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state()` of the same configuration, bit for bit."""
         self.metrics = dict(state["metrics"])
-        if self.distillation is not None:
-            self.distillation.restore(state["distillation"])
+        if self.training is not None:
+            self.training.restore(state["training"])
 
     def finish(self, *, read_test: bool) -> Outcome:
         """Return the best weights, and figures on test if `read_test`."""
-        target = self.distillation.best_target() if self.distillation else None
+        target = self.training.best_target() if self.training else None
         if not read_test:
             return Outcome(target, self.metrics, None, self.artifact)
-        test = self._read_test(target)
+        test = self._read_test()
         metrics = {**self.metrics, "test/top1": test.top1, "test/loss": test.loss}
         return Outcome(target, metrics, test, self.artifact)
 
-    def _read_test(self, target: Target | None) -> Evaluation:
-        if self.distillation is not None and target is not None:
-            return self.distillation.evaluate_on("test", target)
-        assert self.artifact is not None, "a linear probe has a artifact"
+    def _read_test(self) -> Evaluation:
+        if self.training is not None:
+            return self.training.evaluate_on("test")
+        assert self.artifact is not None, "a linear probe has an artifact"
         teacher = restore_teacher(self.config, self.artifact, self.task.num_classes)
         return evaluate(lambda images: teacher(images).logits, self.task.test, device=pick_device())
+
+
+def _start(config: TrialConfig, task: Task, artifact: TeacherArtifact | None, workers: Workers) -> Training | None:
+    """Return what a trial does with its target; None for a linear probe, which ends with the teacher."""
+    match config.method:
+        case "linear_probe":
+            return None
+        case "majority":
+            return Majority(task)
+        case "frozen_target":
+            return FrozenTarget(config, task)
+        case "self_training":
+            return SelfTraining(config, task, workers)
+        case "scratch":
+            return Distillation(config, task, None, workers)
+        case "tdmr":
+            assert artifact is not None, "TDMR has a teacher"
+            return Distillation(config, task, open_outputs(config, task, artifact), workers)
 
 
 def fit(

@@ -9,6 +9,7 @@ from typing import Any
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.models import Target
+from tdmr_ray.training.batches import views_per_epoch
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distill import Distillation
 from tdmr_ray.training.evaluate import Evaluation
@@ -20,7 +21,8 @@ from tdmr_ray.training.workers import ALONE, Metrics, Workers
 class SelfTraining:
     """Two trainings of a target with labels alone; the first one's pseudo-labels join the labels of the second.
 
-    The second training starts from new weights. An epoch of either is as long as one over all images.
+    Both start from the target's initial weights. An epoch of either is as long as one over all images, however many of
+    them have a label or a pseudo-label.
 
     Args:
         config: The trial; `pseudo_labels.threshold` is the minimum probability of a pseudo-label.
@@ -30,8 +32,8 @@ class SelfTraining:
 
     def __init__(self, config: TrialConfig, task: Task, workers: Workers = ALONE) -> None:
         self.config, self.task, self.workers = config, task, workers
-        labeled = replace(task, train=task.labeled)
-        self.first = Distillation(config, labeled, None, workers, min_views=len(task.train))
+        self.length = views_per_epoch(len(task.train))
+        self.first = Distillation(config, replace(task, train=task.labeled), None, workers, length=self.length)
         self.second: Distillation | None = None
 
     def run_epoch(self) -> Metrics:
@@ -67,13 +69,12 @@ class SelfTraining:
         """Return the target with the best weights on val of the current training."""
         return (self.second or self.first).best_target()
 
-    def evaluate_on(self, split: str, target: Target) -> Evaluation:
-        """Measure a target on `val` or `test`."""
-        return self.first.evaluate_on(split, target)
+    def evaluate_on(self, split: str) -> Evaluation:
+        """Measure the current weights of the current training on `val` or `test`."""
+        return (self.second or self.first).evaluate_on(split)
 
     def _new_second(self) -> Distillation:
-        filled, min_views = self._labeled_by_first(), len(self.task.train)
-        return Distillation(self.config, filled, None, self.workers, min_views=min_views)
+        return Distillation(self.config, self._labeled_by_first(), None, self.workers, length=self.length)
 
     def _labeled_by_first(self) -> Task:
         target, precision = self.first.best_target().eval(), self.config.precision

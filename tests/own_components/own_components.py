@@ -127,9 +127,9 @@ class ShortScratch(Control):
 
         kind: Literal["short_scratch"] = "short_scratch"
 
-    def configure(self, finalist: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
+    def configure(self, finalist: TrialConfig, task: Task, steps: int) -> TrialConfig:
         """Return the control's trial."""
-        return train_from_labels(finalist, task, min_steps=1).replace(distill__epochs=1)
+        return train_from_labels(finalist, task, steps=1).replace(distill__epochs=1)
 
 
 CONTROLS["short_scratch"] = ShortScratch

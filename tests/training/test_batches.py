@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches, passes_per_epoch
+from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches, passes_per_epoch, views_per_epoch
 
 
 @pytest.mark.parametrize(("num_images", "passes"), [(10, 50), (499, 2), (500, 1), (5000, 1)])
@@ -22,6 +22,20 @@ def test_epoch_shows_each_image_equally_often_in_different_views(num_images: int
     assert set(seen.values()) == {1}
     assert len(batches) == batches_per_epoch(num_images, 64)
     assert max(len(b.rows) for b in batches) - min(len(b.rows) for b in batches) <= 1
+
+
+@pytest.mark.parametrize(("num_images", "length"), [(30, 504), (499, 504), (504, 504), (700, 504)])
+def test_an_epoch_of_given_length_has_as_many_batches_for_any_number_of_images(num_images: int, length: int) -> None:
+    batches = list(epoch_batches(num_images, batch_size=64, epoch=1, seed=0, length=length))
+    assert len(batches) == round(length / 64)
+    shown = [(int(row), int(view)) for b in batches for row, view in zip(b.rows, b.views, strict=True)]
+    assert len(shown) == len(set(shown)) == length
+    assert {row for row, _ in shown} <= set(range(num_images))
+
+
+@pytest.mark.parametrize(("num_images", "views"), [(42, 504), (499, 998), (500, 500), (700, 700)])
+def test_views_of_an_epoch_are_whole_passes(num_images: int, views: int) -> None:
+    assert views_per_epoch(num_images) == views
 
 
 def test_views_are_repeated_in_a_cycle() -> None:

@@ -124,7 +124,14 @@ def test_flat_values_rebuild_the_configuration() -> None:
 
 @pytest.mark.parametrize(
     ("method", "needs_teacher", "num_epochs"),
-    [("tdmr", True, 30), ("scratch", False, 30), ("self_training", False, 60), ("linear_probe", True, 1)],
+    [
+        ("tdmr", True, 30),
+        ("scratch", False, 30),
+        ("self_training", False, 60),
+        ("linear_probe", True, 1),
+        ("frozen_target", False, 1),
+        ("majority", False, 1),
+    ],
 )
 def test_method_decides_on_teacher_and_epochs(method: str, needs_teacher: bool, num_epochs: int) -> None:
     config = FULL.replace(method=method)

@@ -222,7 +222,7 @@ def test_scratch_trains_on_labelled_images_without_a_foundation(tiny_config: Tri
     rows: list[Metrics] = []
     outcome = fit(config, tiny_task, rows.append)
     assert outcome.artifact is None
-    assert Run(config, tiny_task).distillation.num_images == 30  # type: ignore[union-attr]
+    assert Run(config, tiny_task).training.num_images == 30  # type: ignore[union-attr]
     assert "train/logits" not in rows[0]
 
 

@@ -45,7 +45,7 @@ def test_both_trainings_are_reported_and_the_second_sees_all_images(tiny_config:
     run = Run(config, tiny_task)
     while not run.done:
         run.run_epoch()
-    assert run.distillation.second.num_images == 42  # type: ignore[union-attr]
+    assert run.training.second.num_images == 42  # type: ignore[union-attr]
 
 
 def test_teacher_learns_again_with_its_pseudo_labels(tiny_task: Task) -> None:

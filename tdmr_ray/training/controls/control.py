@@ -7,7 +7,6 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TargetConfig, TrialConfig
 
 
@@ -42,26 +41,29 @@ class Control(ABC):
     Attributes:
         Config: Class of its settings.
         has_foundation: Whether a foundation takes part, so that it runs once for each pair.
-        has_target: Whether a target is trained.
-        num_trainings: Trainings of a target, one after the other.
+        has_target: Whether a target takes part.
+        ships: Whether it makes a small model, which can be recommended.
+        trains: Whether it trains a target by gradients: it then has steps, and a learning rate to tune.
     """
 
     Config: ClassVar[type[ControlConfig]]
     has_foundation: ClassVar[bool] = False
     has_target: ClassVar[bool] = True
-    num_trainings: ClassVar[int] = 1
+    ships: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
 
     def __init__(self, config: ControlConfig | None = None) -> None:
         self.config = config or self.Config()  # type: ignore[call-arg]  # every kind has a default
 
     @abstractmethod
-    def configure(self, finalist: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
-        """Return the control's trial for a finalist.
+    def configure(self, finalist: TrialConfig, task: Task, steps: int) -> TrialConfig:
+        """Return the control's trial for a finalist, with the finalist's rule for ending early.
 
         Args:
             finalist: The configuration that it is compared with.
             task: The finalist's images.
-            min_steps: Optimisation steps that a control without foundation gets at least.
+            steps: Optimisation steps of the whole trial at most, up to a last epoch that exceeds them; the same for
+                every control that trains.
         """
 
     def check(self, facts: ControlFacts) -> list[str]:
@@ -71,8 +73,3 @@ class Control(ABC):
     def target_versions(self, target: TargetConfig) -> tuple[TargetConfig, ...]:
         """Return versions of a target whose weights the control needs besides the finalist's."""
         return ()
-
-
-def epochs_for(steps: int, num_images: int, batch_size: int) -> int:
-    """Return the least number of epochs with at least so many steps."""
-    return -(-steps // batches_per_epoch(num_images, batch_size))

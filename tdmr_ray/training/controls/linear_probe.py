@@ -17,13 +17,15 @@ class LinearProbe(Control):
 
     has_foundation: ClassVar[bool] = True
     has_target: ClassVar[bool] = False
+    ships: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
 
     class Config(ControlConfig):
         """Settings of the linear probe: none."""
 
         kind: Literal["linear_probe"] = "linear_probe"
 
-    def configure(self, finalist: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
+    def configure(self, finalist: TrialConfig, task: Task, steps: int) -> TrialConfig:
         """Return the control's trial for a finalist."""
         unused = {
             "target": TargetConfig(),

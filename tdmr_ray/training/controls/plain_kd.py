@@ -10,10 +10,11 @@ from tdmr_ray.method.schedules import ConstantSchedule
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls.control import Control, ControlConfig
 from tdmr_ray.training.controls.linear_probe import with_probed_teacher
+from tdmr_ray.training.steps import with_steps
 
 
 class PlainKD(Control):
-    """Distillation from a linear probe at one temperature in one stage, with the finalist's images and steps.
+    """Distillation from a linear probe at one temperature in one stage, with the finalist's images.
 
     T = 4 and weights 0.9 and 0.1 are the defaults of common code bases (RepDistiller, mdistiller).
 
@@ -33,7 +34,7 @@ class PlainKD(Control):
         labels_weight: float = Field(default=0.1, ge=0)
         """Weight of the cross entropy with labels."""
 
-    def configure(self, finalist: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
+    def configure(self, finalist: TrialConfig, task: Task, steps: int) -> TrialConfig:
         """Return the control's trial for a finalist."""
         assert isinstance(self.config, self.Config), "built from its own settings"
         distill = finalist.distill.model_copy(
@@ -45,4 +46,4 @@ class PlainKD(Control):
             }
         )
         plain = with_probed_teacher(finalist, ConstantSchedule.Config(start=self.config.temperature))
-        return plain.model_copy(update={"loss": KLLoss.Config(), "distill": distill})
+        return with_steps(plain.model_copy(update={"loss": KLLoss.Config(), "distill": distill}), task, steps)

@@ -4,11 +4,12 @@ from typing import Literal
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.training.config import DistillConfig, TrialConfig
-from tdmr_ray.training.controls.control import Control, ControlConfig, epochs_for
+from tdmr_ray.training.controls.control import Control, ControlConfig
+from tdmr_ray.training.steps import with_steps
 
 
 class Scratch(Control):
-    """The target from random weights with labels alone, for at least `min_steps` steps.
+    """The target from random weights with labels alone.
 
     No foundation and nothing that was searched takes part, so that all pairs with the same target share it.
     """
@@ -18,21 +19,21 @@ class Scratch(Control):
 
         kind: Literal["scratch"] = "scratch"
 
-    def configure(self, finalist: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
+    def configure(self, finalist: TrialConfig, task: Task, steps: int) -> TrialConfig:
         """Return the control's trial for a finalist."""
-        return train_from_labels(finalist, task, min_steps)
+        return train_from_labels(finalist, task, steps)
 
 
-def train_from_labels(finalist: TrialConfig, task: Task, min_steps: int) -> TrialConfig:
+def train_from_labels(finalist: TrialConfig, task: Task, steps: int) -> TrialConfig:
     """Return a trial that trains the finalist's target from random weights with labels alone."""
-    settings = DistillConfig()
-    epochs = max(finalist.distill.epochs, epochs_for(min_steps, task.num_labeled, settings.batch_size))
-    return TrialConfig(
+    conditions = finalist.distill.model_dump(include={"patience", "class_weights"})
+    config = TrialConfig(
         method="scratch",
         data=finalist.data.model_copy(update={"unlabeled": False}),
         target=finalist.target.model_copy(update={"weights": ""}),
         views=finalist.views,
         precision=finalist.precision,
-        distill=settings.model_copy(update={"epochs": epochs}),
+        distill=DistillConfig(**conditions),
         seed=finalist.seed,
     )
+    return with_steps(config, task, steps)

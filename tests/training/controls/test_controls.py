@@ -8,8 +8,10 @@ from pydantic import ValidationError
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.training import controls
+from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TargetConfig, TrialConfig
 from tdmr_ray.training.controls import CONTROLS, Control, ControlFacts, PlainKD, SelfTrainingControl, build_control
+from tdmr_ray.training.steps import num_steps
 
 FULL = TrialConfig().with_values(
     {
@@ -24,6 +26,8 @@ FULL = TrialConfig().with_values(
         "outputs.view_averaging": 0.5,
         "pseudo_labels.rounds": 1,
         "distill.num_stages": 3,
+        "distill.patience": 0.5,
+        "distill.class_weights": "balanced",
         "precision": "bf16",
         "seed": 5,
     }
@@ -32,10 +36,12 @@ FULL = TrialConfig().with_values(
 SOME = Images(torch.zeros(1000, 3, 1, 1, dtype=torch.uint8), torch.zeros(1000, dtype=torch.int64))
 TASK = Task(SOME, 100, SOME, SOME, ("a", "b"), preset="document", fingerprint="")
 """100 labelled images, 900 without labels."""
+TRAINED = [name for name, control in CONTROLS.items() if control.trains]
+FROM_PRETRAINED = ("fine_tune", "frozen_target", "self_training_pretrained")
 
 
-def control_of(name: str, finalist: TrialConfig, task: Task = TASK, min_steps: int = 1500) -> TrialConfig:
-    return CONTROLS[name]().configure(finalist, task, min_steps)
+def control_of(name: str, finalist: TrialConfig, task: Task = TASK, steps: int = 1500) -> TrialConfig:
+    return CONTROLS[name]().configure(finalist, task, steps)
 
 
 def test_registry_holds_every_class_of_its_package() -> None:
@@ -63,6 +69,25 @@ def test_control_is_a_legal_trial_with_the_finalists_seed_and_precision(name: st
     assert control.needs_teacher is CONTROLS[name].has_foundation
     assert control.foundation.name == ("glyph_vit" if CONTROLS[name].has_foundation else "")
     assert control.target.name == ("lcnet_035" if CONTROLS[name].has_target else "")
+    assert control.trains_target is CONTROLS[name].trains
+
+
+def test_only_small_networks_ship() -> None:
+    assert {name for name, control in CONTROLS.items() if not control.ships} == {"linear_probe", "majority"}
+    assert {name for name, control in CONTROLS.items() if not control.has_target} == {"linear_probe", "majority"}
+    assert set(CONTROLS) - set(TRAINED) == {"linear_probe", "majority", "frozen_target"}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("steps", [100, 1500])
+def test_every_control_that_trains_gets_the_same_steps_and_the_finalists_rule_for_ending_early(
+    name: str, steps: int
+) -> None:
+    control = control_of(name, FULL, TASK, steps)
+    images = 100 if control.method == "scratch" else 1000
+    epoch = batches_per_epoch(images, control.distill.batch_size) * control.num_trainings
+    assert steps <= num_steps(control, TASK) < steps + epoch
+    assert (control.distill.patience, control.distill.class_weights) == (0.5, "balanced")
 
 
 @pytest.mark.parametrize("name", CONTROLS)
@@ -78,7 +103,7 @@ def test_control_drops_everything_that_was_searched(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["scratch", "fine_tune"])
-def test_scratch_and_fine_tuning_get_the_least_number_of_steps(name: str) -> None:
+def test_scratch_and_fine_tuning_train_on_labels_alone(name: str) -> None:
     control = control_of(name, FULL)
     assert control.distill.epochs == 188  # 100 images are shown 5 times an epoch: 8 batches of 64
     assert not control.needs_teacher
@@ -89,15 +114,20 @@ def test_scratch_and_fine_tuning_get_the_least_number_of_steps(name: str) -> Non
 
 def test_controls_keep_the_finalists_input_size_and_fine_tuning_its_weights() -> None:
     finalist = FULL.with_values({"target.input_px": 24, "target.weights": "own.pth"})
-    weights = {name: control_of(name, finalist, TASK, 100).target for name in ("scratch", "fine_tune", "plain_kd")}
-    assert {target.input_px for target in weights.values()} == {24}
-    assert [target.weights for target in weights.values()] == ["", "own.pth", "own.pth"]
+    names = [name for name in CONTROLS if CONTROLS[name].has_target]
+    targets = {name: control_of(name, finalist, TASK, 100).target for name in names}
+    assert {target.input_px for target in targets.values()} == {24}
+    random = {name for name in names if not targets[name].weights}
+    assert random == {"scratch", "self_training"}
+    assert {targets[name].weights for name in set(names) - random} == {"own.pth"}
 
 
-def test_self_training_gets_those_steps_twice_and_the_same_images() -> None:
-    control = control_of("self_training", FULL)
-    assert control.distill.epochs == 94  # 1,000 images: 16 batches of 64
-    assert control.num_epochs == 188
+@pytest.mark.parametrize("name", ["self_training", "self_training_pretrained"])
+def test_each_training_of_self_training_gets_half_of_the_steps_and_the_same_images(name: str) -> None:
+    control = control_of(name, FULL)
+    assert control.distill.epochs == 47  # 1,000 images: 16 batches of 64, for 750 steps
+    assert control.num_epochs == 94
+    assert control.target.weights == (PRETRAINED if name == "self_training_pretrained" else "")
     assert control.data == FULL.data
     assert not control.needs_teacher
 
@@ -109,12 +139,13 @@ def test_pairs_share_scratch_by_target_and_the_probe_by_foundation() -> None:
     assert control_of("scratch", FULL) == control_of("scratch", faster, TASK, 1500)
     smaller = FULL.with_values({"target.name": "resnet10t", "distill.num_stages": 1})
     assert control_of("linear_probe", FULL) == control_of("linear_probe", smaller, TASK, 1500)
+    assert control_of("frozen_target", FULL) == control_of("frozen_target", other, TASK, 800)
+    assert control_of("majority", FULL) == control_of("majority", smaller, TASK, 800)
 
 
-def test_plain_kd_sees_the_same_images_for_the_same_number_of_steps() -> None:
+def test_plain_kd_sees_the_same_images() -> None:
     control = control_of("plain_kd", FULL)
     assert control.data == FULL.data
-    assert control.distill.epochs == FULL.distill.epochs
     assert (control.mapping.kind, control.loss.kind, control.temperature.start) == ("linear", "kl", 4.0)
     weights = control.distill.alignment_weight, control.distill.logits_weight, control.distill.labels_weight
     assert weights == (0.0, 0.9, 0.1)
@@ -138,6 +169,11 @@ def test_settings_of_a_control_take_effect() -> None:
         ("fine_tune", False, "", True, 0),
         ("fine_tune", False, "own.pth", False, 0),
         ("fine_tune", False, "", False, 1),
+        ("frozen_target", False, "", True, 0),
+        ("frozen_target", False, "", False, 1),
+        ("self_training_pretrained", True, "own.pth", False, 0),
+        ("self_training_pretrained", False, "", False, 2),
+        ("majority", False, "", False, 0),
     ],
 )
 def test_check_names_the_control_that_cannot_run(
@@ -150,8 +186,9 @@ def test_check_names_the_control_that_cannot_run(
     assert all(f"'{name}'" in problem for problem in found)
 
 
-def test_only_fine_tuning_needs_other_weights_of_a_target() -> None:
+def test_only_controls_from_pretrained_weights_need_other_weights_of_a_target() -> None:
     target = TargetConfig(name="lcnet_035")
     versions = {name: CONTROLS[name]().target_versions(target) for name in CONTROLS}
-    assert versions.pop("fine_tune") == (TargetConfig(name="lcnet_035", weights=PRETRAINED),)
+    for name in FROM_PRETRAINED:
+        assert versions.pop(name) == (TargetConfig(name="lcnet_035", weights=PRETRAINED),)
     assert set(versions.values()) == {()}

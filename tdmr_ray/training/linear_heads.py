@@ -1,0 +1,140 @@
+"""Linear heads on fixed features, fitted in closed form or to convergence, and the choice among them."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+INVERSE_PENALTIES = (1e-2, 1e-4, 1e-3, 1e-1, 1.0)
+"""Values of C for logistic regression; the first stands where nothing can be chosen."""
+MIN_IMAGES_FOR_LDA = 3
+"""Images of the smallest class from which on discriminant analysis has a covariance, in cross-validation too."""
+NEVER = -30.0
+"""Logit of a class without an image, below the smallest bias of the others."""
+MAX_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to fit a linear head.
+
+    Attributes:
+        inverse_penalty: C of logistic regression; None is linear discriminant analysis with the shrinkage of Ledoit and
+            Wolf.
+    """
+
+    inverse_penalty: float | None
+
+    def __str__(self) -> str:
+        if self.inverse_penalty is None:
+            return "linear discriminant analysis"
+        return f"logistic regression with C = {self.inverse_penalty:g}"
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear classifier of features: logits = weight f + bias, with weight [C, d] and bias [C]."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Map features [N, d] to logits [N, C]."""
+        return features @ self.weight.T + self.bias
+
+
+def kinds_for(labels: Tensor) -> list[Kind]:
+    """Return the ways to fit a head that the labels [N] allow."""
+    regression = [Kind(value) for value in INVERSE_PENALTIES]
+    return [*regression, Kind(None)] if _smallest_class(labels) >= MIN_IMAGES_FOR_LDA else regression
+
+
+def fit_head(kind: Kind, features: Tensor, labels: Tensor, num_classes: int, *, balanced: bool = False) -> Head:
+    """Fit a head to standardised features; the standardisation becomes part of the head.
+
+    Args:
+        kind: The way to fit it.
+        features: [N, d].
+        labels: Classes, [N]; those without an image are never predicted.
+        num_classes: C.
+        balanced: Whether all classes weigh the same, whatever their number of images.
+    """
+    x, y = features.double().numpy(), labels.numpy()
+    known = np.unique(y)
+    weight, bias = np.zeros((num_classes, x.shape[1])), np.full(num_classes, NEVER)
+    bias[known] = 0.0
+    if len(known) > 1:
+        scaler = StandardScaler().fit(x)
+        coefficients, intercepts = _fit(kind, scaler.transform(x), y, balanced=balanced)
+        weight[known] = coefficients / scaler.scale_
+        bias[known] = intercepts - weight[known] @ scaler.mean_
+        bias[np.setdiff1d(np.arange(num_classes), known)] = bias[known].min() + NEVER
+    return Head(torch.from_numpy(weight).float(), torch.from_numpy(bias).float())
+
+
+def _fit(
+    kind: Kind, x: NDArray[np.float64], y: NDArray[np.int64], *, balanced: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weights [k, d] and biases [k] of the k classes in `y`."""
+    if kind.inverse_penalty is None:
+        count = len(np.unique(y))
+        priors = np.full(count, 1 / count) if balanced else None
+        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=priors)
+    else:
+        weights = "balanced" if balanced else None
+        model = LogisticRegression(C=kind.inverse_penalty, class_weight=weights, max_iter=1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # val judges what it has found by then
+        model.fit(x, y)
+    if len(model.coef_) > 1:
+        return model.coef_, model.intercept_
+    half, offset = model.coef_[0] / 2, model.intercept_[0] / 2  # one row for two classes
+    return np.stack([-half, half]), np.array([-offset, offset])
+
+
+def choose_by_cross_validation(
+    features: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    score: Callable[[Tensor, Tensor], Sequence[float]],
+    *,
+    seed: int,
+    balanced: bool = False,
+) -> Kind:
+    """Return the kind of head that is best on the parts of the images which it was not fitted to.
+
+    Args:
+        features: [N, d].
+        labels: Classes, [N]. If one of them has a single image, nothing is chosen, and a moderate penalty is returned.
+        num_classes: C.
+        score: Function of logits [N, C] and labels [N]; larger is better, and the first number counts most.
+        seed: Seed of the division.
+        balanced: See `fit_head`.
+    """
+    kinds, folds = kinds_for(labels), min(MAX_FOLDS, _smallest_class(labels))
+    if folds < 2:
+        return kinds[0]
+    division = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, labels))
+
+    def held_out(kind: Kind) -> Tensor:
+        logits = torch.empty(len(labels), num_classes)
+        for own, rest in division:
+            head = fit_head(kind, features[own], labels[own], num_classes, balanced=balanced)
+            logits[rest] = head(features[rest].float())
+        return logits
+
+    return max(kinds, key=lambda kind: tuple(score(held_out(kind), labels)))
+
+
+def _smallest_class(labels: Tensor) -> int:
+    """Return the number of images of the smallest class that has any."""
+    return int(labels.unique(return_counts=True)[1].min())

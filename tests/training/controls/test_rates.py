@@ -1,0 +1,33 @@
+"""Learning rates that a rival tries: its own first, then the nearest on a logarithmic grid."""
+
+import pytest
+
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.controls import rates
+
+CONFIG = TrialConfig().with_values({"method": "scratch", "distill.lr": 0.01, "seed": 3})
+
+
+@pytest.mark.parametrize(
+    ("count", "factors"),
+    [
+        (0, [1]),
+        (1, [1]),
+        (2, [1, 1 / 4]),
+        (3, [1, 1 / 4, 4]),
+        (4, [1, 1 / 2, 2, 1 / 4]),
+        (5, [1, 1 / 2, 2, 1 / 4, 4]),
+        (9, [1, 2**-0.5, 2**0.5, 1 / 2, 2, 2**-1.5, 2**1.5, 1 / 4, 4]),
+    ],
+)
+def test_rates_move_outwards_on_a_logarithmic_grid(count: int, factors: list[float]) -> None:
+    found = rates(CONFIG, count)
+    assert [config.distill.lr for config in found] == pytest.approx([0.01 * factor for factor in factors])
+    assert found[0] == CONFIG
+    assert {config.replace(distill__lr=0.01).key() for config in found} == {CONFIG.key()}
+
+
+@pytest.mark.parametrize("method", ["linear_probe", "frozen_target", "majority"])
+def test_method_without_a_rate_has_one_variant(method: str) -> None:
+    config = CONFIG.replace(method=method)
+    assert rates(config, 5) == [config]
