@@ -6,7 +6,6 @@ from tdmr_ray.training.controls.frozen_target import FrozenTargetControl
 from tdmr_ray.training.controls.linear_probe import LinearProbe
 from tdmr_ray.training.controls.majority import MajorityControl
 from tdmr_ray.training.controls.plain_kd import PlainKD
-from tdmr_ray.training.controls.rates import rates
 from tdmr_ray.training.controls.scratch import Scratch
 from tdmr_ray.training.controls.self_training import SelfTrainingControl
 from tdmr_ray.training.controls.self_training_pretrained import SelfTrainingPretrained
@@ -42,5 +41,4 @@ __all__ = [
     "SelfTrainingControl",
     "SelfTrainingPretrained",
     "build_control",
-    "rates",
 ]

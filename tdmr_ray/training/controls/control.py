@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.training.config import TargetConfig, TrialConfig
+from tdmr_ray.training.controls.rates import with_rates
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,15 @@ class Control(ABC):
             steps: Optimisation steps of the whole trial at most, up to a last epoch that exceeds them; the same for
                 every control that trains.
         """
+
+    def rates(self, config: TrialConfig, count: int) -> list[TrialConfig]:
+        """Return variants of the control's trial with other learning rates, its own first; one if it has no rate.
+
+        Args:
+            config: The control's trial.
+            count: Number of variants.
+        """
+        return with_rates(config, count) if self.trains else [config]
 
     def check(self, facts: ControlFacts) -> list[str]:
         """Return the reasons why the control cannot run in a search."""

@@ -3,7 +3,7 @@
 import pytest
 
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.controls import rates
+from tdmr_ray.training.controls import CONTROLS
 
 CONFIG = TrialConfig().with_values({"method": "scratch", "distill.lr": 0.01, "seed": 3})
 
@@ -21,13 +21,12 @@ CONFIG = TrialConfig().with_values({"method": "scratch", "distill.lr": 0.01, "se
     ],
 )
 def test_rates_move_outwards_on_a_logarithmic_grid(count: int, factors: list[float]) -> None:
-    found = rates(CONFIG, count)
+    found = CONTROLS["scratch"]().rates(CONFIG, count)
     assert [config.distill.lr for config in found] == pytest.approx([0.01 * factor for factor in factors])
     assert found[0] == CONFIG
     assert {config.replace(distill__lr=0.01).key() for config in found} == {CONFIG.key()}
 
 
-@pytest.mark.parametrize("method", ["linear_probe", "frozen_target", "majority"])
-def test_method_without_a_rate_has_one_variant(method: str) -> None:
-    config = CONFIG.replace(method=method)
-    assert rates(config, 5) == [config]
+@pytest.mark.parametrize("name", CONTROLS)
+def test_control_without_a_rate_has_one_variant(name: str) -> None:
+    assert len(CONTROLS[name]().rates(CONFIG, 5)) == (5 if CONTROLS[name].trains else 1)
