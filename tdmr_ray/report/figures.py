@@ -102,9 +102,7 @@ def pareto(board: Leaderboard) -> go.Figure | None:
     return styled(figure)
 
 
-def _cost_points(
-    rows: Sequence[Row], cost: str, mode: str, name: str, scale: float, *, legend: bool
-) -> go.Scatter:
+def _cost_points(rows: Sequence[Row], cost: str, mode: str, name: str, scale: float, *, legend: bool) -> go.Scatter:
     front = mode != "markers"
     return go.Scatter(
         x=[row.cost[cost] for row in rows],

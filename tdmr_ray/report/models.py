@@ -60,9 +60,7 @@ def choose_model(models: Sequence[Model], scores: ValScores) -> Model | None:
     if floors and best <= max(floors):
         return None
     close = [
-        model
-        for model in models
-        if model.figures.tied and best - _mean(scores[model.figures.recipe]) <= TOLERANCE
+        model for model in models if model.figures.tied and best - _mean(scores[model.figures.recipe]) <= TOLERANCE
     ] or [models[0]]
     for cost in ("latency_ms", "params"):
         if all(cost in model.row.cost for model in close):

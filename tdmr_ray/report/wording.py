@@ -68,9 +68,7 @@ def _on_test(figures: Figures, objective: str) -> str:
     """State the result on test, before and after the refit."""
     if figures.refit is None:
         return f"{spread(figures.test, objective)} on test"
-    return (
-        f"{spread(figures.refit, objective)} on test after the refit ({spread(figures.test, objective)} before)"
-    )
+    return f"{spread(figures.refit, objective)} on test after the refit ({spread(figures.test, objective)} before)"
 
 
 def _verdict(board: Leaderboard) -> str:

@@ -94,9 +94,7 @@ class Confirmation:
             for fold in range(folds):
                 yield self._again(group[0], _chosen_share(group), phase="cv", draw=0, folds=folds, fold=fold)
 
-    def _again(
-        self, record: TrialRecord, share: float, *, phase: Phase = "refit", **data: object
-    ) -> TrialSpec:
+    def _again(self, record: TrialRecord, share: float, *, phase: Phase = "refit", **data: object) -> TrialSpec:
         """Return a confirmed trial with other images, to a share of its schedule and without a val split."""
         config = TrialConfig.model_validate(record.config)
         config = config.model_copy(update={"data": config.data.model_copy(update=data)})
@@ -107,9 +105,7 @@ class Confirmation:
     def _redrawn(self, config: TrialConfig, seed: int) -> TrialConfig:
         return config.replace(seed=seed, data__draw=seed + 1, distill__patience=self.confirm.patience)
 
-    def _rates(
-        self, finalist: TrialRecord, control: Control, records: Sequence[TrialRecord]
-    ) -> list[TrialConfig]:
+    def _rates(self, finalist: TrialRecord, control: Control, records: Sequence[TrialRecord]) -> list[TrialConfig]:
         """Return a rival's configurations with different learning rates, each as long as a trial of the search."""
         count = self.confirm.rival_trials
         if count is None:
@@ -120,9 +116,7 @@ class Confirmation:
         task = self._task(config)
         return control.rates(control.configure(config, task, num_steps(config, task)), count)
 
-    def _best_rate(
-        self, finalist: TrialRecord, control: Control, records: Sequence[TrialRecord]
-    ) -> float | None:
+    def _best_rate(self, finalist: TrialRecord, control: Control, records: Sequence[TrialRecord]) -> float | None:
         """Return the learning rate that val chose for a rival; None leaves its default."""
         ids = {build_spec(config, phase="tune").id for config in self._rates(finalist, control, records)}
         found = [record for record in complete(records, phase="tune", role=control.config.kind) if record.id in ids]

@@ -12,7 +12,7 @@ from tdmr_ray.space.renamed import RENAMED
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.parameters import ParameterInfo, all_parameters
 
-NOT_SEARCHED = ("method", "seed", "data.", "foundation.", "target.name", "distill.epochs")
+NOT_SEARCHED = ("method", "objective", "seed", "data.", "foundation.", "target.name", "distill.epochs")
 """Parameters that sections of the space file set."""
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.views import ViewConfig
+from tdmr_ray.errors import near_match
 from tdmr_ray.method.alignments import ALIGNMENTS, AlignmentConfig, CKAAlignment
 from tdmr_ray.method.component import OneOf
 from tdmr_ray.method.losses import LOSSES, KLLoss, LogitLossConfig
@@ -18,12 +19,19 @@ from tdmr_ray.method.mappings import MAPPINGS, LinearMapping, MappingConfig
 from tdmr_ray.method.prompts import PROMPTS, BorderPrompt, PromptConfig
 from tdmr_ray.method.schedules import SCHEDULES, ConstantSchedule, ScheduleConfig
 from tdmr_ray.models.names import sized
+from tdmr_ray.training.metrics import METRICS
 
 Precision = Literal["auto", "fp32", "bf16"]
 
 
 SHAPES_TEACHER = "shapes_teacher"
 """Marks a field of `TrialConfig` that a teacher depends on; components carry the mark in their configuration class."""
+
+
+def _known_metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"must be one of {', '.join(METRICS)}{near_match(name, METRICS)}")
+    return name
 
 
 class Section(BaseModel):
@@ -156,6 +164,8 @@ class TrialConfig(Section):
     precision: Annotated[Precision, SHAPES_TEACHER] = "auto"
     """Precision of the networks' forward passes: `auto` is bf16 on a GPU with bf16 hardware, else fp32. Weights, losses
     and optimisers always stay in fp32."""
+    objective: Annotated[str, SHAPES_TEACHER, AfterValidator(_known_metric)] = "top1"
+    """Metric on val that chooses the best epoch of teacher and target; equal values are ordered by the log loss."""
     seed: Annotated[int, SHAPES_TEACHER] = Field(default=0, ge=0)
     """Seed of initial weights, views and batch order."""
 

@@ -22,6 +22,7 @@ from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.learner import Learner, run_target
+from tdmr_ray.training.metrics import LOG_LOSS, named, preference
 from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.objective import BatchLabels, loss_terms, weighted_sum
 from tdmr_ray.training.teacher_outputs import TeacherOutputs, average_over_views, mix_of_images, training_views
@@ -41,6 +42,10 @@ class Distillation:
         outputs: Teacher outputs; None trains with labels alone, on labelled images.
         workers: Processes that train this target together.
         length: Views in an epoch; None is `views_per_epoch` of its images.
+
+    Attributes:
+        kept: Logits of the best weights for val, [N, C].
+        kept_metrics: Metrics on val of the best weights, by name.
     """
 
     def __init__(
@@ -64,6 +69,8 @@ class Distillation:
         self.trained = workers.wrap(self.learner)
         self.optimizer = self._new_optimizer()
         self.best = BestWeights()
+        self.kept = torch.empty(0)
+        self.kept_metrics: Metrics = {}
         self.past_logits: Tensor | None = None
 
     @property
@@ -106,6 +113,10 @@ class Distillation:
         self.best.load_into(self.learner)
         return self.learner.target
 
+    def measure_best(self) -> Metrics:
+        """Return all metrics on val of the best weights, by name; every worker must call it."""
+        return self.workers.mean(Evaluation(self.kept, self.task.val.labels).metrics)
+
     def evaluate_on(self, split: str, target: Target | None = None) -> Evaluation:
         """Measure a target on `val` or `test`; None is the target with its current weights."""
         target = (target or self.learner.target).eval()
@@ -123,6 +134,8 @@ class Distillation:
             "learner": self.learner.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "best": self.best.state(),
+            "kept": self.kept,
+            "kept_metrics": self.kept_metrics,
             "past_logits": self.past_logits,
             "num_micro_batches": self.micro_batches.count,
         }
@@ -133,6 +146,7 @@ class Distillation:
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best.restore(state["best"])
+        self.kept, self.kept_metrics = state["kept"], state["kept_metrics"]
         self.past_logits = state["past_logits"]
         self.micro_batches.count = state["num_micro_batches"]
 
@@ -216,12 +230,18 @@ class Distillation:
         return ProxySpace(embedding.to(self.device), logits.to(self.device))
 
     def _measure(self) -> Metrics:
+        """Measure the current weights on val; keep them if they are the best so far.
+
+        Only the objective, the accuracy and the log loss are computed, since all metrics take much longer.
+        """
         self.workers.align(self.learner)
         measured = self.evaluate_on("val", self.learner.target)
-        top1, loss = self.workers.mean({"top1": measured.top1, "loss": measured.loss}).values()
-        self.best.offer(self.learner, top1, -loss)
-        best_top1, best_loss = self.best.score
-        return {"val/top1": best_top1, "val/loss": -best_loss, "val/top1_now": top1, "val/loss_now": loss}
+        objective = self.config.objective
+        now = self.workers.mean(measured.measure((objective, "top1", LOG_LOSS)))
+        if self.best.offer(self.learner, *preference(now, objective)):
+            self.kept, self.kept_metrics = measured.logits, now
+        shown = {name: now[name] for name in (objective, LOG_LOSS)}
+        return {**named(self.kept_metrics, "val"), **named(shown, "val", "_now")}
 
     def _start_stage_from_best(self) -> None:
         self.best.load_into(self.learner)

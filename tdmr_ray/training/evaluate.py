@@ -1,15 +1,17 @@
 """Evaluation of a network on held-out images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from tdmr_ray.data.task import Images
+from tdmr_ray.training.metrics import METRICS, measure
 from tdmr_ray.training.micro_batches import INFERENCE_BATCH, MicroBatches
+from tdmr_ray.training.workers import Metrics
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,25 @@ class Evaluation:
     logits: Tensor
     labels: Tensor
 
+    @cached_property
+    def metrics(self) -> Metrics:
+        """All metrics that are defined, by name."""
+        return self.measure()
+
+    def measure(self, names: Iterable[str] = METRICS) -> Metrics:
+        """Return some of the metrics, as far as they are defined, by name."""
+        return measure(self.logits, self.labels, names)
+
     @property
     def top1(self) -> float:
         """Fraction of images whose class is right."""
-        return float((self.logits.argmax(dim=1) == self.labels).float().mean())
+        return self.measure(["top1"])["top1"]
 
     @property
-    def loss(self) -> float:
-        """Cross entropy in nats."""
-        return float(cross_entropy(self.logits, self.labels))
+    def right(self) -> list[str]:
+        """For each class, '1' or '0' for each of its images in their order: whether it is classified rightly."""
+        hits = self.logits.argmax(dim=1) == self.labels
+        return ["".join("01"[hit] for hit in hits[self.labels == c].tolist()) for c in range(self.logits.shape[1])]
 
     @property
     def confusion(self) -> list[list[int]]:

@@ -12,6 +12,7 @@ from tdmr_ray.training.distill import Distillation
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.frozen_target import FrozenTarget
 from tdmr_ray.training.majority import Majority
+from tdmr_ray.training.metrics import named
 from tdmr_ray.training.self_training import SelfTraining
 from tdmr_ray.training.teacher_artifact import (
     TeacherArtifact,
@@ -30,7 +31,7 @@ class Outcome:
 
     Attributes:
         target: The target with its best weights on val; None where no target takes part.
-        metrics: Metrics of the last epoch, and `test/` figures if test was read.
+        metrics: Metrics of the last epoch, and all metrics on test (`test/top1`, ...) if test was read.
         test: Logits for the test images; None unless test was read.
         artifact: The teacher, if there was one.
     """
@@ -71,17 +72,19 @@ class Run:
         return [*of_teacher, *(self.training.notes if self.training else [])]
 
     def run_epoch(self) -> Metrics:
-        """Run the next epoch; return its metrics, with the teacher's accuracy repeated.
+        """Run the next epoch; return its metrics, with the teacher's accuracy and objective repeated.
+
+        The last epoch returns all metrics on val, the others only what chooses the best epoch.
 
         Raises:
             NonFiniteLoss: If a loss diverges.
         """
-        teacher = {"val/teacher_top1": self.artifact.val_top1} if self.artifact else {}
-        if self.training is None:
-            own: Metrics = {"epoch": 1, "val/top1": teacher["val/teacher_top1"]}
-        else:
-            own = self.training.run_epoch()
-        self.metrics = {**own, **teacher}
+        teacher = self.artifact.val_metrics if self.artifact else {}
+        own = self.training.run_epoch() if self.training else {"epoch": 1, **named(teacher, "val")}
+        repeated = (name for name in ("top1", self.config.objective) if name in teacher)
+        self.metrics = {**own, **{f"val/teacher_{name}": teacher[name] for name in repeated}}
+        if self.done and self.training:
+            self.metrics |= named(self.training.measure_best(), "val")
         return self.metrics
 
     def state(self) -> dict[str, Any]:
@@ -100,7 +103,7 @@ class Run:
         if not read_test:
             return Outcome(target, self.metrics, None, self.artifact)
         test = self._read_test()
-        metrics = {**self.metrics, "test/top1": test.top1, "test/loss": test.loss}
+        metrics = {**self.metrics, **named(test.metrics, "test")}
         return Outcome(target, metrics, test, self.artifact)
 
     def _read_test(self) -> Evaluation:

@@ -14,6 +14,7 @@ from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.learner import run_target
 from tdmr_ray.training.linear_heads import Head, Kind, fit_head, kinds_for
+from tdmr_ray.training.metrics import LOG_LOSS, named, preference
 from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.workers import Metrics
 
@@ -58,8 +59,7 @@ class FrozenTarget:
         kind = max(kinds_for(labels), key=on_val)
         self.choice = str(kind)
         self._keep(fit(kind))
-        measured = self.evaluate_on("val")
-        return {"epoch": 1, "val/top1": measured.top1, "val/loss": measured.loss}
+        return {"epoch": 1, **named(self.measure_best(), "val")}
 
     def state(self) -> dict[str, Any]:
         """Return the classifier's weights and the name of its kind."""
@@ -73,6 +73,10 @@ class FrozenTarget:
     def best_target(self) -> Target:
         """Return the target with its head."""
         return self.target
+
+    def measure_best(self) -> Metrics:
+        """Return all metrics on val, by name."""
+        return self.evaluate_on("val").metrics
 
     def evaluate_on(self, split: str) -> Evaluation:
         """Measure on `val` or `test`."""
@@ -95,10 +99,9 @@ class FrozenTarget:
         classifier.weight.copy_(head.weight)
         classifier.bias.copy_(head.bias)
 
-    @staticmethod
-    def _score(logits: Tensor, labels: Tensor) -> tuple[float, ...]:
-        measured = Evaluation(logits, labels)
-        return measured.top1, -measured.loss
+    def _score(self, logits: Tensor, labels: Tensor) -> tuple[float, ...]:
+        objective = self.config.objective
+        return preference(Evaluation(logits, labels).measure((objective, LOG_LOSS)), objective)
 
 
 def _load(config: TrialConfig, task: Task) -> Target:

@@ -21,9 +21,10 @@ from tdmr_ray.training.best_weights import BestWeights
 from tdmr_ray.training.config import Precision, TrialConfig
 from tdmr_ray.training.device import autocast, check_finite
 from tdmr_ray.training.evaluate import Evaluation, evaluate
+from tdmr_ray.training.metrics import LOG_LOSS, preference
 from tdmr_ray.training.micro_batches import MicroBatches, run_in_micro_batches
 from tdmr_ray.training.pseudo_labels import pseudo_labeled
-from tdmr_ray.training.workers import ALONE, Workers
+from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 History = list[dict[str, float]]
 
@@ -35,14 +36,19 @@ class FittedTeacher:
     Attributes:
         teacher: With the weights of the epoch that is best on val.
         history: Metrics of each epoch; the first row is the teacher before any training.
-        val_top1: Accuracy on val of the kept weights.
+        val_metrics: Metrics on val of the kept weights, by name.
         notes: Remarks on how it was trained.
     """
 
     teacher: Teacher
     history: History
-    val_top1: float
+    val_metrics: Metrics
     notes: list[str]
+
+    @property
+    def val_top1(self) -> float:
+        """Accuracy on val of the kept weights."""
+        return self.val_metrics["top1"]
 
 
 class InPrecision:
@@ -105,7 +111,10 @@ def fit_teacher(
     if teacher.mapping.refits is not None:
         _refit(teacher, task.labeled, device, prompted=teacher.mapping.refits.prompted)
     unmixed = resolve_views(config.views, task.preset).unmixed()
-    tracker, micro_batches = _Tracker(teacher, task, device), MicroBatches(may_divide=workers.count == 1)
+    tracker, micro_batches = (
+        _Tracker(teacher, task, device, config.objective, workers),
+        MicroBatches(may_divide=workers.count == 1),
+    )
     _learn(config, teacher, task.labeled, unmixed, tracker, micro_batches, workers)
     for _ in range(config.pseudo_labels.rounds if task.num_labeled < len(task.train) else 0):
         tracker.load_best()
@@ -117,7 +126,7 @@ def fit_teacher(
         _learn(config, teacher, filled.labeled, unmixed, tracker, micro_batches, workers)
     tracker.load_best()
     notes = micro_batches.notes("teacher", config.reprogram.batch_size)
-    return FittedTeacher(teacher, tracker.history, tracker.best.score[0], notes)
+    return FittedTeacher(teacher, tracker.history, tracker.kept.metrics, notes)
 
 
 def _learn(
@@ -209,24 +218,31 @@ def _source_outputs(
 
 
 class _Tracker:
-    """Measures a teacher on val after each epoch and keeps its best weights.
+    """Measures a teacher on val after each epoch and keeps its best weights by the objective.
 
     Under a prompt without parameters the foundation's outputs for val never change, so it runs once.
+
+    Attributes:
+        kept: Logits for val of the best weights.
     """
 
-    def __init__(self, teacher: Teacher, task: Task, device: torch.device) -> None:
+    def __init__(self, teacher: Teacher, task: Task, device: torch.device, objective: str, workers: Workers) -> None:
         self.teacher, self.task, self.device = teacher, task, device
+        self.objective, self.workers = objective, workers
         self.history: History = []
         self.best = BestWeights()
         self.source = None if teacher.prompt.learns else _source_outputs(teacher.eval(), task.val, device)
+        self.kept: Evaluation
         self.measure({})
 
     def measure(self, metrics: dict[str, float]) -> None:
-        """Add a row of the history: these metrics and the accuracy on val."""
+        """Add a row of the history: these metrics, the objective and the accuracy on val."""
         self.teacher.eval()
-        top1 = self._top1()
-        self.history.append({**metrics, "reprogram/val_top1": top1})
-        self.best.offer(self.teacher, top1)
+        measured = self._evaluate()
+        found = self.workers.mean(measured.measure((self.objective, "top1", LOG_LOSS)))
+        self.history.append({**metrics, **{f"reprogram/val_{name}": value for name, value in found.items()}})
+        if self.best.offer(self.teacher, *preference(found, self.objective)):
+            self.kept = measured
 
     def load_best(self) -> None:
         """Return to the weights that were best on val."""
@@ -234,8 +250,8 @@ class _Tracker:
         self.teacher.eval()
 
     @torch.no_grad()
-    def _top1(self) -> float:
+    def _evaluate(self) -> Evaluation:
         if self.source is None:
-            return evaluate(lambda images: self.teacher(images).logits, self.task.val, device=self.device).top1
+            return evaluate(lambda images: self.teacher(images).logits, self.task.val, device=self.device)
         _, logits = self.teacher.mapping(*self.source)
-        return Evaluation(logits.float().cpu(), self.task.val.labels).top1
+        return Evaluation(logits.float().cpu(), self.task.val.labels)

@@ -69,6 +69,10 @@ class SelfTraining:
         """Return the target with the best weights on val of the current training."""
         return (self.second or self.first).best_target()
 
+    def measure_best(self) -> Metrics:
+        """Return all metrics on val of the best weights of the current training, by name."""
+        return (self.second or self.first).measure_best()
+
     def evaluate_on(self, split: str) -> Evaluation:
         """Measure the current weights of the current training on `val` or `test`."""
         return (self.second or self.first).evaluate_on(split)

@@ -21,7 +21,7 @@ from tdmr_ray.training.config import FoundationConfig, TrialConfig, hash_json
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
 from tdmr_ray.training.teacher_outputs import LiveOutputs, StoredOutputs, TeacherOutputs, store_outputs, training_views
-from tdmr_ray.training.workers import ALONE, Workers
+from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 WEIGHTS, EMBEDDING, LOGITS = "teacher.safetensors", "embedding.npy", "logits.npy"
 PICTURES, REPORT = "pictures.safetensors", "report.json"
@@ -38,7 +38,7 @@ class TeacherArtifact:
         outputs: Outputs for the training views; None if every trial runs the teacher itself.
         pictures: What there is to see of it: `PROMPT` and `MAPPING`, as far as they apply.
         history: Metrics of each epoch of reprogramming.
-        val_top1: Accuracy of the teacher on val.
+        val_metrics: Metrics of the teacher on val, by name.
         seconds: Time that it took to make.
         notes: Remarks for the reader of a trial that uses it.
     """
@@ -47,9 +47,14 @@ class TeacherArtifact:
     outputs: StoredOutputs | None
     pictures: dict[str, Tensor]
     history: History
-    val_top1: float
+    val_metrics: Metrics
     seconds: float
     notes: list[str]
+
+    @property
+    def val_top1(self) -> float:
+        """Accuracy of the teacher on val."""
+        return self.val_metrics["top1"]
 
 
 TeacherProvider = Callable[[TrialConfig, Task], TeacherArtifact]
@@ -120,7 +125,7 @@ def make_teacher(config: TrialConfig, task: Task, workers: Workers = ALONE) -> T
         outputs=stored,
         pictures=_pictures_of(fitted.teacher),
         history=fitted.history,
-        val_top1=fitted.val_top1,
+        val_metrics=fitted.val_metrics,
         seconds=perf_counter() - started,
         notes=fitted.notes,
     )
@@ -160,7 +165,7 @@ def save_artifact(artifact: TeacherArtifact, folder: Path) -> None:
         np.save(folder / LOGITS, artifact.outputs.logits)
     report = {
         "history": artifact.history,
-        "val_top1": artifact.val_top1,
+        "val_metrics": artifact.val_metrics,
         "seconds": artifact.seconds,
         "notes": artifact.notes,
     }

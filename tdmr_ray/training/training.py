@@ -31,5 +31,8 @@ class Training(Protocol):
     def best_target(self) -> Target | None:
         """Return the target with the weights that are kept; None if there is no target."""
 
+    def measure_best(self) -> Metrics:
+        """Return all metrics on val of the weights that are kept, by name; every worker must call it."""
+
     def evaluate_on(self, split: str) -> Evaluation:
         """Measure the weights that `best_target` returned on `val` or `test`."""

@@ -6,6 +6,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from tdmr_ray.training.config import COMPONENTS, TrialConfig
+from tdmr_ray.training.metrics import METRICS
 from tdmr_ray.training.parameters import all_parameters
 
 
@@ -33,6 +34,8 @@ def with_other_value(config: TrialConfig, name: str) -> TrialConfig:
 
 
 def _candidates(config: TrialConfig, name: str, value: Any) -> list[Any]:
+    if name == "objective":
+        return [*METRICS]
     section, _, leaf = name.rpartition(".")
     if section in COMPONENTS and leaf == COMPONENTS[section].key:
         return [*COMPONENTS[section].registry]

@@ -13,7 +13,7 @@ from tdmr_ray.training.distill import Distillation
 from tdmr_ray.training.micro_batches import MicroBatches, run_in_micro_batches
 from tdmr_ray.training.teacher_artifact import make_teacher
 
-LOSSES = ("train/loss", "train/alignment", "train/logits", "train/labels", "val/loss")
+LOSSES = ("train/loss", "train/alignment", "train/logits", "train/labels", "val/log_loss")
 
 
 def with_room_for(num_images: int) -> Callable[[int], int]:

@@ -32,6 +32,7 @@ def test_teacher_sections_are_derived_from_the_marks_of_fields_and_components() 
         "views",
         "outputs",
         "precision",
+        "objective",
         "seed",
     }
 

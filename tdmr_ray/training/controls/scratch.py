@@ -34,6 +34,7 @@ def train_from_labels(finalist: TrialConfig, task: Task, steps: int) -> TrialCon
         views=finalist.views,
         precision=finalist.precision,
         distill=DistillConfig(**conditions),
+        objective=finalist.objective,
         seed=finalist.seed,
     )
     return with_steps(config, task, steps)
