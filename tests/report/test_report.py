@@ -197,7 +197,7 @@ def test_amount_abbreviates_large_numbers(value: float | None, text: str) -> Non
 
 
 def test_points_shows_the_interval() -> None:
-    assert points(estimate([0.03, 0.04])) == "+3.5 [-2.9, +9.9]"
+    assert points(estimate([0.03, 0.04, 0.05])) == "+4.0 [+1.5, +6.5]"
     assert points(None) == "-"
 
 
