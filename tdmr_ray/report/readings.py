@@ -84,7 +84,8 @@ def _share_images(ours: Readings, theirs: Readings) -> bool:
 
 
 def _flags(text: str) -> NDArray[np.bool_]:
-    return np.frombuffer(text.encode(), np.uint8) == ord("1")
+    flags: NDArray[np.bool_] = np.frombuffer(text.encode(), np.uint8) == ord("1")
+    return flags
 
 
 def _image_weights(right: Sequence[str], objective: str) -> Weights | None:

@@ -249,8 +249,8 @@ def test_amount_abbreviates_large_numbers(value: float | None, text: str) -> Non
 
 
 def test_a_difference_shows_its_interval() -> None:
-    assert gain_cell(estimate([0.03, 0.04])) == "+3.5 [-2.9, +9.9]"
-    assert difference(estimate([0.03, 0.04])) == "+3.5 points [-2.9, +9.9]"
+    assert gain_cell(estimate([0.03, 0.04, 0.05])) == "+4.0 [+1.5, +6.5]"
+    assert difference(estimate([0.03, 0.04, 0.05])) == "+4.0 points [+1.5, +6.5]"
     assert gain_cell(None) == "-"
 
 
