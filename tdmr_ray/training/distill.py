@@ -211,7 +211,7 @@ class Distillation:
             temperature,
             proxy=proxy,
             alignment=self.learner.alignment,
-            logit_loss=self.logit_loss,
+            logit_loss=self.logit_loss.at(moment),
         )
         loss = weighted_sum(terms, stage.weights, self.device)
         loss.backward()

@@ -100,6 +100,10 @@ def test_restored_distillation_continues_as_if_it_had_never_stopped(
     assert [without_times(second.run_epoch()) for _ in range(4 - stop_after)] == expected[stop_after:]
 
 
+STEADY = {"dkd": {"loss.warmup": 0}}
+"""Settings that keep the weight of a loss from rising while the loss falls."""
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 @pytest.mark.parametrize("standardize", [False, True])
@@ -115,6 +119,7 @@ def test_terms_of_a_first_batch_are_those_of_its_components(
             "temperature.start": 2.0,
             "distill.epochs": 1,
             "distill.batch_size": 504,
+            **STEADY.get(loss, {}),
         }
     )
     row = Distillation(config, tiny_task, artifact.outputs).run_epoch()
@@ -128,7 +133,8 @@ def test_terms_of_a_first_batch_are_those_of_its_components(
         logits, teacher_logits = standardize_logits(logits), standardize_logits(teacher_logits)
     function = {"kl": kl_loss, "mse": mse_loss, "dist": dist_loss, "dkd": dkd_loss}[loss]
     assert fresh.learner.alignment is not None
-    assert row["train/logits"] == pytest.approx(function(logits, teacher_logits, temperature=2.0).item(), rel=1e-4)
+    expected = (9 if standardize else 1) * function(logits, teacher_logits, temperature=2.0).item()
+    assert row["train/logits"] == pytest.approx(expected, rel=1e-4)
     assert row["train/alignment"] == pytest.approx(fresh.learner.alignment(features, embedding).item(), rel=1e-4)
     weights = config.distill
     assert row["train/loss"] == pytest.approx(
@@ -138,9 +144,23 @@ def test_terms_of_a_first_batch_are_those_of_its_components(
     )
 
 
+def test_loss_warms_up_over_its_share_of_the_steps(
+    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
+    """In the first of four epochs, of two batches each, the steps count 0 and 1/4 times; from the third epoch on, once.
+
+    The learning rate is too small to move the loss, which is therefore the same but for its factor.
+    """
+    shared = {"loss.kind": "dkd", "distill.epochs": 4, "distill.batch_size": 252, "distill.lr": 1e-9}
+    whole = run(tiny_config.with_values({**shared, "loss.warmup": 0}), tiny_task, artifact)
+    rows = run(tiny_config.with_values({**shared, "loss.warmup": 0.5}), tiny_task, artifact)
+    shares = [row["train/logits"] / full["train/logits"] for row, full in zip(rows, whole, strict=True)]
+    assert shares == pytest.approx([1 / 8, 5 / 8, 1, 1], abs=0.03)
+
+
 TERMS = [
     *(
-        {"loss.kind": kind, "loss.standardize": both, "distill.alignment_weight": 0}
+        {"loss.kind": kind, "loss.standardize": both, "distill.alignment_weight": 0, **STEADY.get(kind, {})}
         for kind in LOSSES
         for both in (0, 1)
     ),

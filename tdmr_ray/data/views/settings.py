@@ -28,7 +28,7 @@ class ViewConfig(BaseModel):
     rotation_deg: float | None = Field(default=None, ge=0, le=180)
     """Largest rotation, in degrees."""
     scale: float | None = Field(default=None, ge=0, lt=1)
-    """Relative size, 1 - scale to 1 + scale; the width also changes by up to a third of it, the height inversely."""
+    """Relative size, 1 - scale to 1 + scale; the height also changes by up to a third of it, the width inversely."""
     shear: float | None = Field(default=None, ge=0, lt=1)
     """Largest horizontal shear, as a fraction of the height."""
     shift: float | None = Field(default=None, ge=0, lt=1)

@@ -24,7 +24,7 @@ def mse_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: Temp
     """Mean squared difference of centred logits over batch and classes.
 
     mean(((s - mean(s)) / T - (t - mean(t)) / T)**2) * T**2. Zero when both give the same probabilities. T cancels, so
-    this is the control for temperature schedules.
+    this is the control for temperature schedules. `kl_loss` tends to half of this loss as T grows.
 
     Args:
         target_logits: [B, C].
@@ -34,7 +34,8 @@ def mse_loss(target_logits: Tensor, teacher_logits: Tensor, *, temperature: Temp
     Raises:
         ValueError: If the shapes differ or T is not positive.
 
-    Source: Ba and Caruana 2014, arXiv 1312.6184. Twice the limit of `kl` for large T (Hinton et al. 2015).
+    Source: Ba and Caruana 2014, arXiv 1312.6184, who sum over classes, halve and do not centre; the limit is that of
+    Hinton et al. 2015, arXiv 1503.02531, section 2.1.
     """
     check_logits(target_logits, teacher_logits, temperature)
     teacher = teacher_logits.detach()

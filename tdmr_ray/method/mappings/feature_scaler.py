@@ -5,7 +5,11 @@ from torch import Tensor, nn
 
 
 class FeatureScaler(nn.Module):
-    """Standardise features with fixed statistics: (f - mean) / std, so that one learning rate fits every foundation."""
+    """Standardise features, each dimension by itself: (f - mean) / std with statistics that stay as `refit` took them.
+
+    The images of `refit` then have mean 0 and standard deviation 1 in every dimension, whatever the foundation. Later
+    images do not: other views, and prompts that have learned, move the features and not the statistics.
+    """
 
     mean: Tensor
     std: Tensor

@@ -10,7 +10,9 @@ from tdmr_ray.method.mappings.mapping import Refit
 
 
 class FrequencyMapping(LabelMapping):
-    """A greedy one-to-one mapping, estimated once from un-prompted predictions.
+    """A greedy one-to-one mapping from un-prompted predictions, estimated before training.
+
+    It is estimated again only when pseudo-labels join the labels.
 
     Source: FLM in Chen et al. 2023 (ILM-VP), arXiv 2211.11635.
     """

@@ -34,7 +34,7 @@ class LabelMappingConfig(MappingConfig):
 
 
 class LabelMapping(Mapping):
-    """A fixed matrix from source logits to task logits; its embedding is the foundation's features."""
+    """A matrix from source logits to task logits, without gradients; its embedding is the foundation's features."""
 
     reads_source_logits: ClassVar[bool] = True
     matrix: Tensor

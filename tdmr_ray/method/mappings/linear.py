@@ -10,10 +10,12 @@ from tdmr_ray.method.mappings.mapping import Mapping, Refit, TrainedMappingConfi
 
 
 class LinearMapping(Mapping):
-    """A linear layer on standardised features; with an empty prompt it is the linear probe.
+    """A linear layer on standardised features; with an empty prompt the teacher is the control `linear_probe`.
 
-    logits = W f + b, with standardised features f [B, d] that are also its embedding, W [C, d] and b [C]. W and b start
-    at zero, so that every class is equally likely.
+    logits = W f + b, with features f [B, d] that a `FeatureScaler` standardised and that are also its embedding, W
+    [C, d] and b [C]. W and b start at zero, so that every class is equally likely. AdamW trains them for
+    `reprogram.epochs` on augmented views, and the epoch that is best on val counts; a logistic regression that is
+    solved to its optimum is another model.
     """
 
     refits: ClassVar[Refit | None] = Refit()

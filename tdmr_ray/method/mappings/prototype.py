@@ -15,8 +15,9 @@ from tdmr_ray.method.mappings.mapping import Mapping, Refit, TrainedMappingConfi
 class PrototypeMapping(Mapping):
     """A projection to `dim` directions, then cosine similarity to a learned prototype for each class.
 
-    logits = scale * cos(P f, prototype). Its embedding is P f with unit length. `refit` puts the prototypes at the
-    class means, so that the mapping starts as a nearest-mean classifier.
+    logits = scale * cos(P f, prototype), with features f that a `FeatureScaler` standardised and a learned scale that
+    starts at 10. Its embedding is P f with unit length. `refit` puts the prototypes at the directions of the class
+    means of the embedding, so that the mapping starts as a nearest-mean classifier by cosine.
 
     Source: Snell et al. 2017, arXiv 1703.05175; cosine classifier of Gidaris and Komodakis 2018, arXiv 1804.09458.
     """

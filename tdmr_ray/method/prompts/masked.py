@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from tdmr_ray.method.clamp import clamp_keeping_way_back
 from tdmr_ray.method.component import FoundationFacts, FoundationShape, ParameterGroup, TaskFacts
 from tdmr_ray.method.prompts.prompt import Prompt, PromptConfig, frame_mask, pixel_parameter
 from tdmr_ray.method.resize import resize
@@ -18,7 +19,7 @@ class MaskedPrompt(Prompt):
 
     out = clamp(r(x) + tanh(delta) * f(r(x)), 0, 1) within `size_px` of the edge, r(x) = resize(x) further inside, with
     f the `MaskNetwork`. A width of half the image covers all of it, as in the paper. Starts at the identity
-    (delta = 0).
+    (delta = 0). The clamp lets white and black pixels learn, see `clamp_keeping_way_back`.
 
     Source: Cai et al. 2024 (SMM), arXiv 2406.03150; tanh and clamp are ours and keep images in 0..1.
     """
@@ -55,8 +56,7 @@ class MaskedPrompt(Prompt):
         if self.delta is None or self.mask is None:
             return full
         within = frame_mask(self.config.size_px, self.image_px, self.delta.device)
-        shown: Tensor = full + torch.tanh(self.delta) * within * self.mask(full)
-        return shown.clamp(0, 1)
+        return clamp_keeping_way_back(full + torch.tanh(self.delta) * within * self.mask(full), 0, 1)
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return the mask network and the pixels, both without weight decay."""

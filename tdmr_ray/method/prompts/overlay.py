@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tdmr_ray.method.clamp import clamp_keeping_way_back
 from tdmr_ray.method.component import FoundationShape, ParameterGroup
 from tdmr_ray.method.prompts.prompt import FrameConfig, Prompt, frame_mask, pixel_parameter
 from tdmr_ray.method.resize import resize
@@ -14,9 +15,9 @@ class OverlayPrompt(Prompt):
     """Learnable pixels over the outer part of an image that keeps its size.
 
     out = clamp(resize(x) + tanh(delta), 0, 1) within `size_px` of the edge, resize(x) further inside. Starts at the
-    identity (delta = 0).
+    identity (delta = 0). The clamp lets white and black pixels learn, see `clamp_keeping_way_back`.
 
-    Source: Bahng et al. 2022, arXiv 2203.17274 ("padding" prompts).
+    Source: Bahng et al. 2022, arXiv 2203.17274 ("padding" prompts); tanh and clamp are ours and keep images in 0..1.
     """
 
     class Config(FrameConfig):
@@ -34,7 +35,8 @@ class OverlayPrompt(Prompt):
         full = resize(images, self.image_px)
         if self.delta is None:
             return full
-        return (full + torch.tanh(self.delta) * frame_mask(self.size_px, self.image_px, self.delta.device)).clamp(0, 1)
+        within = frame_mask(self.size_px, self.image_px, self.delta.device)
+        return clamp_keeping_way_back(full + torch.tanh(self.delta) * within, 0, 1)
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return the pixels, without weight decay: zero is a colour like any other."""

@@ -15,9 +15,9 @@ class TokenPrompt(Prompt):
     """Learned tokens that join the patches of a plain transformer; the image is only resized.
 
     The tokens enter between the class token and the patches before the first block and leave after the last one
-    (shallow prompting). They start uniform with Xavier bounds.
+    (shallow prompting). They start uniform within +-sqrt(6 / (num_tokens + token_dim)), Xavier's bounds.
 
-    Source: Jia et al. 2022 (VPT shallow), arXiv 2203.12119.
+    Source: Jia et al. 2022 (VPT shallow), arXiv 2203.12119, whose bounds have 3 * patch_px**2 in place of num_tokens.
     """
 
     class Config(PromptConfig):

@@ -1,11 +1,12 @@
 """Temperature schedules. One class a file, one entry below."""
 
+from tdmr_ray.method.moment import Moment
 from tdmr_ray.method.schedules.constant import ConstantSchedule
 from tdmr_ray.method.schedules.cosine import CosineSchedule
 from tdmr_ray.method.schedules.exponential import ExponentialSchedule
 from tdmr_ray.method.schedules.learned import LearnedSchedule
 from tdmr_ray.method.schedules.linear import LinearSchedule
-from tdmr_ray.method.schedules.schedule import Moment, Schedule, ScheduleConfig
+from tdmr_ray.method.schedules.schedule import Schedule, ScheduleConfig
 from tdmr_ray.method.schedules.step import StepSchedule
 
 SCHEDULES: dict[str, type[Schedule]] = {

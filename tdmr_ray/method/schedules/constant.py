@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from tdmr_ray.method.schedules.schedule import Moment, Schedule, ScheduleConfig
+from tdmr_ray.method.moment import Moment
+from tdmr_ray.method.schedules.schedule import Schedule, ScheduleConfig
 
 
 class ConstantSchedule(Schedule):

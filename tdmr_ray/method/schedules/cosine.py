@@ -3,7 +3,8 @@
 import math
 from typing import Literal
 
-from tdmr_ray.method.schedules.schedule import Moment, RampConfig, Schedule
+from tdmr_ray.method.moment import Moment
+from tdmr_ray.method.schedules.schedule import RampConfig, Schedule
 
 
 class CosineSchedule(Schedule):

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from tdmr_ray.method.schedules.schedule import Moment, RampConfig, Schedule
+from tdmr_ray.method.moment import Moment
+from tdmr_ray.method.schedules.schedule import RampConfig, Schedule
 
 
 class ExponentialSchedule(Schedule):

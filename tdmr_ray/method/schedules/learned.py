@@ -7,7 +7,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from tdmr_ray.method.schedules.schedule import Moment, Schedule, ScheduleConfig
+from tdmr_ray.method.moment import Moment
+from tdmr_ray.method.schedules.schedule import Schedule, ScheduleConfig
 
 
 class LearnedSchedule(Schedule):
@@ -48,7 +49,7 @@ def reversal_strength(progress: float, curriculum_share: float) -> float:
     """Rise along a cosine from 0 at the first step to 1 at `curriculum_share` of the distillation.
 
     Args:
-        progress: 0 at the first step, 1 at the last.
+        progress: 0 at the first step, 1 at the end.
         curriculum_share: Share of the distillation, in (0, 1].
     """
     return (1 - math.cos(math.pi * min(1.0, progress / curriculum_share))) / 2

@@ -1,35 +1,13 @@
 """The interface of temperature schedules."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from tdmr_ray.method.component import ComponentConfig, ParameterGroup
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A point of the whole distillation.
-
-    Attributes:
-        progress: 0 at the first step, 1 at the last.
-        stage: 0 .. num_stages - 1.
-        num_stages: >= 1.
-
-    Raises:
-        ValueError: If the progress is out of range.
-    """
-
-    progress: float
-    stage: int = 0
-    num_stages: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.progress <= 1:
-            raise ValueError(f"0 <= progress <= 1 must hold, but got {self.progress}")
+from tdmr_ray.method.moment import Moment
 
 
 class ScheduleConfig(ComponentConfig):
@@ -44,7 +22,7 @@ class RampConfig(ScheduleConfig):
     """Hyperparameters of a schedule that moves from one temperature to another."""
 
     end: float = Field(default=1.0, gt=0)
-    """Temperature at the last step."""
+    """Temperature at the end; the last step is one step short of it."""
 
 
 class Schedule(nn.Module, ABC):

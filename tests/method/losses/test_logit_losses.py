@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from helpers.shapes import foundation_shape
@@ -14,6 +15,7 @@ from tdmr_ray.method.losses.dkd import dkd_loss
 from tdmr_ray.method.losses.kl import kl_loss
 from tdmr_ray.method.losses.logit_loss import standardize_logits
 from tdmr_ray.method.losses.mse import mse_loss
+from tdmr_ray.method.moment import Moment
 
 
 def logits(seed: int, classes: int = 4, batch: int = 6) -> Tensor:
@@ -46,9 +48,30 @@ def test_constant_added_to_all_logits_changes_nothing(kind: str, standardize: bo
 @pytest.mark.parametrize("kind", LOSSES)
 def test_standardize_applies_the_loss_to_standardised_logits_of_both(kind: str) -> None:
     expected = build(kind)(standardize_logits(logits(1)), standardize_logits(logits(2)), 2.0)
-    loss = build(kind, standardize=True)
-    assert torch.equal(loss(logits(1), logits(2), 2.0), expected)
-    assert loss(5 * logits(1), logits(2), 2.0) == pytest.approx(expected.item(), rel=1e-4)
+    loss = build(kind, standardize=True, standardize_weight=2)
+    assert torch.equal(loss(logits(1), logits(2), 2.0), 2 * expected)
+    assert loss(5 * logits(1), logits(2), 2.0) == pytest.approx(2 * expected.item(), rel=1e-4)
+
+
+def test_standardised_kl_is_the_loss_of_its_source() -> None:
+    """9 * T**2 * sum(p * log(p / q)) / B of z = (logits - mean) / std, worked out with NumPy (Sun et al. 2024)."""
+
+    def probabilities(values: Tensor) -> Any:
+        rows = values.double().numpy()
+        rows = (rows - rows.mean(axis=1, keepdims=True)) / rows.std(axis=1, ddof=1, keepdims=True)
+        powers = np.exp(rows / 2)
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    target, teacher = probabilities(logits(1)), probabilities(logits(2))
+    expected = 9 * 2**2 * (teacher * np.log(teacher / target)).sum() / 6
+    assert build("kl", standardize=True)(logits(1), logits(2), 2.0).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_gradient_of_a_constant_row_is_finite() -> None:
+    target = torch.cat([torch.ones(1, 4), logits(1)]).requires_grad_()
+    build("kl", standardize=True)(target, logits(2, batch=7), 2.0).backward()
+    assert target.grad is not None
+    assert torch.isfinite(target.grad).all()
 
 
 @pytest.mark.parametrize("kind", LOSSES)
@@ -148,6 +171,48 @@ def test_dkd_by_hand() -> None:
     torch.testing.assert_close(dkd_loss(target, teacher, temperature=1.0), binary + 8 * others)
     weighted = DKDLoss(DKDLoss.Config(alpha=2.0, beta=0.5))
     torch.testing.assert_close(weighted(target, teacher, 1.0), 2 * binary + 0.5 * others)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "progress", "share"),
+    [(0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (0.5, 0.0, 0.0), (0.5, 0.25, 0.5), (0.5, 0.5, 1.0), (0.5, 0.9, 1.0), (1, 1, 1)],
+)
+def test_dkd_warms_up_linearly(warmup: float, progress: float, share: float) -> None:
+    loss = build("dkd", warmup=warmup)
+    torch.testing.assert_close(
+        loss.at(Moment(progress))(logits(1), logits(2), 3.0), share * dkd_loss(logits(1), logits(2), temperature=3.0)
+    )
+
+
+@pytest.mark.parametrize("epoch", [1, 5, 20, 21, 240])
+def test_dkd_warms_up_by_default_as_in_its_source(epoch: int) -> None:
+    """The source multiplies by min(epoch / 20, 1) in 240 epochs; ours is equal when an epoch ends."""
+    assert build("dkd").at(Moment(epoch / 240)).weight() == pytest.approx(min(epoch / 20, 1))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LOSSES if kind != "dkd"])
+def test_other_losses_are_the_same_at_every_moment(kind: str) -> None:
+    loss = build(kind)
+    assert torch.equal(loss.at(Moment(0.0))(logits(1), logits(2), 2.0), loss(logits(1), logits(2), 2.0))
+
+
+@pytest.mark.parametrize(("temperature", "relative"), [(10.0, 0.3), (100.0, 0.03), (1000.0, 0.003)])
+@pytest.mark.parametrize("classes", [2, 4, 50])
+def test_kl_tends_to_half_of_mse_for_high_temperatures(temperature: float, relative: float, classes: int) -> None:
+    pair = logits(1, classes).double(), logits(2, classes).double()
+    half = 0.5 * mse_loss(*pair, temperature=temperature)
+    assert kl_loss(*pair, temperature=temperature).item() == pytest.approx(half.item(), rel=relative)
+
+
+def test_gradient_of_kl_tends_to_the_difference_of_centred_logits_per_class() -> None:
+    """(s - t) / (C * B) with centred logits, equation 4 of Hinton et al. 2015; that of mse is twice as large."""
+    target, teacher = logits(1).double().requires_grad_(), logits(2).double()
+    (gradient,) = torch.autograd.grad(kl_loss(target, teacher, temperature=1e4), target)
+    (twice,) = torch.autograd.grad(mse_loss(target, teacher, temperature=1.0), target)
+    difference = (target - teacher).detach()
+    expected = (difference - difference.mean(dim=1, keepdim=True)) / difference.numel()
+    torch.testing.assert_close(gradient, expected, rtol=1e-2, atol=1e-4)
+    torch.testing.assert_close(twice, 2 * expected)
 
 
 def test_dkd_with_weights_of_one_and_the_teachers_doubt_is_kl() -> None:

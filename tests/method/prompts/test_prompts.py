@@ -127,6 +127,35 @@ def test_gradients_reach_the_frame_and_only_the_frame(kind: str) -> None:
     assert torch.equal(prompt.delta.grad[0] != 0, frame_mask(2, 8).bool())
 
 
+@pytest.mark.parametrize("kind", FRAMES)
+@pytest.mark.parametrize(("colour", "sign"), [(0.0, -1.0), (1.0, 1.0)])
+def test_frame_over_saturated_pixels_learns_what_leads_away_from_saturation(
+    kind: str, colour: float, sign: float
+) -> None:
+    """A loss that wants black pixels lighter, or white ones darker, has a gradient on the whole frame."""
+    prompt = build(kind, 2, 8)
+    assert isinstance(prompt, BorderPrompt | OverlayPrompt | MaskedPrompt)
+    (sign * prompt(torch.full((1, 3, 8, 8), colour)).sum()).backward()
+    assert prompt.delta is not None
+    assert prompt.delta.grad is not None
+    assert torch.equal(prompt.delta.grad[0] != 0, frame_mask(2, 8).bool())
+
+
+@pytest.mark.parametrize("kind", ["overlay", "masked"])
+@pytest.mark.parametrize("colour", [0.0, 1.0])
+def test_training_over_saturated_images_reaches_grey(kind: str, colour: float) -> None:
+    prompt, images = build(kind, 2, 16), torch.full((2, 3, 16, 16), colour)
+    optimizer = torch.optim.Adam(prompt.parameters(), lr=0.1)
+    frame = frame_mask(2, 16).bool()
+    before = (prompt(images)[..., frame] - 0.5).abs().mean().item()
+    for _ in range(60):
+        optimizer.zero_grad()
+        (prompt(images)[..., frame] - 0.5).square().mean().backward()
+        optimizer.step()
+    assert before == pytest.approx(0.5)
+    assert (prompt(images)[..., frame] - 0.5).abs().mean() < 0.2
+
+
 def test_frame_mask_covers_the_edge() -> None:
     expected = torch.tensor([[1.0, 1, 1, 1], [1, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 1]])
     assert torch.equal(frame_mask(1, 4), expected)
