@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.datasets import check_dataset
-from tdmr_ray.data.decoded import decode_task, open_task, save_task, saved_task_config, task_key
+from tdmr_ray.data.decoded import decode_task, open_task, save_task, saved_task_config, saved_task_key, task_key
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.splits import UNLABELED
@@ -87,7 +87,7 @@ def test_saved_task_reaches_workers_through_the_store(unlabeled: Any, tmp_path: 
     """The driver saves the arrays and decodes them under a key; a worker that has only the key opens the same task."""
     task = Task.from_arrays(photos(60), LABELS, class_names=NAMES, unlabeled=unlabeled, preset="photo")
     store = Store(tmp_path / "store")
-    config = saved_task_config(store.add(f"arrays-{task.fingerprint[:16]}", partial(save_task, task)))
+    config = saved_task_config(store.add(saved_task_key(task), partial(save_task, task)))
     assert check_dataset(config) == []
     assert DataConfig(**config.model_dump()) == config
     key = task_key(config)
