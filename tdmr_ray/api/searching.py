@@ -13,7 +13,7 @@ from rich.console import Console
 from tdmr_ray.api.results import SearchResult, result_of
 from tdmr_ray.api.shipping import ship_models
 from tdmr_ray.data.config import DataConfig
-from tdmr_ray.data.decoded import save_task, saved_task_config
+from tdmr_ray.data.decoded import save_task, saved_task_config, saved_task_key
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
 from tdmr_ray.output_dir import fetch_earlier, locked_output_dir, open_storage, prepare_output_dir
@@ -182,5 +182,5 @@ def _checked_space(
 
 def _saved_task(task: Task, store: Store) -> DataConfig:
     """Save a task in the store, where every worker finds it."""
-    folder = store.add(f"arrays-{task.fingerprint[:16]}", lambda draft: save_task(task, draft))
+    folder = store.add(saved_task_key(task), lambda draft: save_task(task, draft))
     return saved_task_config(folder)

@@ -4,13 +4,16 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tdmr_ray.data.builtin import DATASETS
 from tdmr_ray.data.paths import is_folder
 from tdmr_ray.data.reading import Interpolation, Resize
-from tdmr_ray.data.task_folder import ARRAYS
 
+Grouping = Literal["keep", "group"]
+"""Treatment of nearly identical images."""
+ARRAYS = "arrays:"
+"""Prefix of the name of a data set that lies in a folder as arrays: `arrays:FOLDER`."""
 LOOSE = "loose"
 """Value of `data.unlabeled` that takes the images beside class folders."""
 
@@ -51,7 +54,7 @@ class DataConfig(BaseModel):
     """Whether classes with too few images for train, val and test are left out."""
     group_by: str | None = None
     """Regular expression on an image's path; images with equal matches (or equal first groups) stay in one split."""
-    near_duplicates: Literal["keep", "group"] = "keep"
+    near_duplicates: Grouping = "keep"
     """Treatment of nearly identical images: `keep` only reports them, `group` keeps them in one split."""
     image_px: int | None = Field(default=None, ge=8)
     """Height and width of the images in pixels; None keeps built-in ones as they are and scales others to 224."""
@@ -71,16 +74,18 @@ class DataConfig(BaseModel):
     shots_seed: int = Field(default=0, ge=0)
     """Seed of the choice of labelled images for `shots`."""
     draw: int = Field(default=0, ge=0)
-    """Number of the draw, which a confirmation sets to its seed. 0 follows `split_seed` and `shots_seed`; any other
+    """Number of the draw, which a confirmation sets from its seed. 0 follows `split_seed` and `shots_seed`; any other
     number divides the labelled images outside test anew into train and val, unless the data set gives val, and chooses
     the images for `shots` anew. Test stays."""
     join: Literal["none", "val", "all"] = "none"
-    """Splits whose labelled images join train with their labels, and are empty then: a refit sets it to `val`, or to
+    """Splits whose labelled images join train with their labels, and are empty then. A refit sets it: to `val`, or to
     `all` to add test too. `shots` does not cut them."""
     folds: int = Field(default=0, ge=0)
-    """Number of folds of a cross-validation over all labelled images; 0 for none. A confirmation sets it."""
+    """Number of folds of a cross-validation over all labelled images, those of val and test included; 0 for none. A
+    confirmation sets it. Splits that the data set gives, `shots`, `draw` and `join` have no effect then."""
     fold: int = Field(default=0, ge=0)
-    """Fold that takes the place of test; everything else is train."""
+    """Fold that is test, from 0 to `folds - 1`; a confirmation sets it. All other labelled images are train, and val is
+    empty."""
 
     @field_validator("name")
     @classmethod
@@ -100,6 +105,14 @@ class DataConfig(BaseModel):
         except re.error as error:
             raise ValueError(f"must be a regular expression, got '{pattern}': {error}") from error
         return pattern
+
+    @model_validator(mode="after")
+    def _has_fold(self) -> "DataConfig":
+        if self.folds == 1:
+            raise ValueError("folds must be 0 or at least 2, got 1")
+        if self.fold and self.fold >= self.folds:
+            raise ValueError(f"fold must be below folds ({self.folds}), got {self.fold}")
+        return self
 
     @property
     def base(self) -> "DataConfig":

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tdmr_ray.data.bit_depth import find_scale
 from tdmr_ray.data.builtin import DATASETS
-from tdmr_ray.data.config import LOOSE, DataConfig
+from tdmr_ray.data.config import ARRAYS, LOOSE, DataConfig
 from tdmr_ray.data.dataset import Dataset
 from tdmr_ray.data.groups import groups_in_names, number_groups
 from tdmr_ray.data.listing import Listing, is_listed, list_images
@@ -21,7 +21,7 @@ from tdmr_ray.data.listing.more_unlabeled import add_unlabeled
 from tdmr_ray.data.reading import BadImage, InputFormat, read_image
 from tdmr_ray.data.small_classes import drop_small_classes
 from tdmr_ray.data.split_names import UNLABELED
-from tdmr_ray.data.task_folder import ARRAYS, open_dataset
+from tdmr_ray.data.task_folder import open_dataset
 from tdmr_ray.errors import InputError, near_match
 
 LISTED_PX = 224

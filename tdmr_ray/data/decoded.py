@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from tdmr_ray.code_digest import source_digest
-from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.config import ARRAYS, DataConfig
 from tdmr_ray.data.datasets import load_dataset
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.reading import InputFormat
+from tdmr_ray.data.saved_origin import content_key, open_origin, save_origin
 from tdmr_ray.data.summary import DataSummary
 from tdmr_ray.data.task import Images, Task
-from tdmr_ray.data.task_folder import ARRAYS, FACTS, IMAGES, LABELS, SPLITS
+from tdmr_ray.data.task_folder import FACTS, IMAGES, LABELS, SPLITS
 
 
 def task_key(config: DataConfig) -> str:
@@ -31,13 +32,23 @@ def task_key(config: DataConfig) -> str:
     return f"data-{hashlib.sha256(''.join(parts).encode()).hexdigest()[:16]}"
 
 
-def decode_task(config: DataConfig, folder: Path, on_progress: Callable[[int], object] = lambda count: None) -> None:
+def decode_task(
+    config: DataConfig,
+    folder: Path,
+    on_progress: Callable[[int], object] = lambda count: None,
+    known: Task | None = None,
+    also_known: Sequence[Task] = (),
+) -> None:
     """Decode a task's images straight into a file, so that they need not fit into memory.
+
+    Images that a known task holds are copied from there in blocks. Only the others are decoded.
 
     Args:
         config: Data section of the configuration.
         folder: Existing folder for the files.
         on_progress: Called with the number of newly decoded images.
+        known: See `load_task`.
+        also_known: See `load_task`.
 
     Raises:
         InputError: If `load_task` raises it.
@@ -47,7 +58,7 @@ def decode_task(config: DataConfig, folder: Path, on_progress: Callable[[int], o
         images: NDArray[np.uint8] = open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
         return images
 
-    _save_facts(load_task(config, allocate, on_progress), folder)
+    _save_facts(load_task(config, allocate, on_progress, known, also_known), folder)
 
 
 def save_task(task: Task, folder: Path) -> None:
@@ -56,8 +67,17 @@ def save_task(task: Task, folder: Path) -> None:
     _save_facts(task, folder)
 
 
+def saved_task_key(task: Task) -> str:
+    """Return the key in a store for a task that `save_task` writes."""
+    return f"arrays-{content_key(task.fingerprint, task.origin)[:16]}"
+
+
 def saved_task_config(folder: Path) -> DataConfig:
     """Return the data section with which a search uses a task that `save_task` wrote; the splits stay as saved.
+
+    `data.draw` divides the labelled images of train and val anew if val was drawn before the task was saved; a val
+    split that was given stays. `data.join` and `data.folds` use the labels that were saved: those that `shots` hid
+    remain hidden. Groups of images stay together.
 
     Only the process that starts a search reads the folder. Workers take the decoded images from the store by key.
     """
@@ -85,6 +105,8 @@ def _save_facts(task: Task, folder: Path) -> None:
         "summary": task.summary.model_dump(mode="json") if task.summary else None,
     }
     (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+    if task.origin is not None:
+        save_origin(task.origin, folder)
 
 
 def open_task(folder: Path) -> Task:
@@ -105,4 +127,5 @@ def open_task(folder: Path) -> Task:
         form=InputFormat(**facts["form"]),
         default_px=facts["default_px"],
         summary=DataSummary.model_validate(facts["summary"]) if facts["summary"] else None,
+        origin=open_origin(folder),
     )

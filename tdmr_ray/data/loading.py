@@ -1,7 +1,7 @@
 """Loading of a task: split a data set, decode its images, and look at what came out."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -13,15 +13,16 @@ from tdmr_ray.data.bit_depth import BitDepth, given_scale
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.dataset import Dataset
 from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.folds import split_fold
 from tdmr_ray.data.groups import Groups, join_groups
-from tdmr_ray.data.known_images import with_known_images
+from tdmr_ray.data.known_images import known_groups, with_known_images
 from tdmr_ray.data.near_duplicates import near_groups, near_pairs, perceptual_hashes
 from tdmr_ray.data.origin import Origin, Rows, origin_key
 from tdmr_ray.data.preset import Preset, preset_of
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.small_classes import describe_small_classes, find_small_classes
-from tdmr_ray.data.split_names import UNLABELED
-from tdmr_ray.data.splits import split_dataset
+from tdmr_ray.data.split_names import UNLABELED, VAL
+from tdmr_ray.data.splits import Split, split_dataset
 from tdmr_ray.data.summarize import describe_views, recount, summarize
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.errors import InputError
@@ -49,6 +50,7 @@ def load_task(
     allocate: Allocate = _in_memory,
     on_progress: OnProgress = _ignore,
     known: Task | None = None,
+    also_known: Sequence[Task] = (),
 ) -> Task:
     """Load, split and decode a data set; its splits are consecutive slices of one array.
 
@@ -61,15 +63,17 @@ def load_task(
         on_progress: Called with the number of newly decoded images.
         known: Task whose images are copied rather than decoded again. A variant needs that of `config.base`, which is
             loaded if it is None.
+        also_known: Further tasks whose images are copied, if they are of the same data set.
 
     Raises:
         InputError: If the name is unknown, a class has too few images, or an image cannot be read.
     """
     dataset = load_dataset(config)
-    if config == config.base:
-        task = prepare_task(dataset, config, allocate, on_progress, known)
+    if config != config.base:
+        base = known or load_task(config.base, also_known=also_known)
+        task = _prepare_variant(dataset, config, base, allocate, on_progress, also_known)
     else:
-        task = _prepare_variant(dataset, config, known or load_task(config.base), allocate, on_progress)
+        task = prepare_task(dataset, config, allocate, on_progress, [known, *also_known] if known else also_known)
     return replace(task, source=config)
 
 
@@ -78,15 +82,16 @@ def prepare_task(
     config: DataConfig,
     allocate: Allocate = _in_memory,
     on_progress: OnProgress = _ignore,
-    known: Task | None = None,
+    known: Sequence[Task] = (),
 ) -> Task:
-    """Split and decode a data set; see `load_task`."""
+    """Split and decode a data set; see `load_task`. Images are copied from known tasks of the same data set."""
     scale = dataset.find_scale() if config.bit_depth is None else given_scale(config.bit_depth)
     form = _input_format(config, dataset, scale)
     key = origin_key(config, dataset)
     dataset = with_known_images(dataset, key, known)
     if config.near_duplicates == "group":
-        dataset = replace(dataset, groups=_join_near_duplicates(dataset, form))
+        groups = known_groups(key, "group", form, known)
+        dataset = replace(dataset, groups=_join_near_duplicates(dataset, form) if groups is None else groups)
     rows, images, bad = _decode_readable(dataset, config, form, allocate, on_progress)
     train, val, test = _divide(dataset, rows, images)
     preset = dataset.preset or preset_of(train.images)
@@ -100,7 +105,7 @@ def prepare_task(
         fingerprint=_fingerprint([train, val, test], preset),
         form=form,
         default_px=config.image_px or dataset.default_px or dataset.image_px,
-        origin=Origin(key, rows.all, bad, dataset.groups),
+        origin=Origin(key, rows.all, bad, dataset.groups, config.near_duplicates, _is_val_drawn(dataset)),
     )
     if not dataset.key:
         return task
@@ -111,13 +116,19 @@ def prepare_task(
 
 
 def _prepare_variant(
-    dataset: Dataset, config: DataConfig, base: Task, allocate: Allocate, on_progress: OnProgress
+    dataset: Dataset,
+    config: DataConfig,
+    base: Task,
+    allocate: Allocate,
+    on_progress: OnProgress,
+    also_known: Sequence[Task],
 ) -> Task:
     """Split a data set in another way than its base, from which images are copied; notes are those of the base."""
     if base.origin is None:
         raise ValueError("the base of a variant must have been loaded, not made by hand")
     form, origin = base.input_format, base.origin
-    dataset = replace(with_known_images(dataset, origin_key(config, dataset), base), groups=origin.groups)
+    dataset = with_known_images(dataset, origin_key(config, dataset), [base, *also_known])
+    dataset = replace(dataset, groups=origin.groups)
     rows, images, bad = _decode_readable(dataset, config, form, allocate, on_progress, origin.bad)
     train, val, test = _divide(dataset, rows, images)
     task = replace(
@@ -190,6 +201,13 @@ def _decode_readable(
         bad |= new
 
 
+def _is_val_drawn(dataset: Dataset) -> bool:
+    """Return whether the val split is drawn rather than given."""
+    if dataset.splits is None:
+        return True
+    return dataset.is_val_drawn or not (dataset.splits[dataset.labels.numpy() != UNLABELED] == VAL).any()
+
+
 def _without(dataset: Dataset, bad: Mapping[int, str]) -> Rows:
     return np.setdiff1d(np.arange(len(dataset.labels)), np.fromiter(bad, np.int64))
 
@@ -198,17 +216,31 @@ def _split(config: DataConfig, dataset: Dataset, kept: Rows) -> TaskRows:
     """Split the rows that are kept.
 
     Raises:
-        InputError: If a class has too few images, or fewer than `shots`.
+        InputError: If a class has too few images, or fewer than `shots`; or there are too few images for the folds.
     """
     labels = dataset.labels.numpy()[kept]
-    given = None if dataset.splits is None else dataset.splits[kept]
     groups = None if dataset.groups is None else dataset.groups[kept]
+    if config.folds:
+        split = split_fold(labels, groups, config.folds, config.fold, config.split_seed)
+    else:
+        given = None if dataset.splits is None else dataset.splits[kept]
+        split = _split_once(config, dataset, labels, given, groups)
+    hidden = split.hidden if config.hides_labels else split.hidden[:0]
+    unlabeled = split.unlabeled[:0] if config.unlabeled is False else split.unlabeled
+    without = np.sort(np.concatenate([hidden, unlabeled]))
+    return TaskRows(*(kept[rows] for rows in (split.labeled, without, split.val, split.test)))
+
+
+def _split_once(
+    config: DataConfig, dataset: Dataset, labels: Rows, given: NDArray[np.int8] | None, groups: Groups | None
+) -> Split:
+    """Return train, val and test without cross-validation; see `split_dataset` for the arguments."""
     problems = describe_small_classes(
         find_small_classes(labels, dataset.class_names, given, groups), dropping=config.drop_small_classes
     )
     if problems:
         raise InputError("data", problems)
-    split = split_dataset(
+    return split_dataset(
         labels,
         shots=config.shots,
         split_seed=config.split_seed,
@@ -219,10 +251,6 @@ def _split(config: DataConfig, dataset: Dataset, kept: Rows) -> TaskRows:
         is_val_drawn=dataset.is_val_drawn,
         join=config.join,
     )
-    hidden = split.hidden if config.hides_labels else split.hidden[:0]
-    unlabeled = split.unlabeled[:0] if config.unlabeled is False else split.unlabeled
-    without = np.sort(np.concatenate([hidden, unlabeled]))
-    return TaskRows(*(kept[rows] for rows in (split.labeled, without, split.val, split.test)))
 
 
 def _divide(dataset: Dataset, rows: TaskRows, images: NDArray[np.uint8]) -> tuple[Images, Images, Images]:

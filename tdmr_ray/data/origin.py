@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.config import DataConfig, Grouping
 from tdmr_ray.data.dataset import Dataset
 from tdmr_ray.data.groups import Groups
 
@@ -24,12 +24,16 @@ class Origin:
         bad: Rows that could not be read, with the reason; they are in no split.
         groups: Group of each row of the data set, with near-identical images in one group if `data.near_duplicates`
             asks for it; None if there are no groups.
+        grouping: Value of `data.near_duplicates`, which `groups` follow.
+        is_val_drawn: Whether the val split of `data.base` was drawn, so that `data.draw` draws it again.
     """
 
     key: str
     rows: Rows
     bad: Mapping[int, str]
     groups: Groups | None
+    grouping: Grouping = "keep"
+    is_val_drawn: bool = False
 
 
 def origin_key(config: DataConfig, dataset: Dataset) -> str:

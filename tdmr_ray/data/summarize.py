@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.config import ARRAYS, DataConfig
 from tdmr_ray.data.dataset import Dataset
 from tdmr_ray.data.groups import count_groups
 from tdmr_ray.data.listing import some_of
@@ -14,7 +14,6 @@ from tdmr_ray.data.reading import BadImage, open_image
 from tdmr_ray.data.split_names import UNLABELED
 from tdmr_ray.data.summary import DataSummary
 from tdmr_ray.data.task import Task
-from tdmr_ray.data.task_folder import ARRAYS
 
 BAD_IMAGE = "unreadable"
 UNWANTED = "without a label, as data.unlabeled: false asks"

@@ -78,6 +78,10 @@ class Task:
     ) -> "Task":
         """Make a task of numpy arrays. Splits that are not given are drawn from `images`, as `load_task` does.
 
+        A search of the task confirms with other divisions of train and val (`data.draw`) if val is not given; labels
+        that `shots` hides stay hidden. A given val and test are never divided anew, except into the folds of a
+        cross-validation.
+
         Args:
             images: uint8, or floating point in 0..1; [N, H, W, 3], [N, 3, H, W] or grey [N, H, W].
             labels: Integers or strings, [N].

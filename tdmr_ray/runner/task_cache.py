@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.decoded import decode_task, open_task, task_key
@@ -9,8 +10,12 @@ from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.task import Task
 from tdmr_ray.runner.shared_store import SharedStore
 
-MAX_TASKS = 3
-"""A search and its controls have two tasks: with and without the unlabelled images."""
+MAPPED_TASKS = 64
+"""Largest number of tasks that are mapped into memory, which costs next to nothing. A confirmation with S seeds and K
+folds alternates between 4 S + 2 K tasks (with and without the unlabelled images, before and after the refit), and
+opening one again reads it whole to check it against its manifest."""
+OWN_TASKS = 4
+"""Largest number of tasks in the process's own memory: two of the search and two variants."""
 
 
 def _ignore(count: int) -> None:
@@ -18,17 +23,24 @@ def _ignore(count: int) -> None:
 
 
 class TaskCache:
-    """The most recent tasks of a process.
+    """The most recently used tasks of a process.
+
+    A variant of a task (`data.draw`, `data.join`, `data.folds`, `data.unlabeled: false`) takes the images that tasks
+    of the same data set hold already; only the others are decoded. In the store, variants are held no longer than it
+    takes to open them: they may be removed to make room, and are made again without decoding.
 
     Args:
         shared: Store of decoded images, which all processes of a machine map into memory; None decodes into this
             process's own memory.
+        most: Largest number of tasks in memory; None is `MAPPED_TASKS` with a store and `OWN_TASKS` without one.
     """
 
-    def __init__(self, shared: SharedStore | None = None) -> None:
+    def __init__(self, shared: SharedStore | None = None, most: int | None = None) -> None:
         self.shared = shared
+        self.most = most or (MAPPED_TASKS if shared else OWN_TASKS)
         self._keys: dict[DataConfig, str] = {}
         self._tasks: dict[str, Task] = {}
+        self._configs: dict[str, DataConfig] = {}
 
     def key(self, data: DataConfig) -> str:
         """Return the key of the decoded images in the store, as given to `get` or computed from the user's files."""
@@ -48,16 +60,32 @@ class TaskCache:
         if key:
             self._keys[data] = key
         key = self.key(data)
-        if key not in self._tasks:
-            while len(self._tasks) >= MAX_TASKS:
-                self._tasks.pop(next(iter(self._tasks)))
-            self._tasks[key] = self._load(data, key, on_progress)
-        return self._tasks[key]
+        task = self._tasks.pop(key, None) or self._load(data, key, on_progress)
+        self._tasks[key], self._configs[key] = task, data
+        while len(self._tasks) > self.most:
+            oldest = next(iter(self._tasks))
+            del self._tasks[oldest], self._configs[oldest]
+        return task
 
     def _load(self, data: DataConfig, key: str, on_progress: Callable[[int], object]) -> Task:
         if self.shared is None:
-            return load_task(data, on_progress=on_progress)
-        self.shared.kept.enter_context(self.shared.store.held(key))
-        decode = partial(self.shared.store.add, write=partial(decode_task, data, on_progress=on_progress))
-        folder, _ = self.shared.obtain(key, decode)
-        return open_task(folder)
+            return load_task(data, on_progress=on_progress, known=self._base(data), also_known=self._relatives(data))
+
+        def write(folder: Path) -> None:
+            decode_task(data, folder, on_progress, self._base(data), self._relatives(data))
+
+        store = self.shared.store
+        if data == data.base:
+            self.shared.kept.enter_context(store.held(key))
+        with store.held(key):
+            folder, _ = self.shared.obtain(key, partial(store.add, write=write))
+            return open_task(folder)
+
+    def _base(self, data: DataConfig) -> Task | None:
+        """Return the task that a variant needs; None for one that is no variant."""
+        return None if data == data.base else self.get(data.base)
+
+    def _relatives(self, data: DataConfig) -> list[Task]:
+        """Return the tasks of the same images in memory, the most recently used first."""
+        listing = data.listing_part()
+        return [task for key, task in reversed(self._tasks.items()) if self._configs[key].listing_part() == listing]

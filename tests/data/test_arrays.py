@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from pictures import make_folder
 
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.datasets import check_dataset
-from tdmr_ray.data.decoded import decode_task, open_task, save_task, saved_task_config, task_key
+from tdmr_ray.data.decoded import decode_task, open_task, save_task, saved_task_config, saved_task_key, task_key
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.splits import UNLABELED
-from tdmr_ray.data.task import Task
+from tdmr_ray.data.task import Images, Task
 from tdmr_ray.errors import InputError
 from tdmr_ray.store import Store
 
@@ -87,7 +88,7 @@ def test_saved_task_reaches_workers_through_the_store(unlabeled: Any, tmp_path: 
     """The driver saves the arrays and decodes them under a key; a worker that has only the key opens the same task."""
     task = Task.from_arrays(photos(60), LABELS, class_names=NAMES, unlabeled=unlabeled, preset="photo")
     store = Store(tmp_path / "store")
-    config = saved_task_config(store.add(f"arrays-{task.fingerprint[:16]}", partial(save_task, task)))
+    config = saved_task_config(store.add(saved_task_key(task), partial(save_task, task)))
     assert check_dataset(config) == []
     assert DataConfig(**config.model_dump()) == config
     key = task_key(config)
@@ -165,3 +166,81 @@ def test_saved_task_of_files_keeps_how_they_were_read(tmp_path: Path) -> None:
     save_task(replace(Task.from_arrays(photos(60), LABELS), form=form, default_px=8), tmp_path)
     again = load_task(saved_task_config(tmp_path))
     assert (again.input_format, again.target_px(None), again.target_px(10)) == (form, 8, 10)
+
+
+SPLITS = {
+    "all drawn": {},
+    "test given": {"test": (photos(9, 2), LABELS[:9])},
+    "val given": {"val": (photos(9, 1), LABELS[:9])},
+    "val and test given": {"val": (photos(9, 1), LABELS[:9]), "test": (photos(9, 2), LABELS[:9])},
+}
+
+
+def variants(folder: Path, task: Task, *changes: dict[str, object]) -> list[Task]:
+    """Save a task and load it with changes of its data section."""
+    save_task(task, folder)
+    return [load_task(saved_task_config(folder).model_copy(update=each)) for each in changes]
+
+
+def pixels(*splits: Images) -> set[bytes]:
+    """Images as bytes; those of these tests all differ."""
+    return {image.numpy().tobytes() for split in splits for image in split.images}
+
+
+@pytest.mark.parametrize("shots", [None, 4])
+@pytest.mark.parametrize("given", SPLITS)
+def test_saved_arrays_are_redrawn_unless_val_is_given(given: str, shots: int | None, tmp_path: Path) -> None:
+    task = Task.from_arrays(photos(60), LABELS, unlabeled=photos(5, 9), shots=shots, **SPLITS[given])
+    again, *draws = variants(tmp_path, task, {}, {"draw": 1}, {"draw": 2})
+    assert again.fingerprint == task.fingerprint
+    for drawn in draws:
+        assert torch.equal(drawn.test.images, task.test.images)
+        assert torch.bincount(drawn.val.labels).tolist() == torch.bincount(task.val.labels).tolist()
+        assert pixels(drawn.labeled, drawn.val) == pixels(task.labeled, task.val)
+        assert (pixels(drawn.val) == pixels(task.val)) == given.startswith("val")
+    assert (draws[0].fingerprint == draws[1].fingerprint) == given.startswith("val")
+
+
+@pytest.mark.parametrize("given", SPLITS)
+def test_saved_arrays_are_joined_and_divided_into_folds(given: str, tmp_path: Path) -> None:
+    task = Task.from_arrays(photos(60), LABELS, unlabeled=photos(5, 9), shots=4, **SPLITS[given])
+    every = pixels(task.labeled, task.val, task.test)
+    changes = [{"folds": 4, "fold": fold} for fold in range(4)]
+    with_val, with_all, *folds = variants(tmp_path, task, {"join": "val"}, {"join": "all"}, *changes)
+    assert pixels(with_val.labeled) == pixels(task.labeled, task.val)
+    assert pixels(with_all.labeled) == every
+    assert sum(len(fold.test) for fold in folds) == len(every) == len(pixels(*(fold.test for fold in folds)))
+    for fold in folds:
+        assert pixels(fold.labeled, fold.test) == every
+        assert len(fold.train) - fold.num_labeled == len(task.train) - task.num_labeled
+
+
+def test_saved_task_keeps_the_groups_of_its_images(tmp_path: Path) -> None:
+    data = DataConfig(name=str(make_folder(tmp_path / "set", 40)), image_px=16, group_by=r"\w+/\d")
+    task = load_task(data)
+    assert task.origin is not None and task.origin.groups is not None
+    groups = dict(zip(pixels_in_order(task), task.origin.groups[task.origin.rows].tolist(), strict=True))
+    (tmp_path / "saved").mkdir()
+    for variant in variants(tmp_path / "saved", task, {"draw": 1}, {"draw": 2}, {"folds": 3, "fold": 1}):
+        owners = [{groups[image] for image in pixels(split)} for split in (variant.train, variant.val, variant.test)]
+        assert sum(map(len, owners)) == len(set.union(*owners)) == len(set(groups.values()))
+
+
+def pixels_in_order(task: Task) -> list[bytes]:
+    return [image.numpy().tobytes() for split in (task.train, task.val, task.test) for image in split.images]
+
+
+def test_key_of_a_saved_task_depends_on_groups_and_on_who_chose_val() -> None:
+    drawn = Task.from_arrays(photos(60), LABELS)
+    assert drawn.origin is not None
+    given = replace(drawn, origin=replace(drawn.origin, is_val_drawn=False))
+    grouped = replace(drawn, origin=replace(drawn.origin, groups=np.arange(60) // 2))
+    by_hand = replace(drawn, origin=None)
+    assert len({saved_task_key(task) for task in (drawn, given, grouped, by_hand)}) == 4
+    assert saved_task_key(Task.from_arrays(photos(60), LABELS)) == saved_task_key(drawn)
+
+
+def test_task_that_was_saved_without_an_origin_keeps_its_val(tmp_path: Path) -> None:
+    task = replace(Task.from_arrays(photos(60), LABELS), origin=None)
+    (redrawn,) = variants(tmp_path, task, {"draw": 1})
+    assert torch.equal(redrawn.val.images, task.val.images)
