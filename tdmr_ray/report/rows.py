@@ -137,7 +137,7 @@ def _control(role: str, group: list[TrialRecord], finalist: _Trials, records: Se
         refit_gain=_refit_gain(finalist.refit, trials.refit),
         p_value=finalist.test.p_value_against(trials.test),
         ships=known.ships if known else bool(group[0].pair.target),
-        lr=group[0].config["distill"]["lr"] if has_rate else None,
+        lr=group[0].config.get("distill", {}).get("lr") if has_rate else None,
     )
 
 
