@@ -8,9 +8,12 @@ function keyOf(row, column) {
   return Number.isNaN(number) ? text : number * factor;
 }
 
-function compare(a, b) {
-  if (typeof a === typeof b) return a < b ? -1 : a > b ? 1 : 0;
-  return typeof a === "number" ? -1 : 1;
+// Compare two keys; a missing value comes last in both directions.
+function compare(a, b, up) {
+  if (a === "-" || b === "-") return (a === "-") - (b === "-");
+  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+  const order = a < b ? -1 : a > b ? 1 : 0;
+  return up ? order : -order;
 }
 
 for (const table of document.querySelectorAll("table.board")) {
@@ -21,8 +24,7 @@ for (const table of document.querySelectorAll("table.board")) {
       const up = head.getAttribute("aria-sort") === "descending";
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const rows = [...table.tBodies[0].rows].sort((a, b) => compare(keyOf(a, column), keyOf(b, column)));
-      if (!up) rows.reverse();
+      const rows = [...table.tBodies[0].rows].sort((a, b) => compare(keyOf(a, column), keyOf(b, column), up));
       table.tBodies[0].append(...rows);
     };
     head.addEventListener("click", sort);
