@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch
 from tdmr_ray.method.alignments import ALIGNMENTS, Alignment
-from tdmr_ray.method.losses import LOSSES
+from tdmr_ray.method.losses import LOSSES, balanced_weights
 from tdmr_ray.method.schedules import SCHEDULES, Moment
 from tdmr_ray.method.stages import Stage, TermWeights, plan_stages, stage_at
 from tdmr_ray.method.teacher import ProxySpace
@@ -24,7 +24,7 @@ from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.learner import Learner, run_target
 from tdmr_ray.training.metrics import LOG_LOSS, named, preference
 from tdmr_ray.training.micro_batches import MicroBatches
-from tdmr_ray.training.objective import BatchLabels, loss_terms, weighted_sum
+from tdmr_ray.training.objective import BatchLabels, BatchOutputs, loss_terms, weighted_sum
 from tdmr_ray.training.teacher_outputs import TeacherOutputs, average_over_views, mix_of_images, training_views
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
@@ -65,6 +65,7 @@ class Distillation:
         self.stages = _plan(config, outputs)
         self.epoch = 0
         self.logit_loss = LOSSES[config.loss.kind](config.loss)
+        self.class_weights = _class_weights(config, task, self.device)
         self.learner = _new_learner(config, task, outputs).to(self.device)
         self.trained = workers.wrap(self.learner)
         self.optimizer = self._new_optimizer()
@@ -181,7 +182,7 @@ class Distillation:
                 group["lr"] = lr
             progress = (number + num_steps * self.epoch) / (num_steps * self.num_epochs)
             moment = Moment(progress, stage.index, len(self.stages))
-            terms, temperature = self._step(stage, batch.part(self.workers.rank, self.workers.count), moment)
+            terms, temperature = self._step(stage, batch, moment)
             for name, value in terms.items():
                 totals[name] = totals.get(name, torch.zeros(())) + value
         means = {f"train/{name}": float(total) / len(batches) for name, total in totals.items()}
@@ -199,23 +200,23 @@ class Distillation:
     ) -> tuple[dict[str, Tensor], float]:
         """Leave the gradient of a batch's loss in the learner; return its terms and the temperature."""
         self.optimizer.zero_grad()
-        view = self.views.batch(batch.rows, batch.views)
+        own = batch.part(self.workers.rank, self.workers.count)
+        view = self.views.batch(own.rows, own.views)
         labels = BatchLabels.of(view, self.task.train, self.device)
         proxy = self._teacher_outputs(view)
         images = view.images.to(self.device, memory_format=torch.channels_last)
         features, logits, temperature = self.trained(images, stage.detach_head, moment, num_micro_batches)
+        outputs = BatchOutputs(features, logits, labels, proxy).joined(self.workers, len(batch.rows))
         terms = loss_terms(
-            features,
-            logits,
-            labels,
+            outputs,
             temperature,
-            proxy=proxy,
             alignment=self.learner.alignment,
             logit_loss=self.logit_loss.at(moment),
+            class_weights=self.class_weights,
         )
         loss = weighted_sum(terms, stage.weights, self.device)
         loss.backward()
-        shown = {"loss": loss, "top1": labels.top1(logits), **terms}
+        shown = {"loss": loss, "top1": outputs.labels.top1(outputs.logits), **terms}
         named = {name: term.detach().cpu() for name, term in shown.items()}
         return named, float(torch.as_tensor(temperature).detach())
 
@@ -268,6 +269,12 @@ def _plan(config: TrialConfig, outputs: TeacherOutputs | None) -> tuple[Stage, .
         return plan_stages(1, settings.epochs, TermWeights(0.0, 0.0, 1.0))
     base = TermWeights(settings.alignment_weight, settings.logits_weight, settings.labels_weight)
     return plan_stages(settings.num_stages, settings.epochs, base)
+
+
+def _class_weights(config: TrialConfig, task: Task, device: torch.device) -> Tensor | None:
+    if config.distill.class_weights == "none":
+        return None
+    return balanced_weights(task.labeled.labels, task.num_classes).to(device)
 
 
 def _new_learner(config: TrialConfig, task: Task, outputs: TeacherOutputs | None) -> Learner:

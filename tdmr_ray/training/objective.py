@@ -12,6 +12,7 @@ from tdmr_ray.method.alignments import Alignment
 from tdmr_ray.method.losses import LogitLoss, Temperature, label_loss
 from tdmr_ray.method.stages import TermWeights
 from tdmr_ray.method.teacher import ProxySpace
+from tdmr_ray.training.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -40,31 +41,57 @@ class BatchLabels:
         return right.mean() if len(right) else torch.zeros(())
 
 
+@dataclass(frozen=True)
+class BatchOutputs:
+    """All that the loss of a batch compares.
+
+    Attributes:
+        features: Target features prepared for the alignment, [B, d].
+        logits: Target logits, [B, C].
+        labels: Labels of the batch.
+        proxy: Teacher outputs, or None.
+    """
+
+    features: Tensor
+    logits: Tensor
+    labels: BatchLabels
+    proxy: ProxySpace | None
+
+    def joined(self, workers: Workers, batch_size: int) -> "BatchOutputs":
+        """Return the outputs of the whole batch, of which each worker has its part.
+
+        A loss that compares the images of a batch, or divides by the number of its labels, differs from the mean of the
+        losses of its parts. Every worker therefore computes the loss of all of it; the outputs of a batch are small.
+        """
+        labels = self.labels
+        own = [self.features, self.logits, labels.own, labels.partner, labels.ratio, *(self.proxy or ())]
+        features, logits, mine, partner, ratio, *proxy = workers.join_all(own, batch_size)
+        labels = BatchLabels(mine, partner, ratio)
+        return BatchOutputs(features, logits, labels, ProxySpace(*proxy) if proxy else None)
+
+
 def loss_terms(
-    features: Tensor,
-    logits: Tensor,
-    labels: BatchLabels,
+    outputs: BatchOutputs,
     temperature: Temperature,
     *,
-    proxy: ProxySpace | None,
     alignment: Alignment | None,
     logit_loss: LogitLoss,
+    class_weights: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return the named terms of a batch before weighting; those of the teacher only if there is one.
 
     Args:
-        features: Target features prepared for the alignment, [B, d].
-        logits: Target logits, [B, C].
-        labels: Labels of the batch.
+        outputs: Outputs of target and teacher for the batch.
         temperature: T > 0.
-        proxy: Teacher outputs, or None.
         alignment: Compares features with the teacher's embedding; None without a teacher.
         logit_loss: Compares logits with the teacher's.
+        class_weights: Weight of each class in the label loss, [C]; None for equal ones.
     """
-    terms = {"labels": label_loss(logits, labels.own, labels.partner, labels.ratio)}
+    logits, labels, proxy = outputs.logits, outputs.labels, outputs.proxy
+    terms = {"labels": label_loss(logits, labels.own, labels.partner, labels.ratio, class_weights)}
     if proxy is None or alignment is None:
         return terms
-    terms["alignment"] = alignment.distance(features, proxy.embedding)
+    terms["alignment"] = alignment.distance(outputs.features, proxy.embedding)
     terms["logits"] = logit_loss(logits, proxy.logits, temperature)
     return terms
 

@@ -11,7 +11,8 @@ from tdmr_ray.method.losses import KLLoss
 from tdmr_ray.method.losses.kl import kl_loss
 from tdmr_ray.method.stages import TermWeights
 from tdmr_ray.method.teacher import ProxySpace
-from tdmr_ray.training.objective import BatchLabels, loss_terms, weighted_sum
+from tdmr_ray.training.objective import BatchLabels, BatchOutputs, loss_terms, weighted_sum
+from tdmr_ray.training.workers import ALONE
 
 CPU = torch.device("cpu")
 UNMIXED = torch.ones(4)
@@ -45,15 +46,8 @@ def test_terms_are_those_of_the_components() -> None:
     proxy = ProxySpace(torch.randn(4, 5), torch.randn(4, 3))
     own = torch.tensor([0, 1, 2, -1])
     alignment = CKAAlignment(CKAAlignment.Config(), 6, 5)
-    terms = loss_terms(
-        features,
-        logits,
-        BatchLabels(own, own, UNMIXED),
-        2.0,
-        proxy=proxy,
-        alignment=alignment,
-        logit_loss=KLLoss(KLLoss.Config()),
-    )
+    outputs = BatchOutputs(features, logits, BatchLabels(own, own, UNMIXED), proxy)
+    terms = loss_terms(outputs, 2.0, alignment=alignment, logit_loss=KLLoss(KLLoss.Config()))
     assert terms.keys() == {"labels", "alignment", "logits"}
     torch.testing.assert_close(terms["labels"], torch.nn.functional.cross_entropy(logits[:3], own[:3]))
     assert torch.equal(terms["alignment"], cka_distance(features, proxy.embedding))
@@ -62,9 +56,25 @@ def test_terms_are_those_of_the_components() -> None:
 
 def test_only_the_labels_count_without_a_teacher() -> None:
     own = torch.tensor([0, 1])
-    labels, loss = BatchLabels(own, own, torch.ones(2)), KLLoss(KLLoss.Config())
-    terms = loss_terms(torch.randn(2, 6), torch.randn(2, 3), labels, 1.0, proxy=None, alignment=None, logit_loss=loss)
+    outputs = BatchOutputs(torch.randn(2, 6), torch.randn(2, 3), BatchLabels(own, own, torch.ones(2)), proxy=None)
+    terms = loss_terms(outputs, 1.0, alignment=None, logit_loss=KLLoss(KLLoss.Config()))
     assert terms.keys() == {"labels"}
+    weights = torch.tensor([3.0, 0.5, 1.0])
+    weighted = loss_terms(outputs, 1.0, alignment=None, logit_loss=KLLoss(KLLoss.Config()), class_weights=weights)
+    each = torch.nn.functional.cross_entropy(outputs.logits, own, reduction="none")
+    torch.testing.assert_close(weighted["labels"], (3 * each[0] + 0.5 * each[1]) / 2)
+
+
+def test_one_process_has_the_whole_batch_already() -> None:
+    own = torch.tensor([0, 1])
+    proxy = ProxySpace(torch.randn(2, 5), torch.randn(2, 3))
+    part = BatchOutputs(torch.randn(2, 6), torch.randn(2, 3), BatchLabels(own, own, torch.ones(2)), proxy)
+    whole = part.joined(ALONE, 2)
+    assert whole.features is part.features
+    assert whole.logits is part.logits
+    assert whole.labels.own is own
+    assert whole.proxy is not None
+    assert whole.proxy.logits is proxy.logits
 
 
 def test_loss_is_the_weighted_sum_of_its_terms() -> None:

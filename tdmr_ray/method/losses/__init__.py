@@ -3,7 +3,7 @@
 from tdmr_ray.method.losses.dist import DISTLoss
 from tdmr_ray.method.losses.dkd import DKDLoss
 from tdmr_ray.method.losses.kl import KLLoss
-from tdmr_ray.method.losses.label_loss import label_loss
+from tdmr_ray.method.losses.label_loss import balanced_weights, label_loss
 from tdmr_ray.method.losses.logit_loss import LogitLoss, LogitLossConfig, Temperature
 from tdmr_ray.method.losses.mse import MSELoss
 
@@ -18,5 +18,6 @@ __all__ = [
     "LogitLossConfig",
     "MSELoss",
     "Temperature",
+    "balanced_weights",
     "label_loss",
 ]

@@ -1,11 +1,16 @@
 """Every alignment keeps its contract; CKA and the cosine match values worked out by hand."""
 
+import itertools
+import math
+from typing import get_args
+
 import pytest
 import torch
 from helpers.registries import check_groups
+from torch import Tensor
 
-from tdmr_ray.method.alignments import ALIGNMENTS, Alignment, ProjectionAlignment
-from tdmr_ray.method.alignments.cka import cka_distance
+from tdmr_ray.method.alignments import ALIGNMENTS, Alignment, CKAAlignment, ProjectionAlignment
+from tdmr_ray.method.alignments.cka import Estimator, cka_distance
 
 
 def build(kind: str, feature_dim: int = 4, embedding_dim: int = 7) -> Alignment:
@@ -62,12 +67,57 @@ def test_a_few_steps_bring_features_closer_to_the_embedding(kind: str) -> None:
     assert distances[-1] < 0.7 * distances[0]
 
 
-def test_cka_is_zero_for_a_rotated_scaled_shifted_copy_and_for_other_widths() -> None:
+@pytest.mark.parametrize("estimator", ["biased", "debiased"])
+def test_cka_is_zero_for_a_rotated_scaled_shifted_copy_and_for_other_widths(estimator: Estimator) -> None:
     features = torch.randn(10, 5)
     rotation = torch.linalg.qr(torch.randn(5, 5)).Q
-    assert cka_distance(features, 3 * features @ rotation + 1) == pytest.approx(0, abs=1e-5)
-    assert cka_distance(features, torch.cat([features, features], dim=1)) == pytest.approx(0, abs=1e-5)
-    assert 0.1 < cka_distance(features, torch.randn(10, 7)) <= 1
+    assert cka_distance(features, 3 * features @ rotation + 1, estimator=estimator) == pytest.approx(0, abs=1e-5)
+    repeated = torch.cat([features, features], dim=1)
+    assert cka_distance(features, repeated, estimator=estimator) == pytest.approx(0, abs=1e-5)
+    assert cka_distance(features, torch.randn(10, 7), estimator=estimator) > 0.1
+
+
+def unbiased_hsic(gram: Tensor, other: Tensor) -> float:
+    """Unbiased HSIC by its definition, a sum over all ordered choices of four different images.
+
+    Song et al. 2012, JMLR 13: the mean of K_ij (L_ij + L_qr - 2 L_iq).
+    """
+    choices = list(itertools.permutations(range(len(gram)), 4))
+    terms = [float(gram[i, j] * (other[i, j] + other[q, r] - 2 * other[i, q])) for i, j, q, r in choices]
+    return sum(terms) / len(terms)
+
+
+@pytest.mark.parametrize("num_images", [4, 5, 7])
+def test_debiased_cka_is_the_ratio_of_unbiased_estimates(num_images: int) -> None:
+    features, embedding = torch.randn(num_images, 3).double(), torch.randn(num_images, 6).double() + 2
+    gram, other = features @ features.T, embedding @ embedding.T
+    scale = math.sqrt(unbiased_hsic(gram, gram) * unbiased_hsic(other, other))
+    expected = 1 - unbiased_hsic(gram, other) / scale
+    assert cka_distance(features, embedding, estimator="debiased") == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("estimator", "expected"), [("biased", 0.79), ("debiased", 0.0)])
+def test_independent_wide_features_score_zero_only_without_bias(estimator: Estimator, expected: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    batches = [[torch.randn(64, width, generator=generator) for width in (1024, 128)] for _ in range(30)]
+    scores = torch.stack([1 - cka_distance(*pair, estimator=estimator) for pair in batches])
+    assert scores.mean() == pytest.approx(expected, abs=0.02)
+
+
+def test_debiased_cka_of_three_images_is_1_and_leaves_them_alone() -> None:
+    features = torch.randn(3, 4).requires_grad_()
+    distance = cka_distance(features, torch.randn(3, 7), estimator="debiased")
+    distance.backward()
+    assert distance == 1
+    assert torch.equal(features.grad, torch.zeros(3, 4))
+
+
+def test_the_setting_chooses_the_estimator() -> None:
+    features, embedding = torch.randn(8, 4), torch.randn(8, 7)
+    for estimator in get_args(Estimator):
+        alignment = CKAAlignment(CKAAlignment.Config(estimator=estimator), 4, 7)
+        expected = cka_distance(features, embedding, estimator=estimator)
+        assert torch.equal(alignment(features, embedding), expected)
 
 
 def test_cka_by_hand() -> None:
