@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import LinearOperator, cg
 from sklearn.neighbors import kneighbors_graph
+from sklearn.preprocessing import normalize
 from torch import Tensor
 
 from tdmr_ray.method.teacher import ProxySpace
@@ -68,7 +69,10 @@ def _solve(values: NDArray[np.float64], similarity: csr_array, alpha: float) -> 
 
 
 def _similarity_of_neighbors(embedding: NDArray[np.float32], neighbors: int) -> csr_array:
-    """Similarities of neighbouring images, [N, N]: symmetric, positive, and 0 for other pairs."""
-    graph = kneighbors_graph(embedding, neighbors, mode="distance", metric="cosine")
-    graph.data = np.clip(1.0 - graph.data, 1e-6, 1.0).astype(np.float64) ** 3
+    """Similarities of neighbouring images, [N, N]: symmetric, positive, and 0 for other pairs.
+
+    On the unit sphere the squared distance is 2 - 2 * cosine; scikit-learn is three times as fast with distances.
+    """
+    graph = kneighbors_graph(normalize(embedding), neighbors, mode="distance")
+    graph.data = np.clip(1.0 - graph.data**2 / 2, 1e-6, 1.0) ** 3
     return csr_array(graph.maximum(graph.T))

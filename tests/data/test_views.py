@@ -13,6 +13,7 @@ from tdmr_ray.data.preset import Preset
 from tdmr_ray.data.views import PRESETS, ViewConfig, Views, ViewSettings, resolve_views, uniform_draws
 from tdmr_ray.data.views.colours import colour_matrices
 from tdmr_ray.data.views.draws import NUM_DRAWS, Draw
+from tdmr_ray.data.views.geometry import affine_matrices
 from tdmr_ray.data.views.patches import gaussian_blur
 from tdmr_ray.data.views.single import Single
 
@@ -276,3 +277,16 @@ def test_views_stay_in_the_range_of_colours(preset: Preset) -> None:
     shown = views(replace(PRESETS[preset], single=0.5)).batch(torch.arange(20), 0).images
     assert shown.min() >= 0 and shown.max() <= 1
     assert shown.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("size", "aspect"), [(0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0), (1.0, -1.0)]
+)
+def test_scale_changes_size_and_by_a_third_of_it_the_height_and_inversely_the_width(size: float, aspect: float) -> None:
+    """The map leads from a view's pixels to the image's, so that its diagonal holds the inverse factors."""
+    draws = torch.full((1, NUM_DRAWS), 0.5)
+    draws[0, Draw.SCALE], draws[0, Draw.ASPECT] = (1 + size) / 2, (1 + aspect) / 2
+    matrix = affine_matrices(draws, torch.zeros(1, len(Single)), ViewSettings(scale=0.3))[0]
+    width, height = 1 / matrix[0, 0].item(), 1 / matrix[1, 1].item()
+    assert height == pytest.approx((1 + 0.3 * size) * (1 + 0.1 * aspect))
+    assert width == pytest.approx((1 + 0.3 * size) / (1 + 0.1 * aspect))

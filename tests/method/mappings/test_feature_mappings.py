@@ -18,6 +18,22 @@ def test_scaler_by_hand() -> None:
     torch.testing.assert_close(scaler(torch.tensor([[1.0, 5.0], [4.0, 7.0]])), expected)
 
 
+def test_scaler_treats_each_dimension_by_itself_and_keeps_its_statistics() -> None:
+    """A later image that is moved and stretched is moved and stretched after scaling too, only there."""
+    scaler, features = FeatureScaler(3), torch.randn(80, 3) * torch.tensor([1.0, 10.0, 0.1]) + 4
+    scaler.refit(features)
+    scaled = scaler(features)
+    torch.testing.assert_close(scaled.std(dim=0), torch.ones(3))
+    torch.testing.assert_close(scaled.mean(dim=0), torch.zeros(3), atol=1e-5, rtol=0)
+    later = features.clone()
+    later[:, 1] = 2 * features[:, 1] + 5
+    torch.testing.assert_close(scaler(later)[:, [0, 2]], scaled[:, [0, 2]])
+    assert scaler(later)[:, 1].std().item() == pytest.approx(2, rel=1e-4)
+    assert scaler(later)[:, 1].mean().item() == pytest.approx(
+        (features[:, 1].mean().item() + 5) / scaler.std[1].item(), rel=1e-3
+    )
+
+
 def test_linear_mapping_starts_with_equal_logits_of_standardised_features() -> None:
     mapping, features = LinearMapping(LinearMapping.Config(), foundation_shape(), TASK, seed=0), torch.randn(60, 6)
     mapping.refit(3 * features + 1, NO_SOURCE, torch.arange(60) % 3)
