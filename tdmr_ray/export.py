@@ -1,4 +1,4 @@
-"""`tdmr export DIR/best/PAIR`: a small model as an ONNX file, verified on val."""
+"""`tdmr export DIR/best/PAIR`: a small model as an ONNX file, verified on images."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,9 +21,10 @@ def export(
 
     model = load_model(folder)
     path = out or folder / "target.onnx"
-    top1 = export_onnx(model, path)
+    verified = export_onnx(model, path)
     size_mb = path.stat().st_size / 1e6
-    typer.echo(f"{path}: {size_mb:.2f} MB, val/top1 {top1:.4f} (before export {model.val_top1:.4f})")
+    accuracy = f"{verified.split}/top1 {verified.top1:.4f} (before export {verified.before:.4f})"
+    typer.echo(f"{path}: {size_mb:.2f} MB, {accuracy}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Export to ONNX, verified on val before it is kept."""
+"""Export to ONNX, verified on images before it is kept."""
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from tdmr_ray.data.loading import load_task
-from tdmr_ray.data.task import Task
+from tdmr_ray.data.task import Images, Task
 from tdmr_ray.deploy.onnx_model import metadata_of
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.errors import InputError
@@ -17,6 +18,21 @@ from tdmr_ray.training.evaluate import evaluate
 
 TOLERANCE = 1e-3
 """Largest difference of a probability between the network and its export."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Accuracy of an exported file, whose probabilities are those of the network.
+
+    Attributes:
+        split: Split whose images were classified; see `verification_images`.
+        top1: Accuracy of the file.
+        before: Accuracy of the network.
+    """
+
+    split: str
+    top1: float
+    before: float
 
 
 class _Classifier(nn.Module):
@@ -46,7 +62,7 @@ def scaling_matrix(from_px: int, to_px: int) -> Tensor:
     return interpolate(identity, size=(to_px, from_px), mode="bilinear", align_corners=False, antialias=True)[0, 0]
 
 
-def export_onnx(model: SmallModel, path: Path, task: Task | None = None) -> float:
+def export_onnx(model: SmallModel, path: Path, task: Task | None = None) -> Verified:
     """Write an ONNX file with input 'images' in 0..1 [B, 3, px, px] and output 'probabilities' [B, C].
 
     The side is that of `input_format`, which is in the file's metadata with the class names.
@@ -54,10 +70,7 @@ def export_onnx(model: SmallModel, path: Path, task: Task | None = None) -> floa
     Args:
         model: The model.
         path: The file.
-        task: Images on whose val split the file is verified; None loads those that the model was made from.
-
-    Returns:
-        Accuracy of the file on val.
+        task: Images on which the file is verified; None loads those that the model was made from.
 
     Raises:
         InputError: If onnxruntime is missing, or the file's probabilities differ from the network's; it is removed.
@@ -119,8 +132,17 @@ def _own_task(model: SmallModel) -> Task:
     return task
 
 
-def check_export(model: SmallModel, session: Any, task: Task) -> float:
-    """Return the exported file's accuracy on val.
+def verification_images(task: Task) -> tuple[str, Images]:
+    """Return the split on which an export is verified, and its name.
+
+    It is val; test after a refit that trained on val, and the labelled training images if it trained on both.
+    """
+    splits = {"val": task.val, "test": task.test, "train": task.labeled}
+    return next((name, images) for name, images in splits.items() if len(images))
+
+
+def check_export(model: SmallModel, session: Any, task: Task) -> Verified:
+    """Return the accuracy of an exported file; see `verification_images` for the images.
 
     Raises:
         InputError: If its probabilities differ from the network's.
@@ -130,11 +152,12 @@ def check_export(model: SmallModel, session: Any, task: Task) -> float:
     def run(images: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
-    exported = evaluate(run, task.val, device=device)
-    original = evaluate(model.probabilities, task.val, device=device)
+    split, images = verification_images(task)
+    exported = evaluate(run, images, device=device)
+    original = evaluate(model.probabilities, images, device=device)
     largest = float((exported.logits - original.logits).abs().max())
     if largest > TOLERANCE:
         raise InputError(
             "export", f"the file differs from the network by {largest:.3g} in a probability; it is removed"
         )
-    return exported.top1
+    return Verified(split, exported.top1, original.top1)

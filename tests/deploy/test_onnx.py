@@ -13,6 +13,7 @@ import torch
 from helpers.odd_images import load
 
 import tdmr_ray
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.deploy.onnx import TOLERANCE, check_export, export_onnx, scaling_matrix
 from tdmr_ray.deploy.onnx_model import open_onnx
@@ -25,7 +26,9 @@ from tdmr_ray.training.config import TrialConfig
 @pytest.fixture(scope="module")
 def exported(small: tdmr_ray.SmallModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export") / "target.onnx"
-    assert export_onnx(small, path) == pytest.approx(small.val_top1, abs=1e-6)
+    verified = export_onnx(small, path)
+    assert verified.split == "val"
+    assert verified.top1 == pytest.approx(verified.before) == pytest.approx(small.val_top1, abs=1e-6)
     return path
 
 
@@ -67,6 +70,26 @@ def test_a_model_of_arrays_is_verified_on_a_task_that_is_given(small: tdmr_ray.S
     with pytest.raises(InputError, match="the model was not made from files"):
         export_onnx(made, tmp_path / "target.onnx")
     assert not list(tmp_path.iterdir())
+
+
+class SameNetwork:
+    """Stands for the session of a file that was exported without a mistake."""
+
+    def __init__(self, model: tdmr_ray.SmallModel) -> None:
+        self.model = model
+
+    def run(self, names: None, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return [self.model.probabilities(torch.from_numpy(feed["images"])).numpy()]
+
+
+@pytest.mark.parametrize(("join", "split"), [("none", "val"), ("val", "test"), ("all", "train")])
+def test_a_refitted_model_is_verified_on_images_that_are_left(
+    small: tdmr_ray.SmallModel, join: str, split: str
+) -> None:
+    task = load_task(small.config.data.model_copy(update={"join": join}))
+    verified = check_export(small, SameNetwork(small), task)
+    assert (verified.split, verified.top1) == (split, verified.before)
+    assert 0 < verified.top1 <= 1
 
 
 @pytest.mark.slow
