@@ -63,9 +63,8 @@ def test_a_search_runs_trials_with_two_workers(tmp_path: Path) -> None:
     )
     run("search", "--space", space, "--out", tmp_path / "out", "--store", tmp_path / "store")
     records = Ledger(tmp_path / "out/records.jsonl").read()
-    assert [(record.phase, record.state) for record in records] == [("search", "complete")] * 2 + [
-        ("confirm", "complete")
-    ] * 2
+    phases = ["search"] * 2 + ["confirm"] * 2 + ["refit"] * 2
+    assert [(record.phase, record.state) for record in records] == [(phase, "complete") for phase in phases]
     assert all(record.cpu_hours == pytest.approx(2 * record.seconds / 3600, rel=0.01) for record in records)
     assert all(0.1 < record.metrics["test/top1"] <= 1 for record in records if record.phase == "confirm")
     assert (tmp_path / "out/best/glyph_cnn-lcnet_035/target.safetensors").exists()

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -23,11 +24,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.deploy.small_model import load_model
-from tdmr_ray.records import Ledger, TrialRecord, complete
+from tdmr_ray.records import Ledger, Phase, TrialRecord, complete
 from tdmr_ray.report.folder import read_search
+from tdmr_ray.runner.confirmation import PHASES
 from tdmr_ray.runner.tensorboard import trial_folder
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import fit
+from tdmr_ray.training.metrics import METRICS
 from tdmr_ray.training.workers import Metrics
 
 pytestmark = pytest.mark.slow
@@ -82,18 +85,30 @@ def test_planned_trials_run_once_and_the_finalists_are_confirmed(records: list[T
     searched = [record for record in records if record.phase == "search"]
     assert len(searched) == 6
     assert {record.state for record in searched} <= {"complete", "pruned"}
-    roles = {record.role: 0 for record in records}
-    for record in records:
-        roles[record.role] += record.phase == "confirm"
+    roles = {phase: Counter(record.role for record in records if record.phase == phase) for phase in PHASES}
+    # three tries at the rate of two targets from scratch, and of two plain distillations
+    assert roles["tune"] == {"scratch": 6, "plain_kd": 6}
     # two seeds: two finalists, two targets from scratch, one shared probe, two plain distillations
-    assert roles == {"tdmr": 4, "scratch": 4, "linear_probe": 2, "plain_kd": 4}
+    assert roles["confirm"] == roles["refit"] == {"tdmr": 4, "scratch": 4, "linear_probe": 2, "plain_kd": 4}
+    assert not roles["cv"]
 
 
-def test_only_the_confirmation_has_test_figures(records: list[TrialRecord]) -> None:
+def test_only_confirmation_and_refit_read_test(records: list[TrialRecord]) -> None:
     for record in records:
         has_test = any(name.startswith("test/") for name in record.metrics)
-        assert has_test == (record.phase == "confirm")
+        assert has_test == (record.phase in ("confirm", "refit"))
+        assert any(name.startswith("val/") for name in record.metrics) == (record.phase != "refit")
         assert "test" not in json.dumps(record.config)
+
+
+def test_finalists_and_rivals_take_the_same_number_of_steps_at_most(records: list[TrialRecord]) -> None:
+    taken = {(record.role, record.steps) for record in complete_in(records, "confirm")}
+    assert {role for role, steps in taken if steps} == {"tdmr", "scratch", "plain_kd"}
+    assert all(steps <= 32 for _, steps in taken), "24, and what is left of an epoch of 8"
+
+
+def complete_in(records: list[TrialRecord], phase: Phase) -> list[TrialRecord]:
+    return [record for record in records if record.phase == phase and record.state == "complete"]
 
 
 def test_a_teacher_is_made_once(records: list[TrialRecord], folder: Path) -> None:
@@ -103,12 +118,12 @@ def test_a_teacher_is_made_once(records: list[TrialRecord], folder: Path) -> Non
 
 
 def test_a_trial_replays_from_its_record_without_ray_bit_for_bit(records: list[TrialRecord]) -> None:
-    for record in [complete(records, phase="search")[0], complete(records, phase="confirm")[0]]:
+    for record in [complete(records, phase=phase)[0] for phase in ("search", "confirm", "refit")]:
         torch.set_num_threads(record.threads)
         config = TrialConfig.model_validate(record.config)
         rows: list[Metrics] = []
-        outcome = fit(config, load_task(config.data), rows.append, read_test=record.phase == "confirm")
-        assert [row["val/top1"] for row in rows] == record.curve
+        outcome = fit(config, load_task(config.data), rows.append, read_test=record.phase != "search")
+        assert [row["val/top1"] for row in rows if "val/top1" in row] == record.curve
         assert without_times(outcome.metrics) == without_times(record.metrics)
 
 
@@ -166,7 +181,8 @@ def test_tensorboard_agrees_with_the_records(out: Path, records: list[TrialRecor
     for record in records:
         key = TrialConfig.model_validate(record.config).key()[:8]
         (events,) = event_files(out, f"{record.pair.name}/{record.phase}-{record.role}-{key}-*")
-        written = [event.value for event in events.Scalars("val/top1")][: len(record.curve)]
+        scalars = events.Scalars("val/top1") if record.curve else ()
+        written = [event.value for event in scalars][: len(record.curve)]
         assert written == pytest.approx(record.curve)
 
 
@@ -259,7 +275,9 @@ def test_the_leaderboard_agrees_with_the_records(out: Path, records: list[TrialR
             if (record.pair.foundation, record.pair.target) == (row["foundation"], row["target"])
         ]
         assert row["test"]["mean"] == pytest.approx(float(np.mean(own)))
-        assert row["test"]["n"] == 2
+        assert row["test"]["n"] == row["refit"]["n"] == 2
+        assert row["steps"] > 0
+        assert {f"{split}/{name}" for split in ("val", "test", "refit") for name in METRICS} <= row["metrics"].keys()
         assert row["controls"].keys() == {"scratch", "linear_probe", "plain_kd"}
         assert {"params", "macs", "latency_ms"} <= row["cost"].keys()
 
@@ -269,7 +287,7 @@ def test_tensorboard_and_the_report_agree_on_test_figures_read_once_after_the_se
 ) -> None:
     (board,) = json.loads((out / "leaderboard.json").read_text())["tables"]
     readings = board["test_readings"]
-    assert len(readings) == len({(each["role"], each["pair"], each["seed"]) for each in readings}) > 0
+    assert len(readings) == len({(each["role"], each["pair"], each["seed"], each["phase"]) for each in readings}) > 0
     assert min(each["read"] for each in readings) >= max(each.ended for each in records if each.phase == "search")
     by_id = {record.id: record for record in records}
     for each in readings:
@@ -295,16 +313,30 @@ def test_the_leaderboard_can_be_made_again(out: Path, tmp_path: Path) -> None:
     assert again == json.loads((out / "leaderboard.json").read_text())
 
 
+def test_the_recommended_model_is_shipped_whichever_method_made_it(out: Path, records: list[TrialRecord]) -> None:
+    (board,) = json.loads((out / "leaderboard.json").read_text())["tables"]
+    config = json.loads((out / "best/config.json").read_text())
+    shipped = next(record for record in records if record.id == config["record"])
+    assert (shipped.recipe, shipped.role) == (board["recommended"]["recipe"], board["recommended"]["method"])
+    assert shipped.phase == "refit"
+    assert (out / "best/target.safetensors").exists()
+    assert {path.name for path in (out / "best").iterdir() if path.is_dir()} == {
+        "glyph_cnn-lcnet_035",
+        "glyph_cnn-mobilenetv3_small_050",
+    }
+
+
 def test_the_winner_is_shipped_and_predicts_as_measured(out: Path, tmp_path: Path) -> None:
     directory = out / "best" / "glyph_cnn-lcnet_035"
     shipped = load_model(directory)
     assert shipped.image_px == SMALLER_PX
     task = load_task(shipped.config.data)
-    right = shipped.probabilities(task.val.images.float() / 255).argmax(dim=1) == task.val.labels
-    assert right.float().mean().item() == pytest.approx(shipped.val_top1)
+    assert len(task.val) == 0, "the labels of val joined train"
+    right = shipped.probabilities(task.test.images.float() / 255).argmax(dim=1) == task.test.labels
+    assert right.float().mean().item() == pytest.approx(shipped.metrics["test/top1"])
     assert load_file(directory / "target.safetensors").keys() == shipped.target.state_dict().keys()
     picture = tmp_path / "digit.png"
-    Image.fromarray(task.val.images[0].permute(1, 2, 0).numpy()).save(picture)
+    Image.fromarray(task.test.images[0].permute(1, 2, 0).numpy()).save(picture)
     file, label, probability = run("predict", directory, picture).strip().split("\t")
     assert (file, label in task.class_names) == (str(picture), True)
     assert 0 < float(probability) <= 1
