@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from tdmr_ray.data.builtin import DATASETS
 from tdmr_ray.data.paths import is_folder
@@ -106,13 +106,20 @@ class DataConfig(BaseModel):
             raise ValueError(f"must be a regular expression, got '{pattern}': {error}") from error
         return pattern
 
-    @model_validator(mode="after")
-    def _has_fold(self) -> "DataConfig":
-        if self.folds == 1:
-            raise ValueError("folds must be 0 or at least 2, got 1")
-        if self.fold and self.fold >= self.folds:
-            raise ValueError(f"fold must be below folds ({self.folds}), got {self.fold}")
-        return self
+    @field_validator("folds")
+    @classmethod
+    def _more_than_one(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("must be 0 or at least 2")
+        return folds
+
+    @field_validator("fold")
+    @classmethod
+    def _exists(cls, fold: int, info: ValidationInfo) -> int:
+        folds = info.data.get("folds")
+        if fold and folds is not None and fold >= folds:
+            raise ValueError(f"must be below data.folds ({folds})")
+        return fold
 
     @property
     def base(self) -> "DataConfig":

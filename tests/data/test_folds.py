@@ -87,7 +87,7 @@ def test_impossible_folds_are_a_problem(groups: Rows | None, folds: int, fold: i
 
 @pytest.mark.parametrize(
     ("folds", "fold", "message"),
-    [(1, 0, "folds must be 0 or at least 2, got 1"), (0, 1, "fold must be below folds"), (5, 5, r"\(5\), got 5")],
+    [(1, 0, "must be 0 or at least 2"), (0, 1, "must be below data.folds"), (5, 5, r"must be below data.folds \(5\)")],
 )
 def test_wrong_folds_are_refused_with_the_configuration(folds: int, fold: int, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
