@@ -127,7 +127,7 @@ def percentile(tables: Tables, added: tuple[float, ...]) -> NDArray[np.float64]:
     of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLED) / seeds
     of_images = (rng.multinomial(images, np.full(images, 1 / images), RESAMPLED) / images).astype(np.float32)
     means = np.einsum("bs,rsb->rb", of_seeds, tables @ of_images.T)
-    return np.quantile(means, (0.025, 0.975), axis=1).T
+    return np.stack([np.quantile(means, level, axis=1) for level in (0.025, 0.975)], axis=1)
 
 
 def new(tables: Tables, added: tuple[float, ...]) -> NDArray[np.float64]:

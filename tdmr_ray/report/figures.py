@@ -249,7 +249,9 @@ def importances(found: Sequence[tuple[str, list[Importance]]]) -> go.Figure | No
                 marker={"color": COLOURS[number % len(COLOURS)]},
             )
         )
-    figure.update_xaxes(title_text="relative importance (error bars: standard deviation over resampled trials)")
+    figure.update_xaxes(
+        title_text="share of the variance of accuracy (error bars: standard deviation over halves of the trials)"
+    )
     figure.update_yaxes(autorange="reversed")
     height = 120 + 22 * max(len(rows) for _, rows in found) * max(1, len(found))
     return styled(figure, height=min(900, height)).update_layout(barmode="group")

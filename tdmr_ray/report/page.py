@@ -144,7 +144,8 @@ def _plots(comparison: Comparison, winners: Sequence[TrialRecord]) -> Iterable[P
         ),
         (
             "Parameter importance",
-            "Importance of each searched parameter within a pair; with few trials, this is a rough estimate.",
+            "Share of the variance of accuracy between a pair's trials that depends on a parameter. Parameters without "
+            "an effect that can be told from chance are not shown, and pairs without such a parameter neither.",
             lambda: figures.importances([(name, importances_of(own)) for name, own in by_pair]),
         ),
         (

@@ -58,8 +58,7 @@ def test_parallel_coordinates_contain_every_searched_value(comparison: Compariso
 def test_importance_ranks_the_decisive_parameter_first() -> None:
     found = importances_of(made_search(200).records)
     assert found[0].name == "mapping.kind"
-    assert sum(each.mean for each in found) == pytest.approx(1)
-    assert all(each.sd >= 0 for each in found)
+    assert all(0 <= each.mean <= 1 and each.sd >= 0 for each in found)
     assert importances_of(made_search(200).records[: MIN_TRIALS - 1]) == []
 
 
