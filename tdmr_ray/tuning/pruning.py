@@ -1,15 +1,25 @@
 """Early stopping: the seam for pruners, and asynchronous successive halving for each pair on its own."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from fractions import Fraction
+from math import ceil, isfinite
+from statistics import quantiles
 from typing import Protocol
 
 from tdmr_ray.pareto import front_numbers
 from tdmr_ray.records import TrialRecord
 
 REDUCTION = 3
-GRACE_EPOCHS = 8
-"""Epochs before the first comparison: after 3 of 30 epochs the ranking was noise, and good teachers were lost."""
+RUNG_SHARES = (Fraction(1, 3), Fraction(1, 2), Fraction(2, 3))
+"""Shares of the epochs after which trials are compared.
+
+They are shares, since every learning-rate schedule stretches over all epochs. `benchmarks/pruning_replay.py` compares
+them with other rules.
+"""
+
+MARGIN = 0.25
+"""Lead of a better trial that does not count yet, in interquartile ranges of the scores at the rung."""
 
 
 class Pruner(Protocol):
@@ -31,11 +41,9 @@ class Pruner(Protocol):
 
 
 def rung_epochs(num_epochs: int) -> tuple[int, ...]:
-    """Return the epochs at which trials are compared: a third of all, a third of that, ... down to `GRACE_EPOCHS`."""
-    marks = [round(num_epochs / REDUCTION)]
-    while marks[0] / REDUCTION >= GRACE_EPOCHS:
-        marks.insert(0, round(marks[0] / REDUCTION))
-    return tuple(mark for mark in marks if 1 <= mark < num_epochs)
+    """Return the epochs at which trials are compared: a third, a half and two thirds of all, rounded up."""
+    marks = sorted({ceil(share * num_epochs) for share in RUNG_SHARES})
+    return tuple(mark for mark in marks if mark < num_epochs)
 
 
 def num_promoted(num_trials: int) -> int:
@@ -43,9 +51,22 @@ def num_promoted(num_trials: int) -> int:
     return 1 + (num_trials - 1) // REDUCTION
 
 
+def close_call(scores: Collection[float]) -> float:
+    """Return the lead at a rung that may be chance: `MARGIN` interquartile ranges of the scores.
+
+    A range of the scores has their unit, so it suits every objective, and a few diverged trials do not widen it.
+    """
+    finite = [score for score in scores if isfinite(score)]
+    if len(finite) < 2:
+        return 0.0
+    lower, _, upper = quantiles(finite, n=4, method="inclusive")
+    return MARGIN * (upper - lower)
+
+
 class Rungs:
     """Asynchronous successive halving (ASHA): at a rung, a trial continues if it is among the best third so far.
 
+    A trial that misses the best third by less than `close_call` continues as well, since so small a lead may be chance.
     With one objective each pair's trials are compared with one another. With several objectives the trials of all
     pairs are compared: first by the number of their Pareto front, then by score.
 
@@ -77,16 +98,18 @@ class Rungs:
                     self._enter(record.pair.name, record.id, epoch, record.curve[epoch - 1])
 
     def should_continue(self, pair: str, trial_id: str, epoch: int, score: float) -> bool:
-        """Enter a trial's score; True unless `epoch` is a rung and the trial is not among the best third there."""
+        """Enter a trial's score; True unless `epoch` is a rung and the trial clearly misses the best third there."""
         if epoch not in self.epochs:
             return True
         known = self._enter(pair, trial_id, epoch, score)
+        raised = {**known, trial_id: score + close_call(known.values())}
         if not self.costs:
-            return sum(other > score for other in known.values()) < num_promoted(len(known))
-        points = [(value, *(-cost for cost in self.costs[self.pairs[other]])) for other, value in known.items()]
-        fronts = dict(zip(known, front_numbers(points), strict=True))
-        own = (fronts[trial_id], -score)
-        better = sum((fronts[other], -value) < own for other, value in known.items())
+            better = sum(other > raised[trial_id] for other in raised.values())
+            return better < num_promoted(len(known))
+        points = [(value, *(-cost for cost in self.costs[self.pairs[other]])) for other, value in raised.items()]
+        fronts = dict(zip(raised, front_numbers(points), strict=True))
+        own = (fronts[trial_id], -raised[trial_id])
+        better = sum((fronts[other], -value) < own for other, value in raised.items())
         return better < num_promoted(len(known))
 
     def _enter(self, pair: str, trial_id: str, epoch: int, score: float) -> dict[str, float]:

@@ -1,18 +1,69 @@
 """Early stopping, with decisions worked out by hand."""
 
+from math import inf, nan
+
 import optuna
 import pytest
 from helpers.studies import build_space, record_of
 
-from tdmr_ray.tuning.pruning import Pruner, Rungs, num_promoted, rung_epochs
+from tdmr_ray.tuning.pruning import Pruner, Rungs, close_call, num_promoted, rung_epochs
 from tdmr_ray.tuning.studies import PairStudies
 
 
 @pytest.mark.parametrize(
-    ("num_epochs", "rungs"), [(100, (11, 33)), (30, (10,)), (9, (3,)), (3, (1,)), (2, (1,)), (1, ())]
+    ("num_epochs", "rungs"),
+    [
+        (100, (34, 50, 67)),
+        (30, (10, 15, 20)),
+        (27, (9, 14, 18)),
+        (20, (7, 10, 14)),
+        (12, (4, 6, 8)),
+        (9, (3, 5, 6)),
+        (6, (2, 3, 4)),
+        (4, (2, 3)),
+        (3, (1, 2)),
+        (2, (1,)),
+        (1, ()),
+    ],
 )
-def test_rungs_are_thirds_of_thirds_after_the_grace_epochs(num_epochs: int, rungs: tuple[int, ...]) -> None:
+def test_rungs_are_a_third_a_half_and_two_thirds_of_the_epochs(num_epochs: int, rungs: tuple[int, ...]) -> None:
     assert rung_epochs(num_epochs) == rungs
+
+
+@pytest.mark.parametrize("num_epochs", range(1, 200))
+def test_no_rung_lies_before_a_third_of_the_epochs_or_at_their_end(num_epochs: int) -> None:
+    assert all(num_epochs <= 3 * rung and rung < num_epochs for rung in rung_epochs(num_epochs))
+
+
+@pytest.mark.parametrize(
+    ("scores", "lead"),
+    [
+        ([], 0.0),
+        ([0.5], 0.0),
+        ([0.5, 0.5, 0.5], 0.0),
+        ([0.0, 0.25, 0.5, 0.75, 1.0], 0.125),  # quartiles 0.25 and 0.75
+        ([0.0, 0.25, 0.5, 0.75, 1.0, -inf, nan], 0.125),
+        ([-1e6, 0.25, 0.5, 0.75, 1.0], 0.125),  # a diverged loss
+    ],
+)
+def test_a_close_call_is_a_quarter_of_the_interquartile_range(scores: list[float], lead: float) -> None:
+    assert close_call(scores) == pytest.approx(lead)
+
+
+@pytest.mark.parametrize(("score", "continues"), [(0.55, False), (0.66, False), (0.69, True), (0.72, True)])
+def test_a_trial_that_narrowly_misses_the_best_third_continues(score: float, continues: bool) -> None:
+    rungs = Rungs(9)
+    for number, other in enumerate((0.3, 0.4, 0.5, 0.6, 0.7, 0.74, 0.75, 0.8)):
+        rungs.should_continue("pair", str(number), 3, other)
+    # three of nine continue outright, from 0.74 on; a quarter of the interquartile range is 0.06
+    assert rungs.should_continue("pair", "new", 3, score) is continues
+
+
+def test_a_trial_may_be_stopped_at_each_rung() -> None:
+    rungs = Rungs(9)
+    for epoch in (3, 5, 6):
+        assert rungs.should_continue("pair", "good", epoch, 0.9)
+        assert not rungs.should_continue("pair", "bad", epoch, 0.1)
 
 
 def test_the_best_third_so_far_continues() -> None:
