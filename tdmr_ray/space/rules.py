@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.datasets import check_dataset, has_unlabeled, load_dataset
 from tdmr_ray.data.splits import TooManyShots, split_dataset
 from tdmr_ray.errors import InputError, near_match
@@ -44,6 +45,11 @@ def check_names(space: Space) -> list[str]:
         problems.append(f"objective.maximize: {rule}, got '{objective}'{reason}")
     elif objective not in OBJECTIVES:
         problems.append(f"objective.maximize: unknown, got '{objective}'{near_match(objective, OBJECTIVES)}")
+    problems += [
+        f"data.{key}: is set by the confirmation; leave it out"
+        for key in ("draw", "join", "folds", "fold")
+        if getattr(space.data, key) != DataConfig.model_fields[key].default
+    ]
     kinds = [control.kind for control in space.confirm.controls]
     problems += [f"confirm.controls: '{kind}' must not come twice" for kind in set(kinds) if kinds.count(kind) > 1]
     return problems
