@@ -64,7 +64,6 @@ CASES = [
     ("budget/time", "20 minutes", "budget.time: must be a duration such as '90s', '20m' or '1h30m', got '20 minutes'"),
     ("budget/time", "0s", "budget.time: input should be greater than 0"),
     ("data/join", "val", "data.join: is set by the confirmation; leave it out"),
-    ("data/fold", 1, "data.fold: is set by the confirmation; leave it out"),
     ("confirm/control_steps", 800, "confirm.control_steps: unknown key; it is now 'confirm.steps'"),
     ("confirm/cv_folds", 1, "confirm.cv_folds: input should be greater than or equal to 2, got 1"),
     ("confirm/patience", 0, "confirm.patience: input should be greater than 0"),
