@@ -11,7 +11,7 @@ from tdmr_ray.pareto import front_numbers
 from tdmr_ray.records import TrialRecord
 
 REDUCTION = 3
-RUNG_SHARES = (Fraction(1, 3), Fraction(1, 2), Fraction(2, 3))
+RUNG_SHARES = (Fraction(1, 3), Fraction(1, 2))
 """Shares of the epochs after which trials are compared.
 
 They are shares, since every learning-rate schedule stretches over all epochs. `benchmarks/pruning_replay.py` compares
@@ -41,7 +41,7 @@ class Pruner(Protocol):
 
 
 def rung_epochs(num_epochs: int) -> tuple[int, ...]:
-    """Return the epochs at which trials are compared: a third, a half and two thirds of all, rounded up."""
+    """Return the epochs at which trials are compared: a third and a half of all, rounded up."""
     marks = sorted({ceil(share * num_epochs) for share in RUNG_SHARES})
     return tuple(mark for mark in marks if mark < num_epochs)
 

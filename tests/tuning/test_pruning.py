@@ -13,20 +13,20 @@ from tdmr_ray.tuning.studies import PairStudies
 @pytest.mark.parametrize(
     ("num_epochs", "rungs"),
     [
-        (100, (34, 50, 67)),
-        (30, (10, 15, 20)),
-        (27, (9, 14, 18)),
-        (20, (7, 10, 14)),
-        (12, (4, 6, 8)),
-        (9, (3, 5, 6)),
-        (6, (2, 3, 4)),
-        (4, (2, 3)),
+        (100, (34, 50)),
+        (30, (10, 15)),
+        (27, (9, 14)),
+        (20, (7, 10)),
+        (12, (4, 6)),
+        (9, (3, 5)),
+        (6, (2, 3)),
+        (4, (2,)),
         (3, (1, 2)),
         (2, (1,)),
         (1, ()),
     ],
 )
-def test_rungs_are_a_third_a_half_and_two_thirds_of_the_epochs(num_epochs: int, rungs: tuple[int, ...]) -> None:
+def test_rungs_are_a_third_and_a_half_of_the_epochs(num_epochs: int, rungs: tuple[int, ...]) -> None:
     assert rung_epochs(num_epochs) == rungs
 
 
@@ -61,7 +61,7 @@ def test_a_trial_that_narrowly_misses_the_best_third_continues(score: float, con
 
 def test_a_trial_may_be_stopped_at_each_rung() -> None:
     rungs = Rungs(9)
-    for epoch in (3, 5, 6):
+    for epoch in (3, 5):
         assert rungs.should_continue("pair", "good", epoch, 0.9)
         assert not rungs.should_continue("pair", "bad", epoch, 0.1)
 
