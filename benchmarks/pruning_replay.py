@@ -17,7 +17,7 @@ unit. The choice rests on small differences: a third of a range with a third run
 tables of both halves had been seen before one was preferred to the other.
 
 Intervals are t intervals over pairs and orders; orders of one pair share its curves, so that they do not speak of other
-tasks. The rank correlation is Spearman's, between the score at the first and at the last rung and the end of the run.
+tasks. The rank correlation is Spearman's, between the score after an epoch and the end of the run.
 """
 
 import os
