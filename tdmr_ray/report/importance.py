@@ -1,4 +1,4 @@
-"""Importance of the searched parameters for accuracy, and its uncertainty."""
+"""Importance of the searched parameters for the objective, and its uncertainty."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Importance:
 def importances_of(records: Sequence[TrialRecord]) -> list[Importance]:
     """Rank the searched parameters by importance; empty with fewer than `MIN_TRIALS` trials or if nothing varied.
 
-    A random forest predicts the best accuracy on val from the searched values. Its impurity importance is averaged
+    A random forest predicts the best score on val from the searched values. Its impurity importance is averaged
     over resampled trials; with few trials, the standard deviation is large.
 
     Source: Breiman 2001, "Random forests"; for hyperparameters Hutter et al. 2014 (fANOVA).
