@@ -23,8 +23,9 @@ def export(
     path = out or folder / "target.onnx"
     verified = export_onnx(model, path)
     size_mb = path.stat().st_size / 1e6
-    accuracy = f"{verified.split}/top1 {verified.top1:.4f} (before export {verified.before:.4f})"
-    typer.echo(f"{path}: {size_mb:.2f} MB, {accuracy}")
+    name = verified.objective
+    figures = f"{verified.metrics[name]:.4f} (before export {verified.before[name]:.4f})"
+    typer.echo(f"{path}: {size_mb:.2f} MB, {verified.split}/{name} {figures}")
 
 
 if __name__ == "__main__":

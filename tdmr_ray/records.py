@@ -72,7 +72,8 @@ class TrialRecord(BaseModel):
         values: Values of the searched parameters, in Optuna's external representation.
         recipe: Hash of what is trained, which a finalist's or rival's trials share in all phases.
         state: `running` until the trial ends; after an interruption such a trial is resumed.
-        curve: Objective after each epoch.
+        curve: Score on val of the best epoch so far, after each epoch: the objective's value, negated if less of it is
+            better. Empty without val.
         metrics: Metrics after the last epoch; `test/` only in the confirmation.
         confusion: Confusion matrix on test, rows are true classes; None if test was not read.
         right: For each class, `1` or `0` for each of its test images in their order; None if test was not read.

@@ -44,11 +44,13 @@ def train(
         config = single_trial.replace_values(found, overrides)
     else:
         config = single_trial.first_configuration(space or Path(), overrides)
+    objective = f"val/{config.objective}"
     shared = open_storage(storage) if storage else None
     prepare_output_dir(out, resume=resume)
 
     def show_epoch(metrics: dict[str, float]) -> None:
-        console.print(f"epoch {metrics['epoch']:.0f}: val/top1 {metrics['val/top1']:.4f}", highlight=False)
+        shown = f": {objective} {metrics[objective]:.4f}" if objective in metrics else ""  # a refit has no val
+        console.print(f"epoch {metrics['epoch']:.0f}{shown}", highlight=False)
 
     if workers == 0:
         metrics = single_trial.replay(config, out, found, show_epoch)

@@ -17,12 +17,13 @@ import tdmr_ray.train
 from tdmr_ray.cli import run_command
 from tdmr_ray.errors import InputError
 from tdmr_ray.space.reading import check_tree, read_space
+from tdmr_ray.training.metrics import METRICS
 
 GOOD: dict[str, Any] = {
     "name": "test",
     "data": {"name": "digits", "shots": 5},
     "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
-    "objective": {"maximize": "val/top1"},
+    "objective": {"metric": "val/top1"},
     "budget": {"trials": 4, "epochs": 4},
     "search": {"prompt.size_px": {"low": 0, "high": 4}},
     "fixed": {"loss.kind": "kl"},
@@ -42,6 +43,11 @@ def problems_with(path: str, value: Any) -> list[str]:
 
 def test_the_good_file_is_good() -> None:
     assert check_tree(GOOD)[1] == []
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_can_be_the_objective(name: str) -> None:
+    assert problems_with("objective/metric", f"val/{name}") == []
 
 
 RANGE = {"low": 1.0, "high": 2.0}
@@ -78,8 +84,10 @@ CASES = [
     ("pairs/targets", [{"name": "lcnet_035", "weights": "none.pth"}], "there is no file none.pth"),
     ("fixed/target.weights", "pretrained", "timm has no weights for 'lcnet_035'"),
     ("search/target.input_px", {"low": 32, "high": 224}, "at most 16 sizes"),
-    ("objective/maximize", "test/top1", "must start with 'val/', got 'test/top1'; test is read once"),
-    ("objective/maximize", "val/top", "did you mean 'val/top1'?"),
+    ("objective/metric", "test/top1", "must start with 'val/', got 'test/top1'; test is read once"),
+    ("objective/metric", "top1", "must start with 'val/', got 'top1'"),
+    ("objective/metric", "val/balanced_acc", "did you mean 'val/balanced_accuracy'?"),
+    ("objective/maximize", "val/top1", "objective.maximize: unknown key; it is now 'objective.metric'"),
     ("confirm/controls", ["scrach"], "unknown control 'scrach'; did you mean 'scratch'?"),
     ("confirm/controls", ["fine_tune"], "'fine_tune' needs weights of 'lcnet_035'"),
     ("search/temprature.start", RANGE, "search.temprature.start: unknown parameter; did you mean 'temperature.start'?"),
@@ -173,7 +181,11 @@ def test_a_one_to_one_mapping_needs_enough_source_classes(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
-    [("fixed/loss.kind", "dkd", "at least 3 task classes"), ("fixed/loss.standardize", True, "set it to false")],
+    [
+        ("fixed/loss.kind", "dkd", "at least 3 task classes"),
+        ("fixed/loss.standardize", True, "set it to false"),
+        ("objective/metric", "val/top5", "'val/top5' needs at least 10 classes, and the data has 2"),
+    ],
 )
 def test_two_class_tasks_refuse_what_breaks_on_them(
     path: str, value: Any, message: str, monkeypatch: pytest.MonkeyPatch
@@ -192,7 +204,7 @@ def test_two_class_tasks_refuse_what_breaks_on_them(
 def test_all_problems_come_at_once_and_the_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     tree = copy.deepcopy(GOOD)
-    tree["objective"]["maximize"] = "test/top1"
+    tree["objective"]["metric"] = "test/top1"
     tree["search"]["temprature.start"] = RANGE
     tree["pairs"]["targets"] = ["mobilenetv3_smal_050"]
     path.write_text(yaml.safe_dump(tree))

@@ -14,7 +14,8 @@ from tdmr_ray.data.task import Images, Task
 from tdmr_ray.deploy.onnx_model import metadata_of
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.errors import InputError
-from tdmr_ray.training.evaluate import evaluate
+from tdmr_ray.training.evaluate import Evaluation, evaluate
+from tdmr_ray.training.workers import Metrics
 
 TOLERANCE = 1e-3
 """Largest difference of a probability between the network and its export."""
@@ -22,17 +23,24 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Verified:
-    """Accuracy of an exported file, whose probabilities are those of the network.
+    """Metrics of an exported file, whose probabilities are those of the network.
 
     Attributes:
         split: Split whose images were classified; see `verification_images`.
-        top1: Accuracy of the file.
-        before: Accuracy of the network.
+        objective: Name of the metric by which the network was chosen.
+        metrics: All metrics of the file, by name.
+        before: All metrics of the network.
     """
 
     split: str
-    top1: float
-    before: float
+    objective: str
+    metrics: Metrics
+    before: Metrics
+
+    @property
+    def top1(self) -> float:
+        """Accuracy of the file."""
+        return self.metrics["top1"]
 
 
 class _Classifier(nn.Module):
@@ -142,7 +150,7 @@ def verification_images(task: Task) -> tuple[str, Images]:
 
 
 def check_export(model: SmallModel, session: Any, task: Task) -> Verified:
-    """Return the accuracy of an exported file; see `verification_images` for the images.
+    """Return the metrics of an exported file; see `verification_images` for the images.
 
     Raises:
         InputError: If its probabilities differ from the network's.
@@ -160,4 +168,11 @@ def check_export(model: SmallModel, session: Any, task: Task) -> Verified:
         raise InputError(
             "export", f"the file differs from the network by {largest:.3g} in a probability; it is removed"
         )
-    return Verified(split, exported.top1, original.top1)
+    metrics, before = (_metrics_of(each) for each in (exported, original))
+    return Verified(split, model.config.objective, metrics, before)
+
+
+def _metrics_of(found: Evaluation) -> Metrics:
+    """Return the metrics of an evaluation that holds probabilities in place of logits."""
+    smallest = torch.finfo(found.logits.dtype).tiny
+    return Evaluation(found.logits.clamp(min=smallest).log(), found.labels).metrics

@@ -16,6 +16,8 @@ from tdmr_ray.report.importance import Importance
 from tdmr_ray.report.leaderboard import Leaderboard
 from tdmr_ray.report.row import Row
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.metrics import METRICS, value_of
+from tdmr_ray.tuning.ranking import objective_of
 
 COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
 GREY, LINES = "#808080", "rgba(128,128,128,0.25)"
@@ -86,27 +88,28 @@ def against_controls(board: Leaderboard) -> go.Figure | None:
 
 
 def pareto(board: Leaderboard) -> go.Figure | None:
-    """Plot accuracy on val against each cost; a line joins the rows on the Pareto front."""
+    """Plot the objective on val against each cost; a line joins the rows on the Pareto front."""
     costs = [name for name in COST_NAMES if any(name in row.cost for row in board.rows)]
     if not costs:
         return None
     figure = make_subplots(rows=1, cols=len(costs), shared_yaxes=True, horizontal_spacing=0.03)
-    scale = scale_of(board.objective)
     for column, cost in enumerate(costs, start=1):
         rows = sorted((row for row in board.rows if cost in row.cost), key=lambda row: row.cost[cost])
         front = [row for row in rows if cost in row.front]
         for points, mode, name in ((rows, "markers", "all rows"), (front, "lines+markers", "Pareto front")):
-            figure.add_trace(_cost_points(points, cost, mode, name, scale, legend=column == 1), row=1, col=column)
+            figure.add_trace(
+                _cost_points(points, cost, mode, name, board.objective, legend=column == 1), row=1, col=column
+            )
         figure.update_xaxes(title_text=COST_NAMES[cost], row=1, col=column)
-    figure.update_yaxes(title_text=f"{board.objective} on val, {unit(board.objective)}", row=1, col=1)
+    figure.update_yaxes(title_text=_axis_title(board.objective), row=1, col=1)
     return styled(figure)
 
 
-def _cost_points(rows: Sequence[Row], cost: str, mode: str, name: str, scale: float, *, legend: bool) -> go.Scatter:
+def _cost_points(rows: Sequence[Row], cost: str, mode: str, name: str, objective: str, *, legend: bool) -> go.Scatter:
     front = mode != "markers"
     return go.Scatter(
         x=[row.cost[cost] for row in rows],
-        y=[scale * row.val.mean for row in rows],
+        y=[scale_of(objective) * row.val.mean for row in rows],
         text=[row.name for row in rows],
         mode=mode,
         name=name,
@@ -114,23 +117,24 @@ def _cost_points(rows: Sequence[Row], cost: str, mode: str, name: str, scale: fl
         showlegend=legend,
         marker={"color": COLOURS[0] if front else GREY, "size": 11 if front else 6},
         line={"color": COLOURS[0], "shape": "hv"},
-        hovertemplate="%{text}<br>%{x:.4g}, %{y:.1f} %<extra></extra>",
+        hovertemplate=f"%{{text}}<br>%{{x:.4g}}, %{{y:.3g}} {unit(objective)}<extra></extra>",
     )
 
 
 def best_so_far(records: Iterable[TrialRecord]) -> go.Figure | None:
-    """Plot the best accuracy on val in each pair's search so far, over its trials and over hours."""
+    """Plot the best value of the objective on val in each pair's search so far, over its trials and over hours."""
     searched = [record for record in records if record.phase == "search" and record.curve]
     if not searched:
         return None
+    objective = objective_of(searched[0])
     ends = {record.id: datetime.fromisoformat(record.ended) for record in searched if record.ended}
     timed = len(ends) == len(searched)
     figure = make_subplots(rows=1, cols=1 + timed, shared_yaxes=True, horizontal_spacing=0.04)
     started = min((ends[record.id].timestamp() - record.seconds for record in searched if record.ended), default=0.0)
     for number, name in enumerate(dict.fromkeys(record.pair.title for record in searched)):
         own = [record for record in searched if record.pair.title == name]
-        best = np.maximum.accumulate([100 * max(record.curve) for record in own])
-        steps = np.flatnonzero(np.diff(best, prepend=-1) > 0).tolist()
+        best = np.maximum.accumulate([max(record.curve) for record in own])
+        steps = np.flatnonzero(np.diff(best, prepend=-np.inf) > 0).tolist()
         shown = sorted({*steps, len(own) - 1})
         style: dict[str, Any] = {
             "mode": "lines+markers",
@@ -138,7 +142,7 @@ def best_so_far(records: Iterable[TrialRecord]) -> go.Figure | None:
             "legendgroup": name,
             "line": {"shape": "hv", "color": COLOURS[number % len(COLOURS)]},
         }
-        heights = best[shown].tolist()
+        heights = [_height(score, objective) for score in best[shown].tolist()]
         figure.add_trace(go.Scatter(x=[index + 1 for index in shown], y=heights, **style), row=1, col=1)
         if timed:
             hours = [(ends[own[index].id].timestamp() - started) / 3600 for index in shown]
@@ -146,12 +150,12 @@ def best_so_far(records: Iterable[TrialRecord]) -> go.Figure | None:
     figure.update_xaxes(title_text="number of trials", row=1, col=1)
     if timed:
         figure.update_xaxes(title_text="hours since the start", row=1, col=2)
-    figure.update_yaxes(title_text="best accuracy on val, %", row=1, col=1)
+    figure.update_yaxes(title_text=f"best {_axis_title(objective)}", row=1, col=1)
     return styled(figure)
 
 
 def learning_curves(records: Iterable[TrialRecord]) -> go.Figure | None:
-    """Plot accuracy on val after each epoch of the search's trials; trials that were stopped early are grey."""
+    """Plot the objective on val after each epoch of the search's trials; trials that were stopped early are grey."""
     searched = [record for record in records if record.phase == "search" and record.curve]
     names = list(dict.fromkeys(record.pair.title for record in searched))
     if not names:
@@ -168,8 +172,17 @@ def learning_curves(records: Iterable[TrialRecord]) -> go.Figure | None:
             )
     figure.update_annotations(font={"size": 11})
     figure.update_xaxes(title_text="epoch")
-    figure.update_yaxes(title_text="accuracy on val, %")
+    figure.update_yaxes(title_text=_axis_title(objective_of(searched[0])))
     return styled(figure, height=80 + 300 * -(-len(names) // 2))
+
+
+def _height(score: float, objective: str) -> float:
+    """Return the value of the objective that has a score, in its unit."""
+    return scale_of(objective) * value_of(score, objective)
+
+
+def _axis_title(objective: str) -> str:
+    return f"{objective} on val, {unit(objective)}"
 
 
 def _curves(records: list[TrialRecord], state: str, colour: str, *, legend: bool) -> go.Scatter:
@@ -178,7 +191,8 @@ def _curves(records: list[TrialRecord], state: str, colour: str, *, legend: bool
     heights: list[float | None] = []
     for record in thinned(records, MAX_CURVES):
         epochs += [*range(1, len(record.curve) + 1), None]
-        heights += [*(round(100 * value, 2) for value in record.curve), None]
+        objective = objective_of(record)
+        heights += [*(round(_height(score, objective), 4) for score in record.curve), None]
     name = {"pruned": "stopped early", "complete": "finished"}[state]
     return go.Scatter(
         x=epochs,
@@ -192,17 +206,23 @@ def _curves(records: list[TrialRecord], state: str, colour: str, *, legend: bool
 
 
 def parallel_coordinates(records: Iterable[TrialRecord]) -> go.Figure | None:
-    """Plot each trial as a line through the values of the searched parameters, coloured by accuracy on val."""
+    """Plot each trial as a line through the values of the searched parameters, coloured by the objective on val."""
     shown = [record for record in records if record.phase == "search" and record.curve]
     shown = thinned(sorted(shown, key=lambda record: max(record.curve)), MAX_LINES)
     if not shown:
         return None
     names = list(dict.fromkeys(name for record in shown for name in record.values))
-    scores = [100 * max(record.curve) for record in shown]
+    objective = objective_of(shown[0])
+    heights = [_height(max(record.curve), objective) for record in shown]
     dimensions = [_dimension("pair", [_short(record.pair.title) for record in shown])]
     dimensions += [_dimension(name, [record.values.get(name) for record in shown]) for name in names]
-    dimensions.append({"label": "val %", "values": scores})
-    line = {"color": scores, "colorscale": "Viridis", "showscale": True}
+    dimensions.append({"label": f"val {unit(objective)}", "values": heights})
+    line = {
+        "color": heights,
+        "colorscale": "Viridis",
+        "showscale": True,
+        "reversescale": not METRICS[objective].greater_is_better,
+    }
     figure = go.Figure(go.Parcoords(dimensions=dimensions, line=line, labelangle=-20, labelside="top"))
     figure = styled(figure, height=460)
     return figure.update_layout(margin={"l": 190, "r": 40, "t": 110, "b": 40})

@@ -1,10 +1,11 @@
 """Figures as text."""
 
 from tdmr_ray.report.statistics import CONFIDENCE, Estimate
+from tdmr_ray.training.metrics import METRICS, with_unit
 
 MISSING = "-"
 TOP1 = "top1"
-IN_NATS = ("log_loss",)
+IN_NATS = tuple(name for name, metric in METRICS.items() if metric.unit == "nats")
 """Metrics that are not fractions."""
 
 
@@ -15,7 +16,7 @@ def percent(value: float | None) -> str:
 
 def value(figure: float, objective: str = TOP1) -> str:
     """Format a value of the objective with its unit: '95.4 %', or '0.231 nats'."""
-    return f"{figure:.3f} nats" if objective in IN_NATS else f"{percent(figure)} %"
+    return with_unit(figure, objective)
 
 
 def figure_cell(figure: Estimate | None, objective: str = TOP1) -> str:

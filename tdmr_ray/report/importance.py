@@ -1,4 +1,4 @@
-"""Importance of the searched parameters for accuracy, as far as the trials show any."""
+"""Importance of the searched parameters for the objective, as far as the trials show any."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,10 +69,10 @@ class Fit:
 def importances_of(records: Sequence[TrialRecord]) -> list[Importance]:
     """Rank the parameters that evidently matter; empty with fewer than `MIN_TRIALS` trials or if nothing was learned.
 
-    A random forest predicts the best accuracy on val. Each trial is predicted by the trees that have not seen it. The
-    forest must explain more than it does for each of `PERMUTED` permutations of the accuracies, and so must each
+    A random forest predicts the best score on val. Each trial is predicted by the trees that have not seen it. The
+    forest must explain more than it does for each of `PERMUTED` permutations of the scores, and so must each
     parameter that is shown. A parameter's share is half of what the squared error gains when its values are permuted
-    among the trials that searched it, relative to the variance, less the mean for permuted accuracies.
+    among the trials that searched it, relative to the variance, less the mean for permuted scores.
 
     Source: Breiman 2001, "Random forests"; Jansen 1999 (the half makes it the total effect of Sobol); Altmann et al.
     2010, "Permutation importance: a corrected feature importance measure".

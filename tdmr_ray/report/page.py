@@ -113,7 +113,7 @@ def _is_known(record: TrialRecord) -> bool:
 
 def _plots(comparison: Comparison, winners: Sequence[TrialRecord]) -> Iterable[Plot]:
     """Draw all plots for which there is data."""
-    records = comparison.records
+    records, objective = comparison.records, comparison.board.objective
     pairs = dict.fromkeys(record.pair.title for record in records if record.phase == "search")
     by_pair = [(name, [record for record in records if record.pair.title == name]) for name in pairs]
     drawn: list[tuple[str, str, Callable[[], go.Figure | None]]] = [
@@ -123,18 +123,18 @@ def _plots(comparison: Comparison, winners: Sequence[TrialRecord]) -> Iterable[P
             lambda: figures.against_controls(comparison.board),
         ),
         (
-            "Accuracy against cost",
-            "The Pareto front holds the rows for which no other is both more accurate and cheaper.",
+            "Result against cost",
+            "The Pareto front holds the rows for which no other is both better and cheaper.",
             lambda: figures.pareto(comparison.board),
         ),
         (
-            "Best accuracy so far",
-            "Best accuracy on val in each pair's search, over its trials and over time.",
+            "Best so far",
+            f"Best {objective} on val in each pair's search, over its trials and over time.",
             lambda: figures.best_so_far(records),
         ),
         (
             "Learning curves",
-            "Accuracy on val after each epoch of the search's trials.",
+            f"Best {objective} on val so far after each epoch of the search's trials.",
             lambda: figures.learning_curves(records),
         ),
         (

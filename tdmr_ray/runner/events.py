@@ -24,6 +24,7 @@ from tdmr_ray.runner.trial_record import Losses, build_record
 from tdmr_ray.runner.trial_searcher import TrialSearcher
 from tdmr_ray.runner.watchdog import read_hang
 from tdmr_ray.space import Resources
+from tdmr_ray.training.metrics import score
 from tdmr_ray.tuning.listener import Listener
 from tdmr_ray.tuning.trial_spec import TrialSpec
 
@@ -47,7 +48,7 @@ class TrialEvents(tune.Callback):
         resources: Resources of a trial, for its cost.
         listeners: Receive every event.
         objective: Metric that makes the curve.
-        curves: Objective after each epoch, by Tune's id of a trial.
+        curves: Score after each epoch, by Tune's id of a trial.
         lost_on: Machines on which a spec lost its process, by the spec's id.
         ending: Set when the phase is being ended early.
     """
@@ -78,7 +79,7 @@ class TrialEvents(tune.Callback):
             return
         for metrics in (*report.earlier, report.metrics):
             if self.objective in metrics:  # a refit has no val
-                curve.append(metrics[self.objective])
+                curve.append(score(metrics, self.objective))
             for listener in self.listeners:
                 listener.epoch_ended(spec, metrics)
         if not result["done"]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tdmr_ray.durations import pretty_seconds
 from tdmr_ray.records import TDMR, Phase, TrialRecord
+from tdmr_ray.training.metrics import METRICS, metric_name, with_unit
 from tdmr_ray.tuning.listener import Listener
 from tdmr_ray.tuning.trial_spec import TrialSpec
 
@@ -28,7 +29,7 @@ LINE_EVERY_S = 15.0
 
 @dataclass
 class PairState:
-    """Counts of a pair's trials, and its best objective."""
+    """Counts of a pair's trials, and the best value of the objective."""
 
     done: int = 0
     pruned: int = 0
@@ -92,7 +93,9 @@ class Progress(Listener):
         self.parts[spec.id] = metrics["epoch"] / spec.config.num_epochs
         self.first = self.first or (time.monotonic(), self._done())
         if spec.role == TDMR and self.objective in metrics:
-            row.best = max(row.best or 0.0, metrics[self.objective])
+            choose = max if METRICS[metric_name(self.objective)].greater_is_better else min
+            found = metrics[self.objective]
+            row.best = found if row.best is None else choose(row.best, found)
         self._line(force=False)
 
     def lost(self, spec: TrialSpec, reason: str) -> None:
@@ -119,7 +122,7 @@ class Progress(Listener):
         for name in ("pair", "done", "running", "stopped early", "failed", f"best {self.objective}"):
             table.add_column(name, justify="left" if name == "pair" else "right")
         for name, row in self.pairs.items():
-            best = "" if row.best is None else f"{100 * row.best:.1f} %"
+            best = "" if row.best is None else with_unit(row.best, self.objective)
             table.add_row(Text(name), str(row.done), str(row.running), str(row.pruned), str(row.failed), best)
         return Group(table, Text(self._summary()))
 
@@ -156,7 +159,7 @@ class Progress(Listener):
             return
         self.last_line = now
         best = "; ".join(
-            f"{name} {row.done} done" + ("" if row.best is None else f", best {100 * row.best:.1f} %")
+            f"{name} {row.done} done" + ("" if row.best is None else f", best {with_unit(row.best, self.objective)}")
             for name, row in self.pairs.items()
         )
         line = f"{self.title}: {self._summary()} | {best}"

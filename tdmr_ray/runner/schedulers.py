@@ -6,6 +6,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tdmr_ray.runner.messages import assignment_in, report_in
+from tdmr_ray.training.metrics import score
 from tdmr_ray.tuning.pruning import Pruner
 
 
@@ -26,7 +27,7 @@ class PrunerScheduler(WarmActorFIFO):
 
     Args:
         pruner: Early-stopping rule.
-        objective: Metric that the rule compares.
+        objective: Metric whose score the rule compares.
     """
 
     def __init__(self, pruner: Pruner, objective: str) -> None:
@@ -36,7 +37,8 @@ class PrunerScheduler(WarmActorFIFO):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decide whether a trial continues; called by Tune."""
         report, spec = report_in(result), assignment_in(trial.config).spec
-        score = report.metrics.get(self.objective)
-        if score is None or self.pruner.should_continue(spec.pair.name, spec.id, report.epoch, score):
+        if self.objective not in report.metrics:
             return str(TrialScheduler.CONTINUE)
-        return str(TrialScheduler.STOP)
+        reached = score(report.metrics, self.objective)
+        goes_on = self.pruner.should_continue(spec.pair.name, spec.id, report.epoch, reached)
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

@@ -70,7 +70,7 @@ class Search:
         reserve_s: float = 0.0,
     ) -> None:
         self.space, self.layout, self.store, self.interrupt = space, layout, store, interrupt
-        self.objective, self.others, self.costs, self.slots = space.objective.maximize, others, costs, slots
+        self.objective, self.others, self.costs, self.slots = space.objective.metric, others, costs, slots
         self.settings = WorkerSettings.build(store, space.resources, copies)
         self.tasks, self.ledger = tasks, Ledger(layout.records)
         self.on_message, self.listeners = on_message, listeners

@@ -59,7 +59,7 @@ def build_record(
         spec: The trial.
         report: Its last report.
         state: State of the trial.
-        curve: Objective after each epoch.
+        curve: Score after each epoch.
         resources: Resources of the trial, for its cost.
         losses: Processes it has lost.
         error: Reason of a failure.

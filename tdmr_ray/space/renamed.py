@@ -2,6 +2,7 @@
 
 RENAMED = {
     "confirm.control_steps": "confirm.steps",
+    "objective.maximize": "objective.metric",
     "signals.kind": "outputs.kind",
     "signals.num_views": "outputs.num_views",
     "signals.consensus": "outputs.view_averaging",

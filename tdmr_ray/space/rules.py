@@ -20,9 +20,10 @@ from tdmr_ray.space.parameter import ordered_by_condition
 from tdmr_ray.space.space import INPUT_PX, WEIGHTS, Space
 from tdmr_ray.training.config import COMPONENTS
 from tdmr_ray.training.controls import ControlFacts, build_control
+from tdmr_ray.training.metrics import METRICS
 from tdmr_ray.training.parameters import all_parameters
 
-OBJECTIVES = ("val/top1",)
+OBJECTIVES = tuple(f"val/{name}" for name in METRICS)
 MOST_SIZES = 16
 """Largest number of input sizes of a target; its cost is measured with each."""
 
@@ -38,13 +39,13 @@ def check_names(space: Space) -> list[str]:
     problems += _under("pairs.targets", dict.fromkeys(targets))
     if len(space.pairs.by_name) < len(space.pairs.targets):
         problems.append(f"pairs.targets: a name must not come twice; search {INPUT_PX} or {WEIGHTS} instead")
-    objective = space.objective.maximize
+    objective = space.objective.metric
     if not objective.startswith("val/"):
         rule = "must start with 'val/'"
         reason = "; test is read once, when finalists are confirmed" if objective.startswith("test/") else ""
-        problems.append(f"objective.maximize: {rule}, got '{objective}'{reason}")
+        problems.append(f"objective.metric: {rule}, got '{objective}'{reason}")
     elif objective not in OBJECTIVES:
-        problems.append(f"objective.maximize: unknown, got '{objective}'{near_match(objective, OBJECTIVES)}")
+        problems.append(f"objective.metric: unknown, got '{objective}'{near_match(objective, OBJECTIVES)}")
     problems += [
         f"data.{key}: is set by the confirmation; leave it out"
         for key in ("draw", "join", "folds", "fold")
@@ -88,11 +89,22 @@ def check_meaning(space: Space) -> list[str]:
             problems += _under("pairs.foundations", error.problems)
             continue
         problems += _check_components(space, replace(facts, name=label), TaskFacts(num_classes))
+    problems += _check_objective(space, num_classes)
     problems += _check_stages(space)
     problems += _check_workers(space)
     problems += _check_controls(space)
     problems += _check_targets(space)
     return list(dict.fromkeys(problems))
+
+
+def _check_objective(space: Space, num_classes: int) -> list[str]:
+    """Check that the metric is defined on val, which has images of every class."""
+    least = METRICS[space.objective.name].min_classes
+    if num_classes >= least:
+        return []
+    return [
+        f"objective.metric: '{space.objective.metric}' needs at least {least} classes, and the data has {num_classes}"
+    ]
 
 
 def _check_targets(space: Space) -> list[str]:

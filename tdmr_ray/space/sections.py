@@ -9,6 +9,7 @@ from tdmr_ray.durations import parse_duration
 from tdmr_ray.space.controls import ControlEntry
 from tdmr_ray.training.config import FoundationConfig, TargetConfig
 from tdmr_ray.training.controls import LinearProbe, PlainKD, Scratch
+from tdmr_ray.training.metrics import metric_name
 
 SamplerName = Literal["tpe", "gp", "nsga2", "random"]
 AllocationName = Literal["equal", "adaptive"]
@@ -72,15 +73,20 @@ def one_or_more(value: object) -> object:
 
 
 class Objective(Section):
-    """Figures to maximise and costs to minimise."""
+    """The metric by which everything is chosen, and costs to minimise."""
 
-    maximize: str = "val/top1"
-    """Figure that every pair's study maximises."""
+    metric: str = "val/top1"
+    """Metric on val that chooses epochs, trials, learning rates and models. The metric knows whether more is better."""
     minimize: Annotated[tuple[CostName, ...], BeforeValidator(one_or_more)] = ()
-    """Costs of the target. They are equal within a pair, so each pair's study only maximises; early stopping and the
-    leaderboard compare pairs by Pareto front."""
+    """Costs of the target. They are equal within a pair, so each pair's study follows the metric alone; early stopping
+    and the leaderboard compare pairs by Pareto front."""
     constraints: tuple[Annotated[Limit, BeforeValidator(parse_limit)], ...] = ()
     """Limits such as 'latency_ms <= 5'; a target that breaks one is left out before anything is trained."""
+
+    @property
+    def name(self) -> str:
+        """Name of the metric, without the prefix of its split."""
+        return metric_name(self.metric)
 
 
 class Budget(Section):

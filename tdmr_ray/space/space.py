@@ -92,6 +92,7 @@ class Space(Section):
             **{f"foundation.{name}": value for name, value in self.pairs.by_label[foundation].model_dump().items()},
             **{f"target.{name}": value for name, value in self.pairs.by_name[target].model_dump().items()},
             "distill.epochs": self.budget.epochs,
+            "objective": self.objective.name,
             "seed": self.seed,
         }
         chosen = {**self.fixed, **values}

@@ -58,6 +58,7 @@ class Metric:
         compute: The metric of predictions for which it is defined.
         min_classes: Least number of classes of the task.
         min_present: Least number of classes that must have an image.
+        unit: Unit in which people read it; a fraction is read in percent.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Metric:
     compute: Callable[[Predictions], float]
     min_classes: int = 2
     min_present: int = 1
+    unit: str = "%"
 
     def is_defined(self, labels: Integers, num_classes: int) -> bool:
         """Whether the metric is defined for images with these labels."""
@@ -133,7 +135,7 @@ METRICS: dict[str, Metric] = {
     "macro_f1": Metric("macro_f1", True, _macro_f1),
     "auroc": Metric("auroc", True, _auroc, min_present=2),
     "average_precision": Metric("average_precision", True, _average_precision, min_present=2),
-    LOG_LOSS: Metric(LOG_LOSS, False, _log_loss),
+    LOG_LOSS: Metric(LOG_LOSS, False, _log_loss, unit="nats"),
     "top5": Metric("top5", True, _top5, min_classes=10),
 }
 
@@ -169,6 +171,11 @@ def score(metrics: Mapping[str, float], objective: str) -> float:
     return value if METRICS[metric_name(objective)].greater_is_better else -value
 
 
+def value_of(score: float, objective: str) -> float:
+    """Return the objective's value with a score; see `score` for the arguments."""
+    return score if METRICS[metric_name(objective)].greater_is_better else -score
+
+
 def preference(metrics: Mapping[str, float], objective: str) -> tuple[float, float]:
     """Return what ranks epochs, trials and models: the score and, for equal scores, the negated log loss.
 
@@ -180,6 +187,12 @@ def preference(metrics: Mapping[str, float], objective: str) -> tuple[float, flo
     """
     split, slash, _ = objective.rpartition("/")
     return score(metrics, objective), -metrics[f"{split}{slash}{LOG_LOSS}"]
+
+
+def with_unit(value: float, objective: str) -> str:
+    """Format a value of the objective with its unit: '95.4 %', or '0.231 nats'."""
+    unit = METRICS[metric_name(objective)].unit
+    return f"{100 * value:.1f} %" if unit == "%" else f"{value:.3f} {unit}"
 
 
 def metric_name(objective: str) -> str:

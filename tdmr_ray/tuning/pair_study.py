@@ -7,6 +7,7 @@ from optuna.trial import TrialState
 
 from tdmr_ray.records import Pair, TrialRecord
 from tdmr_ray.space import Space, Value
+from tdmr_ray.training.metrics import score
 from tdmr_ray.tuning.samplers import build_sampler
 from tdmr_ray.tuning.trial_spec import TrialSpec, build_spec
 
@@ -31,7 +32,7 @@ class PairStudy:
         index: Number of the pair in the space; part of the seed.
 
     Attributes:
-        study: Optuna's study.
+        study: Optuna's study, which maximises the score; see `training.metrics.score`.
         handed_out: Number of specs handed out.
         scores: Last score of each ended trial.
         used_up: Whether the last attempt to draw found only configurations that were drawn before.
@@ -83,9 +84,9 @@ class PairStudy:
     def tell(self, spec: TrialSpec, record: TrialRecord) -> None:
         """Report a result; the state in the study is the state in the ledger."""
         trial = self._trials.pop(spec.id)
-        for epoch, score in enumerate(record.curve, start=1):
-            trial.report(score, epoch)
-        value = record.metrics[self.space.objective.maximize] if record.state == "complete" else None
+        for epoch, reached in enumerate(record.curve, start=1):
+            trial.report(reached, epoch)
+        value = score(record.metrics, self.space.objective.metric) if record.state == "complete" else None
         self.study.tell(trial, value, state=STATES[record.state])
         self.scores += record.curve[-1:]
 

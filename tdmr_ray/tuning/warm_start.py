@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from tdmr_ray.records import Pair, TrialRecord, complete
 from tdmr_ray.space import Space, Value
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.metrics import score
 from tdmr_ray.tuning.replay import config_of
 
 NUM_WINNERS = 3
@@ -16,7 +17,8 @@ def opening_values(
 ) -> list[dict[str, Value]]:
     """Return the values with which a pair begins, each once, as near to their models as the space allows.
 
-    Records of another version, whose configuration this one does not know, are left out.
+    Records of another version, whose configuration this one does not know, are left out, and so are those without the
+    space's objective.
 
     Args:
         space: The search space.
@@ -35,6 +37,7 @@ def opening_values(
 
 
 def _best_first(space: Space, records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return the completed search trials among some records, best first."""
-    objective = space.objective.maximize
-    return sorted(complete(records, phase="search"), key=lambda record: -record.metrics[objective])
+    """Return the completed search trials that know the space's objective, best first."""
+    objective = space.objective.metric
+    known = [record for record in complete(records, phase="search") if objective in record.metrics]
+    return sorted(known, key=lambda record: -score(record.metrics, objective))

@@ -34,6 +34,31 @@ def test_best_so_far_never_falls_and_ends_at_the_best_trial(comparison: Comparis
         assert trace.x[-1] == len(own)
 
 
+def test_plots_of_a_minimised_objective_show_its_values(comparison: Comparison) -> None:
+    records = [
+        record.model_copy(
+            update={"config": record.config | {"objective": "log_loss"}, "curve": [each - 2 for each in record.curve]}
+        )
+        for record in searched(comparison)
+    ]
+    best, curves, lines = (
+        draw(records) for draw in (figures.best_so_far, figures.learning_curves, figures.parallel_coordinates)
+    )
+    assert best is not None
+    assert curves is not None
+    assert lines is not None
+    lowest = min(-max(record.curve) for record in records)
+    assert lowest > 1
+    for trace in best.data:
+        assert list(trace.y) == sorted(trace.y, reverse=True)
+    assert min(trace.y[-1] for trace in best.data) == pytest.approx(lowest)
+    assert min(y for trace in curves.data for y in trace.y if y is not None) == pytest.approx(lowest, abs=1e-3)
+    assert best.layout.yaxis.title.text == "best log_loss on val, nats"
+    assert curves.layout.yaxis.title.text == "log_loss on val, nats"
+    assert min(lines.data[0].dimensions[-1].values) == pytest.approx(lowest)
+    assert (lines.data[0].dimensions[-1].label, lines.data[0].line.reversescale) == ("val nats", True)
+
+
 def test_learning_curves_contain_every_trial(comparison: Comparison) -> None:
     figure = figures.learning_curves(comparison.records)
     assert figure is not None

@@ -84,7 +84,7 @@ def test_costs_are_measured_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_target_that_costs_too_much_is_left_out_before_training(shared_store: Path, tmp_path: Path) -> None:
-    objective = {"maximize": "val/top1", "minimize": "latency_ms", "constraints": ["params <= 5e5"]}
+    objective = {"metric": "val/top1", "minimize": "latency_ms", "constraints": ["params <= 5e5"]}
     space = write_space(tmp_path, objective=objective, budget={"trials": 2, "epochs": 3}, confirm={"top": 0})
     output = run("search", "--space", space, "--out", tmp_path / "out", "--store", shared_store)
     assert re.search(r"mobilenetv3_small_050 is left out: params [\d.e+]+ > 5e\+05", output)

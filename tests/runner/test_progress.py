@@ -33,6 +33,23 @@ def test_progress_shows_counts_best_and_failures(terminal: bool) -> None:
     assert (row.done, row.running, row.failed) == (2, 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("objective", "values", "shown"),
+    [("val/balanced_accuracy", (0.5, 0.75, 0.625), "75.0 %"), ("val/log_loss", (1.5, 0.231, 0.4), "0.231 nats")],
+)
+def test_progress_shows_the_best_value_with_its_unit(objective: str, values: tuple[float, ...], shown: str) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    progress, studies = Progress(console, objective), PairStudies(build_space(objective=objective))
+    progress.begin("search", list(studies.studies), 1)
+    spec = studies.next_spec()
+    assert spec is not None
+    progress.started(spec)
+    for epoch, value in enumerate(values, start=1):
+        progress.epoch_ended(spec, {objective: value, "epoch": epoch})
+    progress.ended(spec, record_of(spec))
+    assert f"best {shown}" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_prints_square_brackets_of_errors_as_they_are(terminal: bool) -> None:
     console = Console(file=io.StringIO(), force_terminal=terminal, color_system=None, width=300)

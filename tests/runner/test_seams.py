@@ -81,12 +81,22 @@ def test_another_source_hands_out_its_trials_when_it_wants_to(tmp_path: Path) ->
     assert searcher.suggest("t3") == Searcher.FINISHED
 
 
-@pytest.mark.parametrize(("score", "decision"), [(0.4, TrialScheduler.STOP), (0.6, TrialScheduler.CONTINUE)])
-def test_another_pruner_decides_which_trials_continue(score: float, decision: str, tmp_path: Path) -> None:
-    assignment, pruner = short_trial(tmp_path), AtLeast(0.5)
+@pytest.mark.parametrize(
+    ("objective", "limit", "value", "decision"),
+    [
+        ("val/top1", 0.5, 0.4, TrialScheduler.STOP),
+        ("val/top1", 0.5, 0.6, TrialScheduler.CONTINUE),
+        ("val/log_loss", -0.5, 0.4, TrialScheduler.CONTINUE),
+        ("val/log_loss", -0.5, 0.6, TrialScheduler.STOP),
+    ],
+)
+def test_another_pruner_decides_by_scores_which_trials_continue(
+    objective: str, limit: float, value: float, decision: str, tmp_path: Path
+) -> None:
+    assignment, pruner = short_trial(tmp_path), AtLeast(limit)
     trial: Any = SimpleNamespace(config=assignment.as_config())
-    report = TrialReport(epoch=2, metrics={"val/top1": score})
-    scheduler = PrunerScheduler(pruner, "val/top1")
+    report = TrialReport(epoch=2, metrics={objective: value})
+    scheduler = PrunerScheduler(pruner, objective)
     assert scheduler.on_trial_result(None, trial, report.as_result()) == decision
     assert pruner.calls == [(assignment.spec.pair.name, "trial", 2)]
 

@@ -101,6 +101,18 @@ def test_rungs_rebuilt_from_records_equal_the_original() -> None:
     assert Rungs(9, records).scores == live.scores
 
 
+def test_the_lower_log_losses_continue() -> None:
+    studies, losses = PairStudies(build_space(objective="val/log_loss")), (0.5, 0.6, 0.4, 0.7, 0.45, 0.3)
+    live, decisions, records = Rungs(9), [], []
+    for loss in losses:
+        spec = studies.next_spec()
+        assert spec is not None
+        records.append(record_of(spec, "pruned", loss))
+        decisions.append(live.should_continue("pair", spec.id, 3, records[-1].curve[2]))
+    assert decisions == [True, False, True, False, True, True]  # as for accuracies that are mirrored at 0.5
+    assert set(Rungs(9, records).scores["glyph_cnn-lcnet_035", 3].values()) == {-0.5, -0.4, -0.45}
+
+
 def test_with_several_objectives_all_pairs_are_compared() -> None:
     rungs = Rungs(9, costs={"small": [1.0], "large": [5.0]})
     assert rungs.should_continue("large", "a", 3, 0.8)

@@ -34,6 +34,25 @@ def test_optuna_holds_the_states_and_intermediate_values_of_the_ledger() -> None
     assert count == len(records)
 
 
+def test_the_lower_log_loss_wins_in_a_study_and_in_what_follows_from_it() -> None:
+    space = build_space(9, objective="val/log_loss")
+    studies = PairStudies(space)
+    records = run_trials(studies, ["complete"] * 6)
+    assert {record.config["objective"] for record in records} == {"log_loss"}
+    for name, study in studies.studies.items():
+        own = [record for record in records if record.pair.name == name]
+        assert study.best_trial.user_attrs["id"] == own[0].id  # the losses rise
+        assert study.best_value == own[0].curve[-1] == -own[0].metrics["val/log_loss"]
+    warm = PairStudies(build_space(20, objective="val/log_loss"), others=records[2:])
+    first = [spec.values for spec in (warm.next_spec() for _ in range(4)) if spec]
+    assert first[2:] == [records[2].values, records[3].values]
+
+
+def test_trials_with_another_objective_are_outside_the_space() -> None:
+    records = run_trials(PairStudies(build_space()), ["complete"] * 2)
+    assert PairStudies(build_space(objective="val/auroc"), records).outside == records
+
+
 def test_pairs_take_turns_and_get_equal_shares() -> None:
     studies = PairStudies(build_space(7))
     specs = [studies.next_spec() for _ in range(7)]
