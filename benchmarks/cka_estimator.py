@@ -89,7 +89,7 @@ def run_job(job: Job) -> Row:
     return {
         **asdict(job),
         "val_top1": outcome.metrics["val/top1"],
-        "val_loss": outcome.metrics["val/loss"],
+        "val_loss": outcome.metrics["val/log_loss"],
         "teacher_val_top1": teacher.val_top1,
     }
 
