@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tdmr_ray.api.class_balance import warn_of_imbalance
 from tdmr_ray.api.results import SearchResult, result_of
 from tdmr_ray.api.shipping import ship_models
 from tdmr_ray.data.config import DataConfig
@@ -130,9 +131,12 @@ def _launch(
     """Open the images and run the search; return whether it was interrupted."""
     tasks = open_tasks(store)
     task = open_images(plan, tasks, options.console)
-    if task.summary:
-        layout.data_summary.write_text(task.summary.model_dump_json(), encoding="utf-8")
-    for line in task.summary.lines() if task.summary else task.notes:
+    imbalance = warn_of_imbalance(task, plan.objective.metric)
+    summary = task.summary
+    if summary:
+        summary = summary.model_copy(update={"warnings": (*summary.warnings, *imbalance)})
+        layout.data_summary.write_text(summary.model_dump_json(), encoding="utf-8")
+    for line in summary.lines() if summary else (*task.notes, *(f"warning: {text}" for text in imbalance)):
         on_message(line)
     report = partial(_write_results, layout, task)
     launch = partial(launch_search, plan, layout, store, tasks=tasks, on_message=on_message, options=options)
