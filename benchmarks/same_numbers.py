@@ -250,6 +250,13 @@ CONTROLS = (
         control="plain_kd",
     ),
     Case("control: fine_tune", {"target.weights": f"{ASSETS}/target.safetensors"}, control="fine_tune"),
+    Case("control: frozen_target", {"target.weights": f"{ASSETS}/target.safetensors"}, control="frozen_target"),
+    Case(
+        "control: self_training_pretrained",
+        UNLABELED | PICTURES | {"target.weights": f"{ASSETS}/target.safetensors"},
+        control="self_training_pretrained",
+    ),
+    Case("control: majority", {}, control="majority"),
 )
 REPLAYED: Settings = {
     "distill.num_stages": 2,

@@ -78,6 +78,7 @@ class TrialRecord(BaseModel):
         confusion: Confusion matrix on test, rows are true classes; None if test was not read.
         right: For each class, `1` or `0` for each of its test images in their order; None if test was not read.
         steps: Optimisation steps of the target.
+        num_val: Number of val images; 0 if there are none.
         teacher: Key of the teacher artifact, '' if the trial has no teacher.
         teacher_reused: Whether the teacher was already in the store.
         teacher_seconds: Time it took to make the teacher, in this or an earlier trial.
@@ -110,6 +111,7 @@ class TrialRecord(BaseModel):
     confusion: list[list[int]] | None = None
     right: list[str] | None = None
     steps: int = 0
+    num_val: int = 0
     teacher: str = ""
     teacher_reused: bool = False
     teacher_seconds: float = 0.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tdmr_ray.models.names import RANDOM
 from tdmr_ray.prices import load_prices
 from tdmr_ray.records import TDMR, TrialRecord
-from tdmr_ray.report.models import choose_model, rank_models, val_scores, with_ties
+from tdmr_ray.report.models import choose_model, num_counted, rank_models, val_scores, with_ties
 from tdmr_ray.report.row import Control, Model, Row
 from tdmr_ray.report.row_comparison import with_corrected_p_values, with_fronts
 from tdmr_ray.report.rows import Costs, build_row, count_states, group_trials
@@ -81,7 +81,9 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Costs) -> Leaderboa
     """
     records = [record for record in records if record.state != "running"]
     scores = val_scores(records)
-    rows = with_ties([build_row(group, records, costs) for group in group_trials(records)], scores)
+    rows = with_ties(
+        [build_row(group, records, costs) for group in group_trials(records)], scores, num_counted(records)
+    )
     objective = next((objective_of(record) for record in records if record.role == TDMR), DEFAULT)
     sign = 1 if METRICS[objective].greater_is_better else -1
     rows = with_corrected_p_values(with_fronts(rows, sign))

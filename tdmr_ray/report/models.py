@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tdmr_ray.records import TDMR, TrialRecord
+from tdmr_ray.report.readings import BY_IMAGE
 from tdmr_ray.report.row import Model, Row
 from tdmr_ray.report.statistics import not_significantly_beaten
-from tdmr_ray.tuning.ranking import rank
+from tdmr_ray.tuning.ranking import objective_of, rank
 
 TOLERANCE = 0.01
 """Amount of the objective on val that a faster model may lose against the best one and still be recommended."""
@@ -24,10 +25,24 @@ def val_scores(records: Iterable[TrialRecord]) -> dict[str, dict[int, float]]:
     return scores
 
 
-def with_ties(rows: Sequence[Row], scores: ValScores) -> list[Row]:
-    """Return the rows with `tied` set on those finalists and rivals that no other small model significantly beats."""
+def num_counted(records: Iterable[TrialRecord]) -> int | None:
+    """Return the number of val images that a score counts; None if it is not a share of images, or unknown."""
+    confirmed = [record for record in records if record.phase == "confirm" and record.num_val]
+    if not confirmed or objective_of(confirmed[0]) not in BY_IMAGE:
+        return None
+    return min(record.num_val for record in confirmed)
+
+
+def with_ties(rows: Sequence[Row], scores: ValScores, num_images: int | None = None) -> list[Row]:
+    """Return the rows with `tied` set on those finalists and rivals that no other small model significantly beats.
+
+    Args:
+        rows: Rows with their rivals.
+        scores: Scores on val.
+        num_images: Number of images that a score counts; see `not_significantly_beaten`.
+    """
     recipes = list(dict.fromkeys(model.figures.recipe for model in _all_models(rows)))
-    kept = not_significantly_beaten([scores[recipe] for recipe in recipes])
+    kept = not_significantly_beaten([scores[recipe] for recipe in recipes], num_images)
     tied = {recipe for recipe, is_kept in zip(recipes, kept, strict=True) if is_kept}
     return [
         replace(

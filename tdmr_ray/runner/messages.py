@@ -113,6 +113,7 @@ class TrialReport:
         device: Kind of device.
         precision: `fp32` or `bf16`.
         data: Fingerprint of the images; '' before they are loaded.
+        num_val: Number of val images; 0 before they are loaded.
         notes: Remarks for readers of the record.
         confusion: Confusion matrix on test; None if it was not read.
         right: For each class, `1` or `0` for each of its test images; None if test was not read.
@@ -133,6 +134,7 @@ class TrialReport:
     device: str = "cpu"
     precision: str = "fp32"
     data: str = ""
+    num_val: int = 0
     notes: tuple[Note, ...] = ()
     confusion: list[list[int]] | None = None
     right: list[str] | None = None

@@ -173,4 +173,5 @@ class Trial:
             device=device.type,
             precision=used_precision(self.spec.config.precision, device),
             data=self.run.task.fingerprint if self.run else "",
+            num_val=len(self.run.task.val) if self.run else 0,
         )

@@ -84,6 +84,7 @@ def build_record(
             "device": report.device,
             "precision": report.precision,
             "data": report.data,
+            "num_val": report.num_val,
             "weights": foundation_digest(spec.config.foundation) if spec.config.needs_teacher else "",
             "target_weights": start_digest(spec.config.target.name, spec.config.target.weights),
             "artifacts": report.artifacts,

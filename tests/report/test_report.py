@@ -285,6 +285,17 @@ def test_a_tied_row_that_is_far_behind_is_not_recommended() -> None:
     assert any("no pair is significantly better" in caution for caution in cautions(board))
 
 
+def test_a_lead_of_single_val_images_beats_nobody() -> None:
+    def counted(target: str, right: tuple[int, ...], num_val: int) -> list[TrialRecord]:
+        found = confirmed(target, [count / 540 for count in right])
+        return [each.model_copy(update={"num_val": num_val}) for each in found]
+
+    ours, theirs = (513, 510, 516), (512, 509, 514)
+    for num_val, tied in ((540, True), (540_000, False)):
+        board = build_leaderboard([*counted("a", ours, num_val), *counted("b", theirs, num_val)], {})
+        assert [row.tied for row in board.rows] == [True, tied], num_val
+
+
 def test_few_seeds_are_a_caution() -> None:
     assert any("only 3 seeds" in caution for caution in cautions(build_leaderboard(confirmed("slow", [0.9] * 3), {})))
     assert cautions(build_leaderboard(confirmed("slow", [0.9] * 5), {})) == []
