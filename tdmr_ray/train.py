@@ -48,7 +48,9 @@ def train(
     prepare_output_dir(out, resume=resume)
 
     def show_epoch(metrics: dict[str, float]) -> None:
-        console.print(f"epoch {metrics['epoch']:.0f}: val/top1 {metrics['val/top1']:.4f}", highlight=False)
+        name = f"val/{config.objective}"
+        figure = f": {name} {metrics[name]:.4f}" if name in metrics else ""
+        console.print(f"epoch {metrics['epoch']:.0f}{figure}", highlight=False)
 
     if workers == 0:
         metrics = single_trial.replay(config, out, found, show_epoch)
