@@ -53,8 +53,8 @@ class ReprogrammedTeacher:
     fingerprint: str
 
     @property
-    def val_top1(self) -> float:
-        """Accuracy on val."""
+    def val_top1(self) -> float | None:
+        """Accuracy on val; None without a val split."""
         return self.artifact.val_top1
 
 

@@ -32,7 +32,7 @@ class SmallModel:
         image_px: Side of its input, to which it scales images.
         input_format: Format in which image files are read.
         config: The trial that made it.
-        metrics: Figures of that trial, such as `val/top1`.
+        metrics: Figures of that trial, such as `test/top1`; without those on val if its images were trained on.
     """
 
     target: Target
@@ -43,9 +43,9 @@ class SmallModel:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def val_top1(self) -> float:
-        """Accuracy on val when it was made."""
-        return self.metrics["val/top1"]
+    def val_top1(self) -> float | None:
+        """Accuracy on val when it was made; None if the images of val were trained on, as in a refit."""
+        return self.metrics.get("val/top1")
 
     def predict(self, images: Sequence[str | Path] | ArrayLike, *, min_probability: float = 0.0) -> list[Prediction]:
         """Classify images.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -136,6 +137,16 @@ class DistillConfig(Section):
     class_weights: Literal["none", "balanced"] = "none"
     """Weights of classes in the label loss: `balanced` is inversely proportional to their number of labelled images."""
 
+    @property
+    def last_epoch(self) -> int:
+        """Number of the epoch after which a training ends at the latest, on the schedule of all `epochs`."""
+        return _share(self.stop_at, self.epochs)
+
+    @property
+    def patience_epochs(self) -> int:
+        """Number of epochs without an improvement on val after which a training ends."""
+        return _share(self.patience, self.epochs)
+
 
 class TrialConfig(Section):
     """One trial: replays bit for bit on a CPU with the same number of threads.
@@ -200,8 +211,11 @@ class TrialConfig(Section):
 
     @property
     def num_epochs(self) -> int:
-        """Number of epochs that are reported: one without a training by gradients, else those of all trainings."""
-        return self.distill.epochs * self.num_trainings if self.trains_target else 1
+        """Number of epochs that are reported if val ends none of the trainings early.
+
+        It is one without a training by gradients, else the epochs of all trainings up to `distill.stop_at`.
+        """
+        return self.distill.last_epoch * self.num_trainings if self.trains_target else 1
 
     def key(self) -> str:
         """Return a short hash of the whole configuration."""
@@ -235,6 +249,11 @@ class TrialConfig(Section):
     def flat(self) -> dict[str, Any]:
         """Return all values by dotted path."""
         return flatten(self.model_dump(mode="json"))
+
+
+def _share(share: float, epochs: int) -> int:
+    """Return a share of some epochs, rounded up; `n / epochs` gives `n` whatever the rounding of the division."""
+    return max(1, math.ceil(share * epochs - 1e-6))
 
 
 def _shapes_teacher(field: FieldInfo) -> bool:

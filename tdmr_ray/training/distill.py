@@ -33,8 +33,9 @@ class Distillation:
     """One training of a target, an epoch at a time.
 
     Every random choice of an epoch follows from seed and epoch, so that a restored training continues as if it had
-    never stopped. The weights that are best on val are kept. A new stage starts from them, and their own logits for the
-    training images join the teacher's with `distill.self_distillation_weight`.
+    never stopped. The weights that are best on val are kept, or the last ones without a val split. A new stage starts
+    from them, and their own logits for the training images join the teacher's with `distill.self_distillation_weight`.
+    The training ends at `distill.stop_at`, or when val has not improved for `distill.patience`.
 
     Args:
         config: The trial.
@@ -44,6 +45,9 @@ class Distillation:
         length: Views in an epoch; None is `views_per_epoch` of its images.
 
     Attributes:
+        epoch: Epochs that have ended.
+        steps: Optimisation steps that were taken.
+        best_epoch: Number of the epoch whose weights are kept, from 1; 0 before the first one has ended.
         kept: Logits of the best weights for val, [N, C].
         kept_metrics: Metrics on val of the best weights, by name.
     """
@@ -63,7 +67,7 @@ class Distillation:
         self.num_images = task.num_labeled if outputs is None else len(task.train)
         self.views = training_views(config, task)
         self.stages = _plan(config, outputs)
-        self.epoch = 0
+        self.epoch = self.steps = self.best_epoch = 0
         self.logit_loss = LOSSES[config.loss.kind](config.loss)
         self.class_weights = _class_weights(config, task, self.device)
         self.learner = _new_learner(config, task, outputs).to(self.device)
@@ -76,8 +80,13 @@ class Distillation:
 
     @property
     def num_epochs(self) -> int:
-        """Epochs of the whole distillation."""
+        """Epochs of the whole schedule, some of which may be left out."""
         return self.settings.epochs
+
+    @property
+    def done(self) -> bool:
+        """Whether the last epoch has ended, or val has not improved for too long."""
+        return self.epoch >= self.settings.last_epoch or self.epoch - self.best_epoch >= self.settings.patience_epochs
 
     @property
     def num_views_per_epoch(self) -> int:
@@ -90,7 +99,7 @@ class Distillation:
         return self.micro_batches.notes("target", self.settings.batch_size)
 
     def run_epoch(self) -> Metrics:
-        """Train for one epoch and measure on val.
+        """Train for one epoch and measure on val, if there is a val split.
 
         Raises:
             NonFiniteLoss: If a loss diverges.
@@ -105,17 +114,20 @@ class Distillation:
         metrics = self.workers.mean(metrics)
         check_finite(metrics, f"epoch {self.epoch + 1}")
         metrics["images_per_s"] = self.num_views_per_epoch / seconds
-        metrics |= self._measure()
         self.epoch += 1
-        return {"epoch": self.epoch, "stage": stage.index + 1, **metrics}
+        metrics |= self._measure()
+        counts = {"steps": self.steps, "best_epoch": self.best_epoch}
+        return {"epoch": self.epoch, "stage": stage.index + 1, **counts, **metrics}
 
     def best_target(self) -> Target:
-        """Return the target with the weights that were best on val."""
+        """Return the target with the weights that were best on val, or with the last ones without a val split."""
         self.best.load_into(self.learner)
         return self.learner.target
 
     def measure_best(self) -> Metrics:
         """Return all metrics on val of the best weights, by name; every worker must call it."""
+        if not len(self.task.val):
+            return {}
         return self.workers.mean(Evaluation(self.kept, self.task.val.labels).metrics)
 
     def evaluate_on(self, split: str, target: Target | None = None) -> Evaluation:
@@ -132,6 +144,8 @@ class Distillation:
         """Return all that `restore` needs to continue after the last finished epoch."""
         return {
             "epoch": self.epoch,
+            "steps": self.steps,
+            "best_epoch": self.best_epoch,
             "learner": self.learner.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "best": self.best.state(),
@@ -143,7 +157,7 @@ class Distillation:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state()` of the same configuration."""
-        self.epoch = state["epoch"]
+        self.epoch, self.steps, self.best_epoch = state["epoch"], state["steps"], state["best_epoch"]
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best.restore(state["best"])
@@ -185,6 +199,7 @@ class Distillation:
             terms, temperature = self._step(stage, batch, moment)
             for name, value in terms.items():
                 totals[name] = totals.get(name, torch.zeros(())) + value
+        self.steps += num_steps
         means = {f"train/{name}": float(total) / len(batches) for name, total in totals.items()}
         return {**means, "temperature": temperature, "lr": lr}
 
@@ -231,16 +246,19 @@ class Distillation:
         return ProxySpace(embedding.to(self.device), logits.to(self.device))
 
     def _measure(self) -> Metrics:
-        """Measure the current weights on val; keep them if they are the best so far.
+        """Measure the current weights on val; keep them if they are the best so far, or if there is no val split.
 
         Only the objective, the accuracy and the log loss are computed, since all metrics take much longer.
         """
         self.workers.align(self.learner)
+        if not len(self.task.val):
+            self.best_epoch = self.epoch
+            return {}
         measured = self.evaluate_on("val", self.learner.target)
         objective = self.config.objective
         now = self.workers.mean(measured.measure((objective, "top1", LOG_LOSS)))
         if self.best.offer(self.learner, *preference(now, objective)):
-            self.kept, self.kept_metrics = measured.logits, now
+            self.best_epoch, self.kept, self.kept_metrics = self.epoch, measured.logits, now
         shown = {name: now[name] for name in (objective, LOG_LOSS)}
         return {**named(self.kept_metrics, "val"), **named(shown, "val", "_now")}
 

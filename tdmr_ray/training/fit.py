@@ -30,9 +30,10 @@ class Outcome:
     """Result of a trial.
 
     Attributes:
-        target: The target with its best weights on val; None where no target takes part.
+        target: The target with its best weights on val, or with its last ones without a val split; None where no target
+            takes part.
         metrics: Metrics of the last epoch, and all metrics on test (`test/top1`, ...) if test was read.
-        test: Logits for the test images; None unless test was read.
+        test: Logits for the test images; None unless test was read, and if there is no test split.
         artifact: The teacher, if there was one.
     """
 
@@ -62,8 +63,8 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether every epoch has ended."""
-        return int(self.metrics.get("epoch", 0)) >= self.config.num_epochs
+        """Whether every epoch has ended that is to be run."""
+        return self.training.done if self.training else bool(self.metrics)
 
     @property
     def notes(self) -> list[str]:
@@ -74,13 +75,14 @@ class Run:
     def run_epoch(self) -> Metrics:
         """Run the next epoch; return its metrics, with the teacher's accuracy and objective repeated.
 
-        The last epoch returns all metrics on val, the others only what chooses the best epoch.
+        The last epoch returns all metrics on val, the others only what chooses the best epoch. There are none without a
+        val split.
 
         Raises:
             NonFiniteLoss: If a loss diverges.
         """
         teacher = self.artifact.val_metrics if self.artifact else {}
-        own = self.training.run_epoch() if self.training else {"epoch": 1, **named(teacher, "val")}
+        own = self.training.run_epoch() if self.training else {"epoch": 1, "steps": 0, **named(teacher, "val")}
         repeated = (name for name in ("top1", self.config.objective) if name in teacher)
         self.metrics = {**own, **{f"val/teacher_{name}": teacher[name] for name in repeated}}
         if self.done and self.training:
@@ -98,9 +100,9 @@ class Run:
             self.training.restore(state["training"])
 
     def finish(self, *, read_test: bool) -> Outcome:
-        """Return the best weights, and figures on test if `read_test`."""
+        """Return the best weights, and figures on test if `read_test` and there is a test split."""
         target = self.training.best_target() if self.training else None
-        if not read_test:
+        if not read_test or not len(self.task.test):
             return Outcome(target, self.metrics, None, self.artifact)
         test = self._read_test()
         metrics = {**self.metrics, **named(test.metrics, "test")}

@@ -13,7 +13,7 @@ from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.learner import run_target
-from tdmr_ray.training.linear_heads import Head, Kind, fit_head, kinds_for
+from tdmr_ray.training.linear_heads import Head, Kind, choose_by_cross_validation, fit_head, kinds_for
 from tdmr_ray.training.metrics import LOG_LOSS, named, preference
 from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.workers import Metrics
@@ -40,26 +40,22 @@ class FrozenTarget:
         self.choice = ""
 
     @property
+    def done(self) -> bool:
+        """Whether a head was chosen."""
+        return bool(self.choice)
+
+    @property
     def notes(self) -> list[str]:
         """Which head was chosen."""
         return [f"head: {self.choice}"] if self.choice else []
 
     def run_epoch(self) -> Metrics:
-        """Fit all heads, keep the best, and measure on val."""
-        labels, balanced = self.task.labeled.labels, self.config.distill.class_weights == "balanced"
-        features, num_classes = self._features(self.task.labeled), self.task.num_classes
-        val = self._features(self.task.val)
-
-        def fit(kind: Kind) -> Head:
-            return fit_head(kind, features, labels, num_classes, balanced=balanced)
-
-        def on_val(kind: Kind) -> tuple[float, ...]:
-            return self._score(fit(kind)(val), self.task.val.labels)
-
-        kind = max(kinds_for(labels), key=on_val)
+        """Fit all heads, keep the best, and measure on val, if there is a val split."""
+        features = self._features(self.task.labeled)
+        kind = self._choose_on_val(features) if len(self.task.val) else self._choose_by_cross_validation(features)
         self.choice = str(kind)
-        self._keep(fit(kind))
-        return {"epoch": 1, **named(self.measure_best(), "val")}
+        self._keep(self._fit(kind, features))
+        return {"epoch": 1, "steps": 0, **named(self.measure_best(), "val")}
 
     def state(self) -> dict[str, Any]:
         """Return the classifier's weights and the name of its kind."""
@@ -75,13 +71,38 @@ class FrozenTarget:
         return self.target
 
     def measure_best(self) -> Metrics:
-        """Return all metrics on val, by name."""
+        """Return all metrics on val, by name; none without a val split."""
+        if not len(self.task.val):
+            return {}
         return self.evaluate_on("val").metrics
 
     def evaluate_on(self, split: str) -> Evaluation:
         """Measure on `val` or `test`."""
         images = self.task.val if split == "val" else self.task.test
         return evaluate(lambda batch: self._run(batch).logits, images, device=self.device)
+
+    @property
+    def _balanced(self) -> bool:
+        return self.config.distill.class_weights == "balanced"
+
+    def _fit(self, kind: Kind, features: Tensor) -> Head:
+        labels, num_classes = self.task.labeled.labels, self.task.num_classes
+        return fit_head(kind, features, labels, num_classes, balanced=self._balanced)
+
+    def _choose_on_val(self, features: Tensor) -> Kind:
+        val = self._features(self.task.val)
+        kinds = kinds_for(self.task.labeled.labels)
+        return max(kinds, key=lambda kind: self._score(self._fit(kind, features)(val), self.task.val.labels))
+
+    def _choose_by_cross_validation(self, features: Tensor) -> Kind:
+        return choose_by_cross_validation(
+            features,
+            self.task.labeled.labels,
+            self.task.num_classes,
+            self._score,
+            seed=self.config.seed,
+            balanced=self._balanced,
+        )
 
     def _run(self, images: Tensor) -> TargetOutput:
         return run_target(self.target, images.to(memory_format=torch.channels_last), self.config.precision)

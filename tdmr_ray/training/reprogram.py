@@ -34,9 +34,9 @@ class FittedTeacher:
     """A reprogrammed teacher.
 
     Attributes:
-        teacher: With the weights of the epoch that is best on val.
+        teacher: With the weights of the epoch that is best on val, or of the last one without a val split.
         history: Metrics of each epoch; the first row is the teacher before any training.
-        val_metrics: Metrics on val of the kept weights, by name.
+        val_metrics: Metrics on val of the kept weights, by name; empty without a val split.
         notes: Remarks on how it was trained.
     """
 
@@ -46,9 +46,9 @@ class FittedTeacher:
     notes: list[str]
 
     @property
-    def val_top1(self) -> float:
-        """Accuracy on val of the kept weights."""
-        return self.val_metrics["top1"]
+    def val_top1(self) -> float | None:
+        """Accuracy on val of the kept weights; None without a val split."""
+        return self.val_metrics.get("top1")
 
 
 class InPrecision:
@@ -100,7 +100,8 @@ def fit_teacher(
 ) -> FittedTeacher:
     """Reprogram a foundation with the labelled images of a task; the epoch that is best on val is kept.
 
-    With `pseudo_labels.rounds`, the kept teacher then labels the other images and learns again from all of them.
+    Without a val split the last epoch is kept. With `pseudo_labels.rounds`, the kept teacher then labels the other
+    images and learns again from all of them.
 
     Raises:
         NonFiniteLoss: If the loss diverges.
@@ -126,7 +127,7 @@ def fit_teacher(
         _learn(config, teacher, filled.labeled, unmixed, tracker, micro_batches, workers)
     tracker.load_best()
     notes = micro_batches.notes("teacher", config.reprogram.batch_size)
-    return FittedTeacher(teacher, tracker.history, tracker.kept.metrics, notes)
+    return FittedTeacher(teacher, tracker.history, tracker.kept.metrics if tracker.kept else {}, notes)
 
 
 def _learn(
@@ -220,10 +221,11 @@ def _source_outputs(
 class _Tracker:
     """Measures a teacher on val after each epoch and keeps its best weights by the objective.
 
-    Under a prompt without parameters the foundation's outputs for val never change, so it runs once.
+    Without a val split nothing is measured, and the teacher keeps the weights that it has. Under a prompt without
+    parameters the foundation's outputs for val never change, so it runs once.
 
     Attributes:
-        kept: Logits for val of the best weights.
+        kept: Logits for val of the best weights; None without a val split.
     """
 
     def __init__(self, teacher: Teacher, task: Task, device: torch.device, objective: str, workers: Workers) -> None:
@@ -231,13 +233,18 @@ class _Tracker:
         self.objective, self.workers = objective, workers
         self.history: History = []
         self.best = BestWeights()
-        self.source = None if teacher.prompt.learns else _source_outputs(teacher.eval(), task.val, device)
-        self.kept: Evaluation
+        self.has_val = len(task.val) > 0
+        measured_once = self.has_val and not teacher.prompt.learns
+        self.source = _source_outputs(teacher.eval(), task.val, device) if measured_once else None
+        self.kept: Evaluation | None = None
         self.measure({})
 
     def measure(self, metrics: dict[str, float]) -> None:
         """Add a row of the history: these metrics, the objective and the accuracy on val."""
         self.teacher.eval()
+        if not self.has_val:
+            self.history.append(metrics)
+            return
         measured = self._evaluate()
         found = self.workers.mean(measured.measure((self.objective, "top1", LOG_LOSS)))
         self.history.append({**metrics, **{f"reprogram/val_{name}": value for name, value in found.items()}})
@@ -245,7 +252,7 @@ class _Tracker:
             self.kept = measured
 
     def load_best(self) -> None:
-        """Return to the weights that were best on val."""
+        """Return to the weights that were best on val, if any were measured."""
         self.best.load_into(self.teacher)
         self.teacher.eval()
 

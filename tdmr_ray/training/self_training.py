@@ -21,8 +21,8 @@ from tdmr_ray.training.workers import ALONE, Metrics, Workers
 class SelfTraining:
     """Two trainings of a target with labels alone; the first one's pseudo-labels join the labels of the second.
 
-    Both start from the target's initial weights. An epoch of either is as long as one over all images, however many of
-    them have a label or a pseudo-label.
+    Both start from the target's initial weights, and each ends on its own by `distill.stop_at` and `distill.patience`.
+    An epoch of either is as long as one over all images, however many of them have a label or a pseudo-label.
 
     Args:
         config: The trial; `pseudo_labels.threshold` is the minimum probability of a pseudo-label.
@@ -36,18 +36,24 @@ class SelfTraining:
         self.first = Distillation(config, replace(task, train=task.labeled), None, workers, length=self.length)
         self.second: Distillation | None = None
 
+    @property
+    def done(self) -> bool:
+        """Whether both trainings have ended."""
+        return self.second is not None and self.second.done
+
     def run_epoch(self) -> Metrics:
-        """Run the next epoch of either training.
+        """Run the next epoch of either training; `best_epoch` is that of the current one.
 
         Raises:
             NonFiniteLoss: If a loss diverges.
         """
-        if self.first.epoch < self.first.num_epochs:
+        if not self.first.done:
             return self.first.run_epoch()
         if self.second is None:
             self.second = self._new_second()
         metrics = self.second.run_epoch()
-        return {**metrics, "epoch": self.first.num_epochs + metrics["epoch"]}
+        earlier = {"epoch": self.first.epoch, "steps": self.first.steps}
+        return {**metrics, **{name: count + metrics[name] for name, count in earlier.items()}}
 
     @property
     def notes(self) -> list[str]:

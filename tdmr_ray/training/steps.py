@@ -6,7 +6,7 @@ from tdmr_ray.training.config import TrialConfig
 
 
 def num_steps(config: TrialConfig, task: Task) -> int:
-    """Return the optimisation steps of a trial's target if nothing ends it early; 0 if none is trained by gradients.
+    """Return the optimisation steps of a trial's target if val does not end it early; 0 if it takes none.
 
     Args:
         config: The trial.
@@ -18,7 +18,8 @@ def num_steps(config: TrialConfig, task: Task) -> int:
 def with_steps(config: TrialConfig, task: Task, steps: int) -> TrialConfig:
     """Return a trial with the least number of epochs that has at least so many steps; its number of stages stays.
 
-    Each of the two trainings of self-training gets half of the steps, so that no method gets more than another.
+    Each of the two trainings of self-training gets half of the steps, so that no method gets more than another. The
+    steps are those of the whole schedule, whatever `distill.stop_at` leaves of it.
 
     Args:
         config: The trial; one whose target is not trained by gradients is returned unchanged.

@@ -38,7 +38,7 @@ class TeacherArtifact:
         outputs: Outputs for the training views; None if every trial runs the teacher itself.
         pictures: What there is to see of it: `PROMPT` and `MAPPING`, as far as they apply.
         history: Metrics of each epoch of reprogramming.
-        val_metrics: Metrics of the teacher on val, by name.
+        val_metrics: Metrics of the teacher on val, by name; empty without a val split.
         seconds: Time that it took to make.
         notes: Remarks for the reader of a trial that uses it.
     """
@@ -52,9 +52,9 @@ class TeacherArtifact:
     notes: list[str]
 
     @property
-    def val_top1(self) -> float:
-        """Accuracy of the teacher on val."""
-        return self.val_metrics["top1"]
+    def val_top1(self) -> float | None:
+        """Accuracy of the teacher on val; None without a val split."""
+        return self.val_metrics.get("top1")
 
 
 TeacherProvider = Callable[[TrialConfig, Task], TeacherArtifact]

@@ -15,8 +15,15 @@ class Training(Protocol):
     def notes(self) -> list[str]:
         """Remarks on how the target was trained."""
 
+    @property
+    def done(self) -> bool:
+        """Whether there is no further epoch."""
+
     def run_epoch(self) -> Metrics:
-        """Run the next epoch and measure on val.
+        """Run the next epoch and measure on val, if there is a val split.
+
+        The metrics hold `epoch`, which counts from 1, and `steps`, the optimisation steps so far. A training with a
+        schedule adds `best_epoch`, the epoch of the schedule whose weights are kept.
 
         Raises:
             NonFiniteLoss: If a loss diverges.
@@ -32,7 +39,10 @@ class Training(Protocol):
         """Return the target with the weights that are kept; None if there is no target."""
 
     def measure_best(self) -> Metrics:
-        """Return all metrics on val of the weights that are kept, by name; every worker must call it."""
+        """Return all metrics on val of the weights that are kept, by name; none without a val split.
+
+        Every worker must call it.
+        """
 
     def evaluate_on(self, split: str) -> Evaluation:
         """Measure the weights that `best_target` returned on `val` or `test`."""

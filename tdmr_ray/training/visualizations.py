@@ -43,7 +43,7 @@ class Visualizations(TypedDict):
         class_names: C names.
         prompt: A picture; '' without one.
         mapping: The strongest source classes of each task class as (name, weight); None if features are mapped.
-        disagreements: On val, the most confident first.
+        disagreements: On val, the most confident first; none without a val split.
     """
 
     class_names: list[str]
@@ -78,6 +78,8 @@ def _strongest_sources(matrix: Tensor | None, foundation: str) -> list[list[tupl
 
 
 def _disagreements(teacher: Teacher, target: Target, task: Task) -> list[Disagreement]:
+    if not len(task.val):
+        return []
     probabilities = [_probabilities(network, task) for network in (teacher, target)]
     (teacher_p, teacher_class), (target_p, target_class) = (each.max(dim=1) for each in probabilities)
     differ = (teacher_class != target_class).nonzero().flatten()

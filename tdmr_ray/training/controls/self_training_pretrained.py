@@ -5,12 +5,12 @@ from typing import Literal
 from tdmr_ray.data.task import Task
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls.control import ControlFacts
-from tdmr_ray.training.controls.pretrained import PretrainedControl, pretrained
+from tdmr_ray.training.controls.pretrained import PretrainedControl, from_pretrained
 from tdmr_ray.training.controls.self_training import SelfTrainingConfig, check_unlabeled, train_twice
 
 
 class SelfTrainingPretrained(PretrainedControl):
-    """Self-training whose two trainings both start from the weights that fine-tuning starts from.
+    """Self-training whose two trainings both start from the weights and at the rate that fine-tuning starts from.
 
     Source: Lee 2013, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method".
     """
@@ -24,7 +24,7 @@ class SelfTrainingPretrained(PretrainedControl):
         """Return the control's trial for a finalist."""
         assert isinstance(self.config, self.Config), "built from its own settings"
         start = train_twice(finalist, task, steps, self.config)
-        return start.model_copy(update={"target": pretrained(finalist.target)})
+        return from_pretrained(start.model_copy(update={"target": finalist.target}))
 
     def check(self, facts: ControlFacts) -> list[str]:
         """Require images without labels and weights of every target."""
