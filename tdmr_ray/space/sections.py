@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 from tdmr_ray.durations import parse_duration
 from tdmr_ray.space.controls import ControlEntry
 from tdmr_ray.training.config import FoundationConfig, TargetConfig
-from tdmr_ray.training.controls import LinearProbe, PlainKD, Scratch
+from tdmr_ray.training.controls import LinearProbe, MajorityControl, PlainKD, Scratch
 from tdmr_ray.training.metrics import metric_name
 
 SamplerName = Literal["tpe", "gp", "nsga2", "random"]
@@ -113,7 +113,12 @@ class Confirm(Section):
     """Finalists of each pair; 0 omits the confirmation."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     """Seeds with which every finalist and control runs."""
-    controls: tuple[ControlEntry, ...] = (Scratch.Config(), LinearProbe.Config(), PlainKD.Config())
+    controls: tuple[ControlEntry, ...] = (
+        Scratch.Config(),
+        PlainKD.Config(),
+        LinearProbe.Config(),
+        MajorityControl.Config(),
+    )
     """Rivals of the finalists: names, or mappings such as `{kind: plain_kd, temperature: 2}`."""
     steps: PositiveInt = 1500
     """Largest number of optimisation steps of a finalist, and of a rival that is trained."""
