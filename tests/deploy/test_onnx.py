@@ -19,6 +19,7 @@ from tdmr_ray.deploy.onnx import TOLERANCE, check_export, export_onnx, scaling_m
 from tdmr_ray.deploy.onnx_model import open_onnx
 from tdmr_ray.deploy.predicting import find_images, predict_files
 from tdmr_ray.errors import InputError
+from tdmr_ray.export import export
 from tdmr_ray.method.resize import resize
 from tdmr_ray.training.config import TrialConfig
 
@@ -94,6 +95,21 @@ def test_a_refitted_model_is_verified_on_images_that_are_left(
     verified = check_export(small, SameNetwork(small), task)
     assert (verified.split, verified.top1) == (split, verified.before["top1"])
     assert 0 < verified.top1 <= 1
+
+
+@pytest.mark.slow
+def test_the_command_exports_a_refitted_model_and_shows_its_accuracy_on_test(
+    small: tdmr_ray.SmallModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = small.config.data.model_copy(update={"join": "val"})
+    config = small.config.model_copy(update={"data": data})
+    replace(small, config=config, metrics={"test/top1": 0.5}).save(tmp_path)
+    assert tdmr_ray.load_model(tmp_path).val_top1 is None
+    export(tmp_path)
+    assert (tmp_path / "target.onnx").exists()
+    printed = capsys.readouterr().out
+    assert " MB, test/top1 1.0000 " in printed
+    assert "val/" not in printed
 
 
 @pytest.mark.slow
