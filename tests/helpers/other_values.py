@@ -9,9 +9,13 @@ from tdmr_ray.training.config import COMPONENTS, TrialConfig
 from tdmr_ray.training.metrics import METRICS
 from tdmr_ray.training.parameters import all_parameters
 
+NEEDED = {"data.fold": {"data.folds": 3}}
+"""Values without which a parameter has only one legal value."""
+
 
 def with_owner(config: TrialConfig, name: str) -> TrialConfig:
-    """Return a configuration whose component has the parameter: of the first kind that owns it."""
+    """Return a configuration that can have other values of a parameter: of the first kind that owns it."""
+    config = config.with_values(NEEDED.get(name, {}))
     info = all_parameters()[name]
     section = name.partition(".")[0]
     if not info.selector or config.flat()[info.selector] in info.by_kind:
@@ -47,5 +51,5 @@ def _candidates(config: TrialConfig, name: str, value: Any) -> list[Any]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int | float):
-        return [value + 1, value / 2, 0.5]
+        return [value + 1, value + 2, value / 2, 0.5]
     return ["other", 16, 0.5, True]

@@ -8,8 +8,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from tdmr_ray.training.evaluate import Evaluation
 from tdmr_ray.training.linear_heads import Kind, choose_by_cross_validation, fit_head, kinds_for
+from tdmr_ray.training.metrics import measure, preference
 
 
 def clusters(counts: list[int], *, spread: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -22,8 +22,7 @@ def clusters(counts: list[int], *, spread: float = 1.0) -> tuple[Tensor, Tensor]
 
 
 def score(logits: Tensor, labels: Tensor) -> tuple[float, float]:
-    measured = Evaluation(logits, labels)
-    return measured.top1, -measured.loss
+    return preference(measure(logits, labels), "top1")
 
 
 @pytest.mark.parametrize("balanced", [False, True])
