@@ -84,7 +84,7 @@ CASES = [
     ("pairs/targets", [{"name": "lcnet_035", "weights": "none.pth"}], "there is no file none.pth"),
     ("fixed/target.weights", "pretrained", "timm has no weights for 'lcnet_035'"),
     ("search/target.input_px", {"low": 32, "high": 224}, "at most 16 sizes"),
-    ("objective/metric", "test/top1", "must start with 'val/', got 'test/top1'; test is read once"),
+    ("objective/metric", "test/top1", "must start with 'val/', got 'test/top1'; test is read after the search"),
     ("objective/metric", "top1", "must start with 'val/', got 'top1'"),
     ("objective/metric", "val/balanced_acc", "did you mean 'val/balanced_accuracy'?"),
     ("objective/maximize", "val/top1", "objective.maximize: unknown key; it is now 'objective.metric'"),

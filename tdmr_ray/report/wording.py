@@ -21,7 +21,7 @@ NOTES = (
     "Finalists and rivals trained for at most the same number of steps, with the same stopping rule and as many tries "
     "at their learning rate. "
     "Each seed draws the labelled images, the division into train and val and the initial weights anew; the test "
-    "images stay. Test was read once for each seed, after the search. "
+    "images stay. Test was read for each seed after the search, and again after the refit. "
     "After the refit means: trained again with the labels of val. "
     "± is the standard deviation between seeds. "
     "[ ] is a 95 % confidence interval over seeds and test images. "

@@ -124,7 +124,8 @@ def announcement(space: Space, slots: int, seconds: float) -> str:
     device = f"{space.resources.gpu_share:g} GPU" if space.resources.gpu_share else f"{space.resources.cpu} CPU"
     confirm = space.confirm
     seeds, controls = len(confirm.seeds), len(confirm.controls)
-    then = f", then the best {confirm.top} of each pair with {seeds} seeds beside {controls} controls"
+    then = f", then the best {confirm.top} of each pair and {controls} rivals with {seeds} seeds"
+    then += ", then again with the labels of val" if confirm.refit else ""
     budget = f"{space.budget.trials} trials of up to {space.budget.epochs} epochs"
     return (
         f"{space.name}: {len(space.all_pairs)} pairs, {budget}{then if confirm.top else ''}; "

@@ -42,7 +42,7 @@ def check_names(space: Space) -> list[str]:
     objective = space.objective.metric
     if not objective.startswith("val/"):
         rule = "must start with 'val/'"
-        reason = "; test is read once, when finalists are confirmed" if objective.startswith("test/") else ""
+        reason = "; test is read after the search and decides nothing" if objective.startswith("test/") else ""
         problems.append(f"objective.metric: {rule}, got '{objective}'{reason}")
     elif objective not in OBJECTIVES:
         problems.append(f"objective.metric: unknown, got '{objective}'{near_match(objective, OBJECTIVES)}")
