@@ -18,6 +18,7 @@ from tdmr_ray.report import figures
 from tdmr_ray.report.folder import Comparison
 from tdmr_ray.report.formatting import percent
 from tdmr_ray.report.importance import importances_of
+from tdmr_ray.report.per_class import class_table, explain, per_class
 from tdmr_ray.report.published import every_reading
 from tdmr_ray.report.tables import table
 from tdmr_ray.report.wording import NOTES, alarms, cautions, sentence, summary
@@ -71,7 +72,7 @@ def _packed_plotly() -> str:
 def _section(comparison: Comparison) -> dict[str, Any]:
     board = comparison.board
     frame = table(board)
-    winners = _winners(comparison)
+    winners, by_class = _winners(comparison), per_class(comparison)
     return {
         "title": comparison.title,
         "sentence": sentence(board),
@@ -81,6 +82,8 @@ def _section(comparison: Comparison) -> dict[str, Any]:
         "cells": frame.to_numpy().tolist(),
         "shipped": board.models.index(board.recommended) if board.recommended else None,
         "rows": board.rows,
+        "per_class": class_table(by_class) if by_class else None,
+        "per_class_note": explain(by_class) if by_class else "",
         "plots": list(_plots(comparison, winners)),
         "galleries": [
             _gallery(record, comparison.visualizations[record.id])

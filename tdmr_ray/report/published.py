@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from tdmr_ray.report.folder import Comparison
 from tdmr_ray.report.leaderboard import Leaderboard
+from tdmr_ray.report.per_class import PerClass, per_class
 from tdmr_ray.report.row import Row
 from tdmr_ray.report.wording import NOTES, alarms, cautions, sentence
 
@@ -79,6 +80,7 @@ class PublishedTable:
         objective: Metric that everything was chosen by.
         recommended: The model to ship; None if nothing is confirmed, or nothing is better than `majority`.
         rows: Finalists with their rivals, best on val first.
+        per_class: Figures of the recommended model for every class; None if no confusion matrix was kept.
     """
 
     title: str
@@ -89,6 +91,7 @@ class PublishedTable:
     objective: str
     recommended: Recommended | None
     rows: list[Row]
+    per_class: PerClass | None
     trials: dict[str, int]
     seconds: float
     cpu_hours: float
@@ -149,6 +152,7 @@ def _table(comparison: Comparison) -> PublishedTable:
         objective=board.objective,
         recommended=_recommended(board),
         rows=list(board.rows),
+        per_class=per_class(comparison),
         trials=board.num_records,
         seconds=board.seconds,
         cpu_hours=board.cpu_hours,
