@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 PATIENCE_S = 600
@@ -19,3 +19,17 @@ def wait_until(
         assert time.monotonic() < deadline, f"never: {what}"
         time.sleep(pause_s)
     return found
+
+
+def run_together(commands: Sequence[Sequence[str]]) -> None:
+    """Run processes that wait for one another; fail as soon as one of them does, and end the others."""
+    processes = [subprocess.Popen(command) for command in commands]
+    try:
+        wait_until(
+            lambda: any(each.poll() for each in processes) or all(each.poll() == 0 for each in processes), "the end"
+        )
+        assert [each.poll() for each in processes] == [0] * len(processes)
+    finally:
+        for each in processes:
+            each.kill()
+            each.wait()

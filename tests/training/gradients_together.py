@@ -120,7 +120,7 @@ def distil(workers: Workers) -> Result:
     shape = (2, len(train))
     embedding, logits = (random.normal(size=(*shape, width)) for width in (EMBEDDING_DIM, NUM_CLASSES))
     outputs = StoredOutputs(embedding.astype(np.float16), logits.astype(np.float16))
-    distillation = Distillation(config, task, outputs, workers, min_views=100)
+    distillation = Distillation(config, task, outputs, workers, length=100)
     rows = [distillation.run_epoch() for _ in range(2)]
     shown = [{name: value for name, value in row.items() if "images_per_s" not in name} for row in rows]
     return {"epochs": shown, "weights": distillation.learner.state_dict()}

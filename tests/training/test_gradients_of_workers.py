@@ -1,13 +1,12 @@
 """Workers that train together have the gradient of one process, whatever the loss and however labels are spread."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from helpers.waiting import PATIENCE_S
+from helpers.waiting import run_together
 from torch import Tensor
 
 from tdmr_ray.method.alignments import ALIGNMENTS
@@ -24,8 +23,7 @@ CASES.append("cka, debiased")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], dict[str, Any]]:
     """Results by rank and number of workers."""
     folder = tmp_path_factory.mktemp("gradients")
-    processes = [subprocess.Popen([sys.executable, str(SCRIPT), str(rank), str(folder)]) for rank in range(4)]
-    assert [process.wait(timeout=PATIENCE_S) for process in processes] == [0] * 4
+    run_together([[sys.executable, str(SCRIPT), str(rank), str(folder)] for rank in range(4)])
     return {(rank, count): torch.load(folder / f"{rank}-of-{count}.pt") for rank, count in [(0, 1), *GROUPED]}
 
 

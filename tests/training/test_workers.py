@@ -1,13 +1,12 @@
 """Processes that train together do what one process does: the same samples, losses and teacher outputs."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from helpers.waiting import PATIENCE_S
+from helpers.waiting import run_together
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).with_name("together.py")
@@ -18,9 +17,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     """Results of one process alone, and of each of two."""
     folder = tmp_path_factory.mktemp("together")
     for count in (1, 2):
-        command = [[sys.executable, str(SCRIPT), str(rank), str(count), str(folder)] for rank in range(count)]
-        processes = [subprocess.Popen(each) for each in command]
-        assert [process.wait(timeout=PATIENCE_S) for process in processes] == [0] * count
+        run_together([[sys.executable, str(SCRIPT), str(rank), str(count), str(folder)] for rank in range(count)])
     return {path.stem: torch.load(path) for path in folder.glob("*.pt")}
 
 
