@@ -1,7 +1,7 @@
 """Compare objectives and class weights on an imbalanced set: the digit eight against the other nine.
 
 Run:    python benchmarks/imbalance.py
-Cost:   under 6 minutes on one core.
+Cost:   7 minutes of CPU time on a busy machine; `--workers 2` uses two cores.
 Result: results/imbalance.json and .md.
 
 One image in 20 is an eight in train (400 images), val (300) and test (1,000). `scratch` and TDMR train with each
