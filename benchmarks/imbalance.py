@@ -81,8 +81,8 @@ def draw_task(seed: int) -> Task:
         rows = np.concatenate([eights[:count], rest[: size - count]])
         eights, rest = eights[count:], rest[size - count :]
         parts[name] = images[rows], is_eight[rows].astype(np.int64)
-    splits = {"val": parts["val"], "test": parts["test"]}
-    return Task.from_arrays(*parts["train"], **splits, class_names=CLASSES, image_px=IMAGE_PX)
+    train, val, test = parts.values()
+    return Task.from_arrays(*train, val=val, test=test, class_names=CLASSES, image_px=IMAGE_PX)
 
 
 def measure(setting: Setting, seed: int, task: Task, steps: int, teachers: dict[str, TeacherArtifact]) -> list[float]:
@@ -136,8 +136,8 @@ def compare(measured: Measured) -> tuple[list[str], dict[str, float | Estimate]]
         levels.append(_line([setting.method, setting.weights, setting.objective, *map(points, means.values())]))
     gains = [_line(["method", "change", "with", *heads]), _rule(3)]
     for first, second, change, condition in changes():
-        found = {name: paired_difference(measured[second][name], measured[first][name]) for name in MEASURED}
-        known = {name: value for name, value in found.items() if value is not None}
+        paired = {name: paired_difference(measured[second][name], measured[first][name]) for name in MEASURED}
+        known = {name: value for name, value in paired.items() if value is not None}
         figures |= {f"{first.method}/{change}/{condition}/{name}": value for name, value in known.items()}
         gains.append(_line([first.method, change, condition, *(points(each, sign=True) for each in known.values())]))
     return [*levels, "", "Differences in points, paired by seed:", "", *gains], figures
