@@ -237,10 +237,16 @@ class _Tracker:
         measured_once = self.has_val and not teacher.prompt.learns
         self.source = _source_outputs(teacher.eval(), task.val, device) if measured_once else None
         self.kept: Evaluation | None = None
-        self.measure({})
+        self.measure({}, may_win=not teacher.mapping.starts_blank)
 
-    def measure(self, metrics: dict[str, float]) -> None:
-        """Add a row of the history: these metrics, the objective and the accuracy on val."""
+    def measure(self, metrics: dict[str, float], *, may_win: bool = True) -> None:
+        """Add a row of the history: these metrics, the objective and the accuracy on val.
+
+        Args:
+            metrics: Further metrics of the row.
+            may_win: Whether these weights may be kept. A blank mapping answers one class, which has the best accuracy
+                where nearly all images are of that class.
+        """
         self.teacher.eval()
         if not self.has_val:
             self.history.append(metrics)
@@ -248,7 +254,7 @@ class _Tracker:
         measured = self._evaluate()
         found = self.workers.mean(measured.measure((self.objective, "top1", LOG_LOSS)))
         self.history.append({**metrics, **{f"reprogram/val_{name}": value for name, value in found.items()}})
-        if self.best.offer(self.teacher, *preference(found, self.objective)):
+        if may_win and self.best.offer(self.teacher, *preference(found, self.objective)):
             self.kept = measured
 
     def load_best(self) -> None:

@@ -1,11 +1,13 @@
 """Reprogramming leaves the foundation alone, keeps the epoch that is best on val, and learns the easy task."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from helpers.metrics import without_times
 from torch import Tensor
 
-from tdmr_ray.data.task import Task
+from tdmr_ray.data.task import Images, Task
 from tdmr_ray.errors import NonFiniteLoss
 from tdmr_ray.method.mappings import MAPPINGS, FrequencyMapping, LinearMapping, Mapping, PrototypeMapping
 from tdmr_ray.method.mappings.frequency import frequency_mapping
@@ -41,6 +43,18 @@ def test_best_epoch_is_kept_and_the_foundation_left_alone(
 def test_easy_task_is_learned(foundation: Foundation, tiny_task: Task) -> None:
     config = TrialConfig().with_values({"mapping.kind": "linear", "reprogram.epochs": 3, "views.contrast": 0})
     assert fit_teacher(config, tiny_task, foundation, CPU).val_top1 >= 0.9
+
+
+def test_a_blank_mapping_is_never_kept(foundation: Foundation, tiny_task: Task) -> None:
+    config = TrialConfig().with_values({"mapping.kind": "linear", "reprogram.epochs": 1})
+    untrained = build_teacher(config, foundation, tiny_task.num_classes).eval()
+    answers = evaluate(lambda images: untrained(images).logits, tiny_task.val, device=CPU).logits.argmax(dim=1)
+    lopsided = replace(tiny_task, val=Images(tiny_task.val.images, answers))
+    fitted = fit_teacher(config, lopsided, foundation, CPU)
+    first, *later = [row["reprogram/val_top1"] for row in fitted.history]
+    assert first == 1.0
+    assert fitted.val_top1 == pytest.approx(max(later))
+    assert max(later) < 1.0
 
 
 def test_same_seed_gives_the_same_teacher(foundation: Foundation, tiny_task: Task) -> None:

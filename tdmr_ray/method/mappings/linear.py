@@ -19,6 +19,7 @@ class LinearMapping(Mapping):
     """
 
     refits: ClassVar[Refit | None] = Refit()
+    starts_blank: ClassVar[bool] = True
 
     class Config(TrainedMappingConfig):
         """Hyperparameters of a linear mapping."""

@@ -55,11 +55,13 @@ class Mapping(nn.Module, ABC):
         Config: Class of its hyperparameters.
         refits: When it is fitted in closed form; None if never.
         reads_source_logits: Whether source logits are computed for it.
+        starts_blank: Whether it answers the same for all images until it is trained.
     """
 
     Config: ClassVar[type[MappingConfig]]
     refits: ClassVar[Refit | None] = None
     reads_source_logits: ClassVar[bool] = False
+    starts_blank: ClassVar[bool] = False
 
     def __init__(self, config: MappingConfig, foundation: FoundationShape, task: TaskFacts, *, seed: int) -> None:
         super().__init__()
