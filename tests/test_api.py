@@ -103,7 +103,7 @@ SPACE = {
     "data": {"name": "digits"},
     "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
     "budget": {"trials": 2, "epochs": 2},
-    "confirm": {"top": 1, "seeds": [0], "controls": ["linear_probe"]},
+    "confirm": {"top": 1, "seeds": [0], "controls": ["linear_probe"], "steps": 20},
     "search": {"distill.lr": {"low": 0.006, "high": 0.02}},
     "fixed": {"outputs.num_views": 2, "reprogram.epochs": 1},
 }
@@ -129,10 +129,10 @@ def test_a_search_over_a_users_own_arrays(tmp_path: Path, capsys: pytest.Capture
     )
     assert capsys.readouterr().out == ""
     assert not result.interrupted
-    assert {record.data for record in result.records if record.role == "tdmr"} == {task.fingerprint}
+    assert {record.data for record in result.records if record.phase == "search"} == {task.fingerprint}
     assert messages[0] == "arrays: 3 classes, 90 labelled images, 30 without labels"
     assert any(message.startswith("own: 1 pairs, 2 trials") for message in messages)
-    assert {each.phase for each in progress} == {"search", "confirm"}
+    assert {each.phase for each in progress} == {"search", "confirm", "refit"}
     assert (tmp_path / "out" / "leaderboard.html").exists()
     model = tdmr_ray.load_model(result.best)
     assert model.class_names == ("bright", "dark", "green")

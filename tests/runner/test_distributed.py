@@ -58,7 +58,7 @@ def test_a_search_runs_trials_with_two_workers(tmp_path: Path) -> None:
         tmp_path,
         pairs={"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
         budget={"trials": 2, "epochs": 3},
-        confirm={"top": 1, "seeds": [0], "controls": ["linear_probe"]},
+        confirm={"top": 1, "seeds": [0], "controls": ["linear_probe"], "steps": 20},
         resources={"workers": 2},
     )
     run("search", "--space", space, "--out", tmp_path / "out", "--store", tmp_path / "store")

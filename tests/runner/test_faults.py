@@ -109,7 +109,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_search_on_a_full_disk_ends_with_one_message_and_resumes_when_there_is_room(
     shared_store: Path, small_disk: Path, tmp_path: Path
 ) -> None:
-    confirm = {"top": 1, "seeds": [0], "controls": []}
+    confirm = {"top": 1, "seeds": [0], "controls": [], "steps": 20}
     space = write_space(tmp_path, budget={"trials": 6, "epochs": 3}, confirm=confirm)
     arguments = command("search", "--space", space, "--out", small_disk, "--store", shared_store)
     ended = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE_S)

@@ -147,7 +147,7 @@ def test_ctrl_c_keeps_finished_trials_and_resume_continues(shared_store: Path, t
 
 def test_only_trials_inside_a_narrowed_space_are_confirmed(shared_store: Path, tmp_path: Path) -> None:
     pair = {"pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]}}
-    confirm = {"top": 1, "seeds": [0], "controls": [], "refit": False}
+    confirm = {"top": 1, "seeds": [0], "controls": [], "steps": 20, "refit": False}
     lr = {"distill.lr": {"choices": [1e-5, 1e-2]}}
     arguments: list[object] = ["--out", tmp_path / "out", "--store", shared_store, "--set", "resources.concurrent=1"]
     budget = {"trials": 2, "epochs": 3}
