@@ -34,7 +34,7 @@ from tdmr_ray.runner.cluster import num_slots, ray_session
 from tdmr_ray.runner.ledger_writer import LedgerWriter
 from tdmr_ray.runner.loop import run_trials
 from tdmr_ray.runner.messages import TrialReport, WorkerSettings, assignment_in
-from tdmr_ray.runner.progress import SEARCH, Progress
+from tdmr_ray.runner.progress import TITLES, Progress
 from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.runner.teacher_provider import teacher_key_of
 from tdmr_ray.runner.tensorboard import TensorBoardLog
@@ -123,7 +123,7 @@ def measure(trials: int, pairs: str, address: str | None = None) -> tuple[list[f
         layout, store = RunLayout(Path(root)), Store(Path(root) / "store")
         studies = PairStudies(space)
         progress = Progress(Console(width=120), "val/top1")
-        progress.begin(SEARCH, list(studies.studies), trials)
+        progress.begin(TITLES["search"], list(studies.studies), trials)
         rungs = Rungs(EPOCHS)
         board = TensorBoardLog(layout.tensorboard, store, "val/top1")
         slots = num_slots(space.resources)

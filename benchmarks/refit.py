@@ -91,6 +91,7 @@ def run_job(job: Job) -> Row:
         "share": share,
         "steps": before.get("steps", 0),
         "steps_refit": after.get("steps", 0),
+        "val_top1": before["val/top1"],
         "before": before["test/top1"],
         "after": after["test/top1"],
     }
@@ -113,10 +114,11 @@ def report(rows: Sequence[Row]) -> None:
             means = [estimate(list(values.values())) for values in (before, after)]
             figures |= {f"{task}, {method}, before": means[0], f"{task}, {method}, after": means[1]}
             figures[f"{task}, {method}, gain"] = gain
-            interval = f" [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]" if gain.low is not None else ""
+            ends = [f"{100 * end:+.1f}" for end in (gain.low, gain.high) if end is not None]
+            interval = f" [{', '.join(ends)}]" if ends else ""
             lines.append(
                 f"| {task} | {method} | {own[0]['labels']} | {own[0]['labels_refit']} | {100 * means[0].mean:.1f} "
-                f"| {100 * means[1].mean:.1f} | {100 * gain.mean:+.1f}{interval if gain.high is not None else ''} |"
+                f"| {100 * means[1].mean:.1f} | {100 * gain.mean:+.1f}{interval} |"
             )
     lines += ["", f"Means over {SEEDS} seeds, each of at most {STEPS} steps; 95 % intervals over seeds (Student t)."]
     show_and_keep(NAME, lines, figures)
