@@ -1,7 +1,7 @@
 """Build the rows of a leaderboard from trial records; test decides nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 from tdmr_ray.models.names import sized
 from tdmr_ray.records import TDMR, Pair, TrialRecord, complete
@@ -57,6 +57,19 @@ def count_states(records: Iterable[TrialRecord]) -> dict[str, int]:
     return counts
 
 
+class _FigureValues(TypedDict):
+    """The fields of `Figures`, but for `tied`, which depends on other rows."""
+
+    val: Estimate
+    test: Estimate | None
+    refit: Estimate | None
+    cv: Estimate | None
+    steps: float
+    refit_steps: float
+    metrics: dict[str, Estimate]
+    recipe: str
+
+
 class _Trials:
     """The trials of one recipe: as they were confirmed, refitted and cross-validated.
 
@@ -73,7 +86,7 @@ class _Trials:
         self.test = readings_of(group, self.objective)
         self.refit = readings_of(self.refits, self.objective)
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> _FigureValues:
         """Return the arguments of `Figures`."""
         return {
             "val": estimate([record.metrics[f"val/{self.objective}"] for record in self.group]),
