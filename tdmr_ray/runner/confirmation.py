@@ -22,7 +22,7 @@ class Confirmation:
     """Plans the trials that follow a search from the records so far, so that a resumed search plans the same ones.
 
     - `tune` chooses the learning rate of each rival with as many trials as the pair had, each as long as a trial of the
-      search.
+      search, and stopped early by the same rule.
     - `confirm` trains finalists and rivals for the same number of steps. Each seed draws the labelled images, the
       division into train and val and the initial weights anew, and reads test.
     - `refit` trains them again with the labels of val, to the share of the schedule that val chose.
@@ -50,7 +50,7 @@ class Confirmation:
             phase: One of `PHASES`.
             records: The records of the search, without trials that do not count any more.
         """
-        finished = {record.id for record in records if record.state == "complete"}
+        finished = {record.id for record in records if record.state in ("complete", "pruned")}
         specs = {spec.id: spec for spec in self._plans[phase](records) if spec.id not in finished}
         return sorted(specs.values(), key=lambda spec: -self.work(spec))
 

@@ -9,7 +9,7 @@ from tdmr_ray.training.controls import Control, build_control
 from tdmr_ray.training.distill import Distillation
 
 SHARE_OF_EPOCHS = 0.57
-"""Share of all epochs that a search runs with early stopping; from benchmarks/pruning_replay.py."""
+"""Share of all epochs that trials run with early stopping, of a search or of a rival's rates; from benchmarks/pruning_replay.py."""
 
 TEACHER_STEPS = 150
 """Cost of a teacher with its outputs, in steps of a target; measured on vit_mobile.yaml."""
@@ -37,7 +37,7 @@ def _confirmation_steps(space: Space, distil: int) -> float:
     tuned = sum(_places(space, control) for control in controls if control.trains)
     rivals = sum(_places(space, control) * _length(control, confirm.steps) for control in controls)
     finalists = confirm.top * len(space.all_pairs) * (confirm.steps + TEACHER_STEPS)
-    return (tuned * tries * distil if tries > 1 else 0) + runs * (finalists + confirm.top * rivals)
+    return (tuned * tries * SHARE_OF_EPOCHS * distil if tries > 1 else 0) + runs * (finalists + confirm.top * rivals)
 
 
 def _places(space: Space, control: Control) -> int:

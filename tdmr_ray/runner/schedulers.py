@@ -7,7 +7,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tdmr_ray.runner.messages import assignment_in, report_in
 from tdmr_ray.training.metrics import score
-from tdmr_ray.tuning.pruning import Pruner
+from tdmr_ray.tuning.pruning import Pruner, group_of
 
 
 class WarmActorFIFO(FIFOScheduler):
@@ -40,5 +40,5 @@ class PrunerScheduler(WarmActorFIFO):
         if self.objective not in report.metrics:
             return str(TrialScheduler.CONTINUE)
         reached = score(report.metrics, self.objective)
-        goes_on = self.pruner.should_continue(spec.pair.name, spec.id, report.epoch, reached)
+        goes_on = self.pruner.should_continue(group_of(spec.role, spec.pair), spec.id, report.epoch, reached)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

@@ -101,7 +101,7 @@ class Search:
         self._report_outside(studies.outside)
         self.progress.begin(TITLES["search"], list(studies.studies), studies.num_left)
         self.outside = {record.id for record in studies.outside}
-        rungs = Rungs(self.space.budget.epochs, self._inside(records), self._pair_costs())
+        rungs = Rungs(self.space.budget.epochs, self._inside(records), costs=self._pair_costs())
         self._run_trials(studies, rungs, self.meter, afterwards=partial(self._left, "confirm"))
         if self.meter.should_stop and not studies.exhausted:
             self._message(f"{self.meter.reason}; with a larger one, --resume goes on where the search ended")
@@ -123,14 +123,17 @@ class Search:
         }
 
     def _run_phase(self, phase: Phase) -> None:
-        """Run the trials of a phase after the search that are left."""
+        """Run the trials of a phase after the search that are left; those of `tune` may be stopped early."""
         specs = self._left(phase)
         if not specs:
             return
         work = {spec.id: self.confirmation.work(spec) for spec in specs}
         names = list(dict.fromkeys(spec.pair.name for spec in specs))
         self.progress.begin(TITLES[phase], names, len(specs), work)
-        self._run_trials(Queue(specs))
+        tunes = phase == "tune"
+        self._run_trials(
+            Queue(specs), Rungs(self.space.budget.epochs, self.ledger.read(), phase=phase) if tunes else None
+        )
 
     def _left(self, phase: Phase) -> list[TrialSpec]:
         """Return the trials of a phase that are left, for the finalists as they are now."""
