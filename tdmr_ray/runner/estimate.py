@@ -9,7 +9,7 @@ from tdmr_ray.training.controls import Control, build_control
 from tdmr_ray.training.distill import Distillation
 
 SHARE_OF_EPOCHS = 0.57
-"""Share of all epochs that trials run with early stopping, of a search or of a rival's rates; from benchmarks/pruning_replay.py."""
+"""Share of all epochs that trials with early stopping run; from benchmarks/pruning_replay.py."""
 
 TEACHER_STEPS = 150
 """Cost of a teacher with its outputs, in steps of a target; measured on vit_mobile.yaml."""

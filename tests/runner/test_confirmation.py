@@ -83,6 +83,17 @@ def test_val_chooses_the_rate_with_which_a_rival_is_confirmed() -> None:
     assert rates == {0.003}
 
 
+def test_rates_that_were_stopped_early_are_done_and_never_chosen() -> None:
+    confirmation, records = plan()
+    first, *others = confirmation.left("tune", records)
+    records += [record_of(first, 0.9).model_copy(update={"state": "pruned"}), *(record_of(spec) for spec in others)]
+    assert confirmation.left("tune", records) == []
+    specs = confirmation.left("confirm", records)
+    rates = {spec.config.distill.lr for spec in specs if (spec.role, spec.pair) == (first.role, first.pair)}
+    assert len(rates) == 1
+    assert first.config.distill.lr not in rates
+
+
 def test_all_that_train_get_the_same_number_of_steps_and_the_same_patience() -> None:
     confirmation, records = plan(patience=0.4)
     specs = run(confirmation, records, "confirm")

@@ -6,7 +6,8 @@ import optuna
 import pytest
 from helpers.studies import build_space, record_of
 
-from tdmr_ray.tuning.pruning import Pruner, Rungs, close_call, num_promoted, rung_epochs
+from tdmr_ray.records import Pair, TrialRecord
+from tdmr_ray.tuning.pruning import Pruner, Rungs, close_call, group_of, num_promoted, rung_epochs
 from tdmr_ray.tuning.studies import PairStudies
 
 
@@ -99,6 +100,21 @@ def test_rungs_rebuilt_from_records_equal_the_original() -> None:
             live.should_continue(spec.pair.name, spec.id, epoch, value)
         records.append(record)
     assert Rungs(9, records).scores == live.scores
+
+
+def test_the_rates_of_each_rival_are_compared_with_one_another() -> None:
+    pair = Pair(foundation="", target="lcnet_035")
+    scores = {"scratch": (0.9, 0.8), "fine_tune": (0.5, 0.4)}
+    rungs, decisions, records = Rungs(9, phase="tune"), {}, []
+    for role, values in scores.items():
+        for number, value in enumerate(values):
+            name = f"{role}-{number}"
+            decisions[name] = rungs.should_continue(group_of(role, pair), name, 3, value)
+            run = {"phase": "tune", "role": role, "pair": pair, "config": {}, "values": {}, "seed": 0, "seconds": 1.0}
+            records.append(TrialRecord(id=name, state="running", curve=[0.1, 0.2, value], **run))
+    assert decisions == {"scratch-0": True, "scratch-1": False, "fine_tune-0": True, "fine_tune-1": False}
+    assert Rungs(9, records, phase="tune").scores == rungs.scores
+    assert not Rungs(9, records).scores
 
 
 def test_the_lower_log_losses_continue() -> None:
