@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -113,8 +113,12 @@ def open_task(folder: Path) -> Task:
     """Open a saved task; its images are mapped into memory, copy on write, and shared by all processes."""
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     images, labels = (torch.from_numpy(np.load(folder / name, mmap_mode="c")) for name in (IMAGES, LABELS))
-    pairs = zip(images.split(facts["sizes"]), labels.split(facts["sizes"]), strict=True)
-    train, val, test = (Images(*pair) for pair in pairs)
+    sizes = facts["sizes"]
+    origin = open_origin(folder)
+    train, val, test = (Images(*pair) for pair in zip(images.split(sizes), labels.split(sizes), strict=True))
+    if origin is not None:
+        ids = torch.from_numpy(np.array(origin.rows)).split(sizes)
+        train, val, test = (replace(split, ids=own) for split, own in zip((train, val, test), ids, strict=True))
     return Task(
         train=train,
         num_labeled=facts["num_labeled"],
@@ -127,5 +131,5 @@ def open_task(folder: Path) -> Task:
         form=InputFormat(**facts["form"]),
         default_px=facts["default_px"],
         summary=DataSummary.model_validate(facts["summary"]) if facts["summary"] else None,
-        origin=open_origin(folder),
+        origin=origin,
     )

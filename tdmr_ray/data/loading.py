@@ -259,8 +259,8 @@ def _divide(dataset: Dataset, rows: TaskRows, images: NDArray[np.uint8]) -> tupl
     first = len(rows.labeled) + len(rows.unlabeled)
     labels[len(rows.labeled) : first] = UNLABELED
     sizes = [first, len(rows.val), len(rows.test)]
-    pairs = zip(torch.from_numpy(images).split(sizes), labels.split(sizes), strict=True)
-    train, val, test = (Images(*pair) for pair in pairs)
+    parts = (torch.from_numpy(images), labels, torch.from_numpy(rows.all))
+    train, val, test = (Images(*split) for split in zip(*(part.split(sizes) for part in parts), strict=True))
     return train, val, test
 
 

@@ -17,13 +17,25 @@ from tdmr_ray.errors import InputError
 
 @dataclass(frozen=True)
 class Images:
-    """Images with labels: uint8 [N, 3, H, W] and int64 [N]."""
+    """Images with labels.
+
+    Attributes:
+        images: uint8, [N, 3, H, W].
+        labels: int64, [N].
+        ids: Number of each image in its data set, int64 [N]; None for images that were put together by hand. It stays
+            the same in all divisions of the data set, and so do an image's views.
+    """
 
     images: Tensor
     labels: Tensor
+    ids: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def pick(self, rows: Tensor | slice) -> "Images":
+        """Return some of the images."""
+        return Images(self.images[rows], self.labels[rows], None if self.ids is None else self.ids[rows])
 
 
 @dataclass(frozen=True)
@@ -153,4 +165,9 @@ class Task:
     @property
     def labeled(self) -> Images:
         """The labelled images of `train`."""
-        return Images(self.train.images[: self.num_labeled], self.train.labels[: self.num_labeled])
+        return self.train.pick(slice(self.num_labeled))
+
+    @property
+    def unlabeled(self) -> Images:
+        """The images of `train` without labels."""
+        return self.train.pick(slice(self.num_labeled, None))

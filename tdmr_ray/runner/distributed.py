@@ -85,10 +85,10 @@ def run_trial(config: dict[str, Any]) -> None:
 def _make_teacher(config: dict[str, Any]) -> None:
     """Make a teacher in one of its workers; the process that needs it holds the lease."""
     assignment, workers = assignment_in(config), joined_workers()
-    spec, context = assignment.spec, open_context(assignment.settings)
+    spec, context = assignment.spec, open_context(assignment.settings, workers)
     torch.set_num_threads(assignment.settings.threads)
     task = context.tasks.get(spec.config.data, key=assignment.data_key)
     with use_copies(context.find_copy):
-        artifact = make_teacher(spec.config, task, workers)
+        artifact = make_teacher(spec.config, task, workers, context.provider.features)
     if workers.rank == 0:
         context.shared.store.add(spec.teacher_key, lambda draft: save_artifact(artifact, draft))

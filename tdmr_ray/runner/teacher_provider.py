@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
@@ -12,9 +13,18 @@ from tdmr_ray.runner.leases import renewed
 from tdmr_ray.runner.shared_store import POLL_S, SharedStore
 from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.features import (
+    Features,
+    compute_features,
+    features_key,
+    load_features,
+    save_features,
+    write_features,
+)
 from tdmr_ray.training.teacher_artifact import TeacherArtifact, load_artifact, make_teacher, save_artifact, teacher_key
 from tdmr_ray.training.workers import Workers
 
+Made = TypeVar("Made")
 MakeInStore = Callable[[TrialConfig, str], Path]
 """Adds the artifact for a configuration to the store under a key and returns its directory."""
 
@@ -50,6 +60,15 @@ class StoredTeacherProvider:
         self.seconds = artifact.seconds
         return artifact
 
+    def features(self, config: TrialConfig, task: Task) -> Features:
+        """Return the features of a foundation for a task's images; they are computed if the store lacks them."""
+        key = self._hold_features(config, task)
+
+        def add(key: str) -> Path:
+            return self.shared.store.add(key, lambda draft: write_features(config, task, draft))
+
+        return load_features(self.shared.obtain(key, add)[0])
+
     def expect(self, key: str = "") -> None:
         """Release the last artifact. The next one has this key; '' computes it from configuration and images."""
         self._held.close()
@@ -60,10 +79,18 @@ class StoredTeacherProvider:
         self.key = self._expected or teacher_key(config, task.fingerprint)
         self._held.enter_context(self.shared.store.held(self.key))
 
+    def _hold_features(self, config: TrialConfig, task: Task) -> str:
+        """Protect features in the store as long as the artifact; return their key."""
+        key = features_key(config, task)
+        self._held.enter_context(self.shared.store.held(key))
+        return key
+
     def _make(self, config: TrialConfig, task: Task, key: str) -> Path:
         if self.make is not None:
             return self.make(config, key)
-        return self.shared.store.add(key, lambda draft: save_artifact(make_teacher(config, task), draft))
+        return self.shared.store.add(
+            key, lambda draft: save_artifact(make_teacher(config, task, features_of=self.features), draft)
+        )
 
 
 class GroupTeacherProvider(StoredTeacherProvider):
@@ -81,35 +108,45 @@ class GroupTeacherProvider(StoredTeacherProvider):
     def __call__(self, config: TrialConfig, task: Task) -> TeacherArtifact:
         """Return the artifact of a trial; it is made if the store lacks it."""
         self._hold(config, task)
-        while True:
-            exists, ours = self._look()
-            if exists:
-                artifact, self.reused = load_artifact(find_artifact(self.shared, self.key)), True
-                break
-            if ours:
-                artifact, self.reused = self._make_together(config, task), False
-                break
-            time.sleep(POLL_S)
+        make = partial(make_teacher, config, task, self.workers, self.features)
+        artifact, self.reused = self._obtain(self.key, load_artifact, make, save_artifact)
         self.seconds = artifact.seconds
         return artifact
 
-    def _look(self) -> tuple[bool, bool]:
-        """Whether the artifact exists, and whether this group may make it; the first worker decides for all."""
+    def features(self, config: TrialConfig, task: Task) -> Features:
+        """Return the features of a foundation for a task's images; they are computed if the store lacks them."""
+        key = self._hold_features(config, task)
+        return self._obtain(key, load_features, partial(compute_features, config, task, self.workers), save_features)[0]
+
+    def _obtain(
+        self, key: str, load: Callable[[Path], Made], make: Callable[[], Made], save: Callable[[Made, Path], None]
+    ) -> tuple[Made, bool]:
+        """Return what the store has under a key, or what the workers make, and whether it existed."""
+        while True:
+            exists, ours = self._look(key)
+            if exists:
+                return load(find_artifact(self.shared, key)), True
+            if ours:
+                return self._make_together(key, make, save), False
+            time.sleep(POLL_S)
+
+    def _look(self, key: str) -> tuple[bool, bool]:
+        """Whether a key exists, and whether this group may make it; the first worker decides for all."""
         exists = ours = False
         if self.workers.rank == 0:
-            exists = self.shared.store.find(self.key) is not None
-            ours = not exists and self.shared.leases.take(self.key, self.shared.holder)
+            exists = self.shared.store.find(key) is not None
+            ours = not exists and self.shared.leases.take(key, self.shared.holder)
         decided = self.workers.mean({"exists": float(exists), "ours": float(ours)})
         return decided["exists"] > 0, decided["ours"] > 0
 
-    def _make_together(self, config: TrialConfig, task: Task) -> TeacherArtifact:
+    def _make_together(self, key: str, make: Callable[[], Made], save: Callable[[Made, Path], None]) -> Made:
         first = self.workers.rank == 0
-        with renewed(self.shared.leases, self.key, self.shared.holder) if first else nullcontext():
-            artifact = make_teacher(config, task, self.workers)
+        with renewed(self.shared.leases, key, self.shared.holder) if first else nullcontext():
+            made = make()
             if first:
-                self.shared.store.add(self.key, lambda draft: save_artifact(artifact, draft))
+                self.shared.store.add(key, lambda draft: save(made, draft))
             self.workers.mean({"saved": 1.0})
-        return artifact
+        return made
 
 
 def find_artifact(shared: SharedStore, key: str) -> Path:

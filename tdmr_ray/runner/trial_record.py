@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from tdmr_ray.records import State, TrialRecord
 from tdmr_ray.runner.messages import TrialReport
 from tdmr_ray.space import Resources
-from tdmr_ray.training.teacher_artifact import foundation_digest, start_digest
+from tdmr_ray.training.networks import foundation_digest, start_digest
 from tdmr_ray.tuning.trial_spec import TrialSpec
 
 VERSIONS = {name: importlib.metadata.version(name) for name in ("tdmr_ray", "torch", "timm", "ray", "optuna")}

@@ -178,7 +178,7 @@ class TrialConfig(Section):
     objective: Annotated[str, SHAPES_TEACHER, AfterValidator(_known_metric)] = "top1"
     """Metric on val that chooses the best epoch of teacher and target; equal values are ordered by the log loss."""
     seed: Annotated[int, SHAPES_TEACHER] = Field(default=0, ge=0)
-    """Seed of initial weights, views and batch order."""
+    """Seed of initial weights and batch order, and of views if `views.seed` is None."""
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
@@ -216,6 +216,11 @@ class TrialConfig(Section):
         It is one without a training by gradients, else the epochs of all trainings up to `distill.stop_at`.
         """
         return self.distill.last_epoch * self.num_trainings if self.trains_target else 1
+
+    @property
+    def view_seed(self) -> int:
+        """Seed of the views."""
+        return self.seed if self.views.seed is None else self.views.seed
 
     def key(self) -> str:
         """Return a short hash of the whole configuration."""

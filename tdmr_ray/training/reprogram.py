@@ -10,20 +10,22 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from tdmr_ray.data.task import Images, Task
-from tdmr_ray.data.views import Views, ViewSettings, resolve_views
 from tdmr_ray.method.component import FoundationShape, TaskFacts
 from tdmr_ray.method.mappings import MAPPINGS
 from tdmr_ray.method.prompts import PROMPTS
-from tdmr_ray.method.teacher import SourceNetwork, Teacher
+from tdmr_ray.method.teacher import Teacher
 from tdmr_ray.models import Foundation
 from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches
 from tdmr_ray.training.best_weights import BestWeights
-from tdmr_ray.training.config import Precision, TrialConfig
-from tdmr_ray.training.device import autocast, check_finite
-from tdmr_ray.training.evaluate import Evaluation, evaluate
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.device import check_finite
+from tdmr_ray.training.evaluate import Evaluation
+from tdmr_ray.training.features import NUM_SHARED_VIEWS, Features, unmixed_views
 from tdmr_ray.training.metrics import LOG_LOSS, preference
 from tdmr_ray.training.micro_batches import MicroBatches, run_in_micro_batches
-from tdmr_ray.training.pseudo_labels import pseudo_labeled
+from tdmr_ray.training.networks import InPrecision
+from tdmr_ray.training.pseudo_labels import with_predictions
+from tdmr_ray.training.source import FeatureSource, LiveSource, Source
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 History = list[dict[str, float]]
@@ -49,23 +51,6 @@ class FittedTeacher:
     def val_top1(self) -> float | None:
         """Accuracy on val of the kept weights; None without a val split."""
         return self.val_metrics.get("top1")
-
-
-class InPrecision:
-    """A foundation that runs in a precision and returns fp32, so that prompt and mapping stay in fp32."""
-
-    def __init__(self, foundation: SourceNetwork, precision: Precision) -> None:
-        self.foundation, self.precision = foundation, precision
-
-    def features(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """Map images [B, 3, S, S] in 0..1 to features [B, d]."""
-        with autocast(self.precision, images.device):
-            return self.foundation.features(images, tokens).float()
-
-    def source_logits(self, features: Tensor) -> Tensor:
-        """Map features [B, d] to source logits [B, S]."""
-        with autocast(self.precision, features.device):
-            return self.foundation.source_logits(features).float()
 
 
 def build_teacher(config: TrialConfig, foundation: Foundation, num_classes: int) -> Teacher:
@@ -96,12 +81,25 @@ def _shape_of(foundation: Foundation, name: str) -> FoundationShape:
 
 
 def fit_teacher(
-    config: TrialConfig, task: Task, foundation: Foundation, device: torch.device, workers: Workers = ALONE
+    config: TrialConfig,
+    task: Task,
+    foundation: Foundation,
+    device: torch.device,
+    workers: Workers = ALONE,
+    features: Features | None = None,
 ) -> FittedTeacher:
     """Reprogram a foundation with the labelled images of a task; the epoch that is best on val is kept.
 
     Without a val split the last epoch is kept. With `pseudo_labels.rounds`, the kept teacher then labels the other
     images and learns again from all of them.
+
+    Args:
+        config: The trial.
+        task: Its images.
+        foundation: The frozen network.
+        device: Device to train on.
+        workers: Processes that fit the same teacher together.
+        features: Features of the images and their views; None runs the foundation. Not for a learned prompt.
 
     Raises:
         NonFiniteLoss: If the loss diverges.
@@ -109,32 +107,41 @@ def fit_teacher(
     """
     teacher = build_teacher(config, foundation.to(device), task.num_classes).to(device)
     teacher.prompt.start_from(task.labeled.images.to(device).float().div(255.0))
+    source = _source_of(config, task, teacher, features, device)
     if teacher.mapping.refits is not None:
-        _refit(teacher, task.labeled, device, prompted=teacher.mapping.refits.prompted)
-    unmixed = resolve_views(config.views, task.preset).unmixed()
+        _refit(teacher, source, task.labeled, prompted=teacher.mapping.refits.prompted)
     tracker, micro_batches = (
-        _Tracker(teacher, task, device, config.objective, workers),
+        _Tracker(teacher, source, task, config.objective, workers),
         MicroBatches(may_divide=workers.count == 1),
     )
-    _learn(config, teacher, task.labeled, unmixed, tracker, micro_batches, workers)
+    _learn(config, teacher, source, task.labeled, tracker, micro_batches, workers)
     for _ in range(config.pseudo_labels.rounds if task.num_labeled < len(task.train) else 0):
         tracker.load_best()
-        threshold = config.pseudo_labels.threshold
-        filled = pseudo_labeled(task, lambda images: teacher(images).logits, threshold=threshold)
+        logits = _logits(teacher, *source.outputs(task.unlabeled))
+        filled = with_predictions(task, logits, threshold=config.pseudo_labels.threshold)
         if teacher.mapping.refits is not None and teacher.mapping.refits.on_pseudo_labels:
-            _refit(teacher, filled.labeled, device, prompted=teacher.mapping.refits.prompted)
+            _refit(teacher, source, filled.labeled, prompted=teacher.mapping.refits.prompted)
             tracker.measure({})
-        _learn(config, teacher, filled.labeled, unmixed, tracker, micro_batches, workers)
+        _learn(config, teacher, source, filled.labeled, tracker, micro_batches, workers)
     tracker.load_best()
     notes = micro_batches.notes("teacher", config.reprogram.batch_size)
     return FittedTeacher(teacher, tracker.history, tracker.kept.metrics if tracker.kept else {}, notes)
 
 
+def _source_of(
+    config: TrialConfig, task: Task, teacher: Teacher, features: Features | None, device: torch.device
+) -> Source:
+    if features is not None:
+        return FeatureSource(teacher, features, device)
+    num_views = None if teacher.prompt.learns else NUM_SHARED_VIEWS
+    return LiveSource(teacher, unmixed_views(config, task), config.view_seed, num_views, device)
+
+
 def _learn(
     config: TrialConfig,
     teacher: Teacher,
+    source: Source,
     labeled: Images,
-    view_settings: ViewSettings,
     tracker: "_Tracker",
     micro_batches: MicroBatches,
     workers: Workers,
@@ -145,24 +152,29 @@ def _learn(
     """
     if not teacher.learns:
         return
-    settings, device = config.reprogram, tracker.device
-    views = Views(labeled.images, view_settings, seed=config.seed, device=device)
-    trained, optimizer = workers.wrap(teacher), _build_optimizer(teacher)
+    settings = config.reprogram
+    trained, optimizer = workers.wrap(source.trained), _build_optimizer(teacher)
     refits = teacher.mapping.refits
     num_steps = settings.epochs * batches_per_epoch(len(labeled), settings.batch_size)
     step = 0
     for epoch in range(settings.epochs):
         if refits is not None and refits.each_epoch and epoch:
-            _refit(teacher, labeled, device, prompted=True)
+            _refit(teacher, source, labeled, prompted=True)
         teacher.train()
         total, seen = 0.0, 0
         started = perf_counter()
-        batches = epoch_batches(len(labeled), batch_size=settings.batch_size, epoch=epoch, seed=config.seed)
-        for batch in batches:
+        for batch in epoch_batches(
+            len(labeled),
+            batch_size=settings.batch_size,
+            epoch=epoch,
+            seed=config.seed,
+            num_views=source.num_views,
+        ):
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * cycle(step / num_steps)
             part = batch.part(workers.rank, workers.count)
-            shown = views.batch(part.rows, part.views).images, labeled.labels[part.rows].to(device)
+            inputs = source.inputs(labeled, part.rows, part.views)
+            shown = inputs, labeled.labels[part.rows].to(inputs.device)
             learn = partial(_backward, trained, optimizer, *shown, len(batch.rows) / workers.count)
             summed = micro_batches.retry(len(part.rows), learn)
             optimizer.step()
@@ -176,14 +188,14 @@ def _learn(
 def _backward(
     trained: nn.Module,
     optimizer: torch.optim.Optimizer,
-    images: Tensor,
+    inputs: Tensor,
     labels: Tensor,
     divisor: float,
     num_micro_batches: int,
 ) -> float:
     """Leave the gradient of a batch's summed loss over a divisor in the parameters; return that sum."""
     optimizer.zero_grad()
-    _, logits = run_in_micro_batches(trained, images, num_micro_batches)
+    _, logits = run_in_micro_batches(trained, inputs, num_micro_batches)
     summed = cross_entropy(logits, labels, reduction="sum")
     (summed / divisor).backward()
     return float(summed.detach())
@@ -197,25 +209,18 @@ def _build_optimizer(teacher: Teacher) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups)
 
 
-def _refit(teacher: Teacher, labeled: Images, device: torch.device, *, prompted: bool) -> None:
+@torch.no_grad()
+def _refit(teacher: Teacher, source: Source, labeled: Images, *, prompted: bool) -> None:
     """Fit the mapping in closed form to the labelled images without augmentation."""
-    features, source_logits = _source_outputs(teacher, labeled, device, prompted=prompted)
-    with torch.no_grad():
-        teacher.mapping.refit(features, source_logits, labeled.labels.to(device))
+    features, source_logits = source.outputs(labeled, prompted=prompted)
+    teacher.mapping.refit(features, source_logits, labeled.labels.to(features.device))
 
 
 @torch.no_grad()
-def _source_outputs(
-    teacher: Teacher, images: Images, device: torch.device, *, prompted: bool = True
-) -> tuple[Tensor, Tensor]:
-    """Run the foundation on images without augmentation: features [N, d] and source logits [N, S]."""
-
-    def run(part: Tensor) -> tuple[Tensor, Tensor]:
-        return teacher.source(part.to(device).float().div(255.0), prompted=prompted)
-
-    parts = MicroBatches().map(images.images, run)
-    features, source_logits = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-    return features, source_logits
+def _logits(teacher: Teacher, features: Tensor, source_logits: Tensor) -> Tensor:
+    """Map a foundation's outputs to task logits [N, C] on the CPU."""
+    logits: Tensor = teacher.eval().mapping(features, source_logits)[1]
+    return logits.float().cpu()
 
 
 class _Tracker:
@@ -228,14 +233,14 @@ class _Tracker:
         kept: Logits for val of the best weights; None without a val split.
     """
 
-    def __init__(self, teacher: Teacher, task: Task, device: torch.device, objective: str, workers: Workers) -> None:
-        self.teacher, self.task, self.device = teacher, task, device
+    def __init__(self, teacher: Teacher, source: Source, task: Task, objective: str, workers: Workers) -> None:
+        self.teacher, self.source, self.task = teacher, source, task
         self.objective, self.workers = objective, workers
         self.history: History = []
         self.best = BestWeights()
         self.has_val = len(task.val) > 0
         measured_once = self.has_val and not teacher.prompt.learns
-        self.source = _source_outputs(teacher.eval(), task.val, device) if measured_once else None
+        self.outputs = source.outputs(task.val) if measured_once else None
         self.kept: Evaluation | None = None
         self.measure({}, may_win=not teacher.mapping.starts_blank)
 
@@ -247,7 +252,6 @@ class _Tracker:
             may_win: Whether these weights may be kept. A blank mapping answers one class, which has the best accuracy
                 where nearly all images are of that class.
         """
-        self.teacher.eval()
         if not self.has_val:
             self.history.append(metrics)
             return
@@ -262,9 +266,6 @@ class _Tracker:
         self.best.load_into(self.teacher)
         self.teacher.eval()
 
-    @torch.no_grad()
     def _evaluate(self) -> Evaluation:
-        if self.source is None:
-            return evaluate(lambda images: self.teacher(images).logits, self.task.val, device=self.device)
-        _, logits = self.teacher.mapping(*self.source)
-        return Evaluation(logits.float().cpu(), self.task.val.labels)
+        outputs = self.source.outputs(self.task.val) if self.outputs is None else self.outputs
+        return Evaluation(_logits(self.teacher, *outputs), self.task.val.labels)

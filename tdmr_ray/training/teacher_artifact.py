@@ -1,24 +1,22 @@
 """Teacher artifacts: weights, stored outputs and pictures, made once for every trial with the same key."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from tdmr_ray.code_digest import source_digest
 from tdmr_ray.data.task import Task
 from tdmr_ray.method.teacher import Teacher
-from tdmr_ray.models import Foundation, load_foundation
-from tdmr_ray.models.weights import create_network
-from tdmr_ray.training.config import FoundationConfig, TrialConfig, hash_json
+from tdmr_ray.training.config import TrialConfig, hash_json
 from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.features import FeaturesProvider, compute_features, with_ids
+from tdmr_ray.training.networks import foundation_digest, resident_foundation
 from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
 from tdmr_ray.training.teacher_outputs import LiveOutputs, StoredOutputs, TeacherOutputs, store_outputs, training_views
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
@@ -61,33 +59,6 @@ TeacherProvider = Callable[[TrialConfig, Task], TeacherArtifact]
 """Gives a trial its teacher: makes it on the spot (`make_teacher`), or takes it from a store."""
 
 
-@cache
-def resident_foundation(part: FoundationConfig) -> Foundation:
-    """Load a foundation that stays in memory, on the device, for every trial of this process."""
-    return load_foundation(part.name, weights=part.weights, image_px=part.image_px).to(pick_device())
-
-
-@cache
-def foundation_digest(part: FoundationConfig) -> str:
-    """Return the SHA-256 of a foundation's weights, without keeping the foundation in memory."""
-    return digest_of(load_foundation(part.name, weights=part.weights, image_px=part.image_px))
-
-
-@cache
-def start_digest(name: str, weights: str) -> str:
-    """Return the SHA-256 of a target's initial weights, their classifier included; '' for random ones."""
-    return digest_of(create_network(name, weights)) if weights else ""
-
-
-def digest_of(network: nn.Module) -> str:
-    """Return the SHA-256 of a network's weights."""
-    digest = hashlib.sha256()
-    for key, value in sorted(network.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def teacher_key(config: TrialConfig, fingerprint: str) -> str:
     """Hash all that a teacher depends on: images, foundation weights, its sections of the configuration, and the code.
 
@@ -106,20 +77,33 @@ def teacher_key(config: TrialConfig, fingerprint: str) -> str:
     return hash_json({**sections, "data": fingerprint, "weights": weights, "code": code})
 
 
-def make_teacher(config: TrialConfig, task: Task, workers: Workers = ALONE) -> TeacherArtifact:
+def make_teacher(
+    config: TrialConfig, task: Task, workers: Workers = ALONE, features_of: FeaturesProvider | None = None
+) -> TeacherArtifact:
     """Reprogram the foundation and store its outputs; every worker returns the same artifact.
+
+    Args:
+        config: The trial.
+        task: Its images.
+        workers: Processes that make the teacher together.
+        features_of: Gives the features of images and views for a teacher that stores its outputs and learns no prompt;
+            None computes them here.
 
     Raises:
         NonFiniteLoss: If reprogramming diverges.
         ValueError: If prompt or mapping do not fit the foundation or the task.
     """
     started, device = perf_counter(), pick_device()
-    fitted = fit_teacher(config, task, resident_foundation(config.foundation), device, workers)
-    stored = None
+    foundation = resident_foundation(config.foundation)
+    teacher = build_teacher(config, foundation, task.num_classes)
+    stored, features = None, None
+    if config.outputs.kind == "stored" and not teacher.prompt.learns:
+        task = with_ids(task)
+        features = features_of(config, task) if features_of else compute_features(config, task, workers)
+    fitted = fit_teacher(config, task, foundation, device, workers, features)
     if config.outputs.kind == "stored":
         views = training_views(config, task)
-        live = LiveOutputs(fitted.teacher, views, config.outputs, device, workers)
-        stored = store_outputs(live, views, workers)
+        stored = store_outputs(LiveOutputs(fitted.teacher, views, config.outputs, device, workers, features), workers)
     return TeacherArtifact(
         weights=_on_cpu(fitted.teacher.state_dict()),
         outputs=stored,

@@ -1,6 +1,6 @@
 """Teacher outputs for the views that a target is trained on: stored in advance, or computed for every batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -12,18 +12,16 @@ from torch import Tensor
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch, Views, resolve_views
-from tdmr_ray.method.teacher import ProxySpace, Teacher
+from tdmr_ray.method.teacher import ProxySpace, Teacher, to_half
 from tdmr_ray.training.config import OutputsConfig, TrialConfig
 from tdmr_ray.training.device import pick_device
+from tdmr_ray.training.features import NUM_SHARED_VIEWS, Features
 from tdmr_ray.training.label_propagation import propagate_labels
 from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.workers import ALONE, Workers
 
 ProxyFunction = Callable[[Tensor], ProxySpace]
 """Function of images in 0..1, [B, 3, H, W], that returns embedding and logits."""
-
-NUM_AVERAGED_VIEWS = 8
-"""Views of an image that enter its average."""
 
 
 class TeacherOutputs(Protocol):
@@ -79,6 +77,7 @@ class LiveOutputs:
         settings: Number of views and strength of view averaging.
         device: Device of the teacher.
         workers: Processes that hold the same teacher and construct this at the same time.
+        features: Features of the images and their unmixed views; None runs the foundation.
     """
 
     def __init__(
@@ -88,57 +87,83 @@ class LiveOutputs:
         settings: OutputsConfig,
         device: torch.device,
         workers: Workers = ALONE,
+        features: Features | None = None,
     ) -> None:
-        self.teacher, self.settings, self.device = teacher.eval(), settings, device
-        self.num_views, self.micro_batches = settings.num_views, MicroBatches()
-        self.averages = _averages(teacher, views, settings, device, workers) if settings.view_averaging else None
-        self.embedding_dim = self._run(views.batch(torch.zeros(1, dtype=torch.int64), 0)).embedding.shape[-1]
+        self.teacher, self.views, self.settings, self.device = teacher.eval(), views, settings, device
+        self.num_views, self.micro_batches, self.features = settings.num_views, MicroBatches(), features
+        self.averages = self._averages(workers) if settings.view_averaging else None
+        self.embedding_dim = self.of_view(0, torch.zeros(1, dtype=torch.int64)).embedding.shape[-1]
 
     @torch.no_grad()
     def batch(self, view: ViewBatch) -> ProxySpace:
         """Run the teacher on a batch of views."""
-        embedding, logits = self._run(view)
-        return ProxySpace(embedding.half().float(), logits.half().float())
+        return _rounded(self._blended(self._run(view), view))
+
+    @torch.no_grad()
+    def of_view(self, number: int, rows: Tensor) -> ProxySpace:
+        """Return the outputs for view `number` of the images in `rows` [B]; stored features spare making the views."""
+        if self.features is None or self.views.settings.mix:
+            return self.batch(self.views.batch(rows, number))
+        outputs = self._read(number, rows)
+        if self.averages is not None:
+            outputs = self._towards(outputs, [average[rows] for average in self.averages])
+        return _rounded(outputs)
 
     def _run(self, view: ViewBatch) -> ProxySpace:
         parts = self.micro_batches.map(view.images, self._run_part)
-        outputs = ProxySpace(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-        return outputs if self.averages is None else _blend(outputs, self.averages, view, self.settings.view_averaging)
+        return ProxySpace(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
     def _run_part(self, images: Tensor) -> ProxySpace:
         return ProxySpace(*(tensor.cpu() for tensor in self.teacher(images.to(self.device))))
+
+    def _read(self, number: int | None, rows: Tensor) -> ProxySpace:
+        """Return the outputs for a view, None for the image itself, from stored features."""
+        assert self.features is not None, "there are stored features"
+        ids = self.views.ids[rows]
+        found = self.features.plain(ids) if number is None else self.features.views(ids, torch.full_like(ids, number))
+        return ProxySpace(*(tensor.cpu() for tensor in self.teacher.read(found.to(self.device))))
+
+    def _averages(self, workers: Workers) -> ProxySpace:
+        if self.features is None:
+            averages = average_over_views(self.teacher, self.views, self.device, workers)
+        else:
+            averages = _average(self._read, len(self.views), workers)
+        if not self.settings.propagation_neighbors:
+            return averages
+        neighbors, alpha = self.settings.propagation_neighbors, self.settings.propagation_alpha
+        return propagate_labels(averages, neighbors=neighbors, alpha=alpha)
+
+    def _blended(self, outputs: ProxySpace, view: ViewBatch) -> ProxySpace:
+        """Move the outputs for views towards the averages of their images; a mixed view has two images."""
+        if self.averages is None:
+            return outputs
+        return self._towards(outputs, [mix_of_images(average, view) for average in self.averages])
+
+    def _towards(self, outputs: ProxySpace, averages: Sequence[Tensor]) -> ProxySpace:
+        share = self.settings.view_averaging
+        return ProxySpace(*(torch.lerp(own, mean, share) for own, mean in zip(outputs, averages, strict=True)))
+
+
+def _rounded(outputs: ProxySpace) -> ProxySpace:
+    return ProxySpace(*(to_half(tensor).float() for tensor in outputs))
 
 
 def training_views(config: TrialConfig, task: Task) -> Views:
     """Return the views of the training images that teacher and target share."""
     settings = resolve_views(config.views, task.preset)
-    return Views(task.train.images, settings, seed=config.seed, device=pick_device())
+    return Views(task.train.images, settings, seed=config.view_seed, ids=task.train.ids, device=pick_device())
 
 
-def store_outputs(live: LiveOutputs, views: Views, workers: Workers = ALONE) -> StoredOutputs:
+def store_outputs(live: LiveOutputs, workers: Workers = ALONE) -> StoredOutputs:
     """Run a teacher on K views of every training image."""
     by_view = []
     for number in range(live.num_views):
-        outputs = workers.map_rows(len(views), partial(_outputs_of_view, live, views, number))
+        outputs = workers.map_rows(len(live.views), partial(live.of_view, number))
         by_view.append([tensor.half().numpy() for tensor in outputs])
     embedding, logits = (np.stack(arrays) for arrays in zip(*by_view, strict=True))
     return StoredOutputs(embedding, logits)
 
 
-def _outputs_of_view(live: LiveOutputs, views: Views, number: int, rows: Tensor) -> ProxySpace:
-    return live.batch(views.batch(rows, number))
-
-
-def _averages(
-    teacher: Teacher, views: Views, settings: OutputsConfig, device: torch.device, workers: Workers
-) -> ProxySpace:
-    averages = average_over_views(teacher, views, device, workers)
-    if not settings.propagation_neighbors:
-        return averages
-    return propagate_labels(averages, neighbors=settings.propagation_neighbors, alpha=settings.propagation_alpha)
-
-
-@torch.no_grad()
 def average_over_views(
     network: ProxyFunction, views: Views, device: torch.device, workers: Workers = ALONE
 ) -> ProxySpace:
@@ -149,23 +174,27 @@ def average_over_views(
     Returns:
         Embedding [N, d] and logits [N, C].
     """
-    plain = Views(views.images, views.settings.unmixed(), seed=views.seed, device=device)
+    plain = Views(views.images, views.settings.unmixed(), seed=views.seed, ids=views.ids, device=device)
+
+    def run(number: int | None, rows: Tensor) -> ProxySpace:
+        if number is None:
+            return network(views.images[rows].to(device).float().div(255.0))
+        return network(plain.batch(rows, number).images)
+
+    return _average(run, len(views), workers)
+
+
+@torch.no_grad()
+def _average(run: Callable[[int | None, Tensor], ProxySpace], num_images: int, workers: Workers) -> ProxySpace:
+    """Average a function of a view's number, None for the image itself, and rows [n]."""
 
     def average(rows: Tensor) -> tuple[Tensor, ...]:
-        clean = network(views.images[rows].to(device).float().div(255.0))
-        moved = [network(plain.batch(rows, number).images) for number in range(NUM_AVERAGED_VIEWS)]
+        clean = run(None, rows)
+        moved = [run(number, rows) for number in range(NUM_SHARED_VIEWS)]
         means = [torch.stack(outputs).mean(dim=0) for outputs in zip(*moved, strict=True)]
         return tuple(((own + mean) / 2).cpu() for own, mean in zip(clean, means, strict=True))
 
-    return ProxySpace(*workers.map_rows(len(views), average))
-
-
-def _blend(outputs: ProxySpace, averages: ProxySpace, view: ViewBatch, share: float) -> ProxySpace:
-    """Move the outputs for views towards the averages of their images; a mixed view has two images."""
-    blended = [
-        torch.lerp(own, mix_of_images(average, view), share) for own, average in zip(outputs, averages, strict=True)
-    ]
-    return ProxySpace(*blended)
+    return ProxySpace(*workers.map_rows(num_images, average))
 
 
 def mix_of_images(values: Tensor, view: ViewBatch) -> Tensor:

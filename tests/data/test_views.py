@@ -196,7 +196,7 @@ def test_documents_are_never_mirrored_and_photographs_are() -> None:
 
 
 def test_config_and_settings_have_the_same_names() -> None:
-    assert set(ViewConfig.model_fields) - {"preset"} == set(asdict(ViewSettings()))
+    assert set(ViewConfig.model_fields) - {"preset", "seed"} == set(asdict(ViewSettings()))
 
 
 def test_a_crop_lies_inside_its_image_and_has_a_log_uniform_area() -> None:

@@ -11,12 +11,17 @@ from tdmr_ray.runner.shared_store import SharedStore
 from tdmr_ray.runner.teacher_provider import GroupTeacherProvider, StoredTeacherProvider
 from tdmr_ray.store import HOLDS, Store
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.features import FeaturesProvider
 from tdmr_ray.training.teacher_artifact import TeacherArtifact, make_teacher
-from tdmr_ray.training.workers import ALONE, Workers
+from tdmr_ray.training.workers import ALONE
 
 
 def provider_in(folder: Path) -> StoredTeacherProvider:
     return StoredTeacherProvider(SharedStore(Store(folder), LeaseTable()))
+
+
+def features_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("features-*")}
 
 
 def test_a_teacher_is_made_once_and_then_loaded(
@@ -24,9 +29,9 @@ def test_a_teacher_is_made_once_and_then_loaded(
 ) -> None:
     made = []
 
-    def count(config: TrialConfig, task: Task, workers: Workers = ALONE) -> TeacherArtifact:
+    def count(config: TrialConfig, task: Task, **features: FeaturesProvider) -> TeacherArtifact:
         made.append(config)
-        return make_teacher(config, task)
+        return make_teacher(config, task, **features)
 
     monkeypatch.setattr(teacher_provider, "make_teacher", count)
     first, second = provider_in(tmp_path), provider_in(tmp_path)
@@ -54,8 +59,8 @@ def test_an_artifact_is_held_until_the_next_one(tmp_path: Path, tiny_config: Tri
     provider = provider_in(tmp_path)
     for config in (tiny_config, tiny_config.replace(prompt__size_px=2)):
         provider(config, tiny_task)
-        (mark,) = (tmp_path / HOLDS).iterdir()
-        assert mark.name.startswith(provider.key)
+        held = {mark.name.split(".")[0] for mark in (tmp_path / HOLDS).iterdir()}
+        assert held == {provider.key, *(set() if config.prompt.size_px else features_in(tmp_path))}
     provider.expect()
     assert list((tmp_path / HOLDS).iterdir()) == []
 

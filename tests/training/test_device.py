@@ -6,7 +6,7 @@ from torch import distributed, nn
 from torch.torch_version import TorchVersion
 
 from tdmr_ray.models import load_foundation
-from tdmr_ray.training import teacher_artifact
+from tdmr_ray.training import networks
 from tdmr_ray.training.config import FoundationConfig, Precision, TrialConfig
 from tdmr_ray.training.device import autocast, pick_device, used_precision
 from tdmr_ray.training.reprogram import build_teacher
@@ -36,8 +36,8 @@ def test_device_is_a_gpu_if_one_is_usable(
 
 def test_resident_foundation_is_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """A teacher from the store expects it there; 'meta' plays the GPU."""
-    monkeypatch.setattr(teacher_artifact, "pick_device", lambda: torch.device("meta"))
-    foundation = teacher_artifact.resident_foundation.__wrapped__(FoundationConfig(name="glyph_cnn"))
+    monkeypatch.setattr(networks, "pick_device", lambda: torch.device("meta"))
+    foundation = networks.resident_foundation.__wrapped__(FoundationConfig(name="glyph_cnn"))
     assert {parameter.device.type for parameter in foundation.parameters()} == {"meta"}
 
 

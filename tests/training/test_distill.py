@@ -172,9 +172,9 @@ TERMS = [
 def test_training_on_one_term_reduces_it(
     values: dict[str, object], tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
 ) -> None:
-    config = tiny_config.with_values({**values, "distill.labels_weight": 0, "distill.epochs": 3})
+    config = tiny_config.with_values({**values, "distill.labels_weight": 0, "distill.epochs": 6})
     rows = run(config, tiny_task, artifact)
-    assert rows[2]["train/loss"] < 0.99 * rows[0]["train/loss"]
+    assert rows[-1]["train/loss"] < 0.99 * rows[0]["train/loss"]
 
 
 @pytest.mark.parametrize("schedule", [kind for kind in SCHEDULES if kind != "learned"])

@@ -50,6 +50,9 @@ class ViewConfig(BaseModel):
     brightness, saturation, posterizing, solarizing, automatic contrast or sharpening."""
     mix: float = Field(default=0.0, ge=0, le=1)
     """Fraction of views that mix two images, half of them by mixup, half by cutmix."""
+    seed: int | None = Field(default=0, ge=0)
+    """Seed of the views, which all seeds of the confirmation share, so that a foundation sees each view once; None is
+    the trial's own seed."""
 
 
 @dataclass(frozen=True)

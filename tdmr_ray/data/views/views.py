@@ -39,7 +39,8 @@ class Views:
     Args:
         images: uint8, [N, 3, H, W].
         settings: Kinds and strength of the augmentation.
-        seed: Determines each view, together with row and view number.
+        seed: Determines each view, together with the image's id and the view's number.
+        ids: Number of each image, int64 [N]; None numbers them by row.
         device: Device on which the augmentation runs.
     """
 
@@ -49,11 +50,13 @@ class Views:
         settings: ViewSettings,
         *,
         seed: int,
+        ids: Tensor | None = None,
         device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
     ) -> None:
         self.images = images
         self.settings = settings
         self.seed = seed
+        self.ids = torch.arange(len(images)) if ids is None else ids
         self.device = device
 
     def __len__(self) -> int:
@@ -62,11 +65,14 @@ class Views:
     def batch(self, rows: Tensor, view: int | Tensor) -> ViewBatch:
         """Return view number `view` (one, or [B]) of the images in `rows` ([B], int64)."""
         numbers = torch.as_tensor(view, dtype=torch.int64).expand(len(rows))
-        draws = torch.from_numpy(uniform_draws(self.seed, rows.numpy(), numbers.numpy()))
+        draws = self._draws(rows, numbers)
         own = self._augment(rows, draws)
         if self.settings.mix == 0:
             return ViewBatch(rows, numbers, own, rows, torch.ones(len(rows)))
         return self._mix(own, rows, numbers, draws)
+
+    def _draws(self, rows: Tensor, numbers: Tensor) -> Tensor:
+        return torch.from_numpy(uniform_draws(self.seed, self.ids[rows].numpy(), numbers.numpy()))
 
     def _augment(self, rows: Tensor, draws: Tensor) -> Tensor:
         """Augment images; which rows are blurred, erased or changed singly is decided on the CPU, without a wait."""
@@ -86,8 +92,7 @@ class Views:
         mixed = draws[:, Draw.MIX] < self.settings.mix
         partner = torch.where(mixed, (draws[:, Draw.PARTNER] * len(self)).long(), rows)
         ratio = torch.where(mixed, draws[:, Draw.RATIO].float(), torch.ones(len(rows)))
-        other_draws = torch.from_numpy(uniform_draws(self.seed, partner.numpy(), numbers.numpy()))
-        other = self._augment(partner, other_draws)
+        other = self._augment(partner, self._draws(partner, numbers))
         box, box_ratio = cut_boxes(ratio, draws[:, [Draw.CUT_X, Draw.CUT_Y]], own.shape[-1])
         by_cut = draws[:, Draw.CUT] < 0.5
         keep = torch.where(by_cut[:, None, None], box, ratio[:, None, None]).unsqueeze(1).to(self.device)

@@ -1,0 +1,201 @@
+"""Features of a foundation that teachers without a learned prompt share."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.loading import load_task
+from tdmr_ray.data.task import Task
+from tdmr_ray.method.component import FoundationShape
+from tdmr_ray.method.mappings import MAPPINGS
+from tdmr_ray.method.prompts import PROMPTS
+from tdmr_ray.method.resize import resize
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.features import (
+    FEATURES,
+    Features,
+    compute_features,
+    features_key,
+    load_features,
+    save_features,
+    with_ids,
+    write_features,
+)
+from tdmr_ray.training.networks import resident_foundation
+from tdmr_ray.training.reprogram import fit_teacher
+from tdmr_ray.training.teacher_artifact import make_teacher, open_outputs
+from tdmr_ray.training.teacher_outputs import training_views
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def task(tiny_task: Task) -> Task:
+    return with_ids(tiny_task)
+
+
+@pytest.fixture(scope="module")
+def digits() -> dict[str, Task]:
+    """The same images, divided in three ways."""
+    base = DataConfig(name="digits", shots=5, unlabeled=True)
+    changed = {"first": {}, "redrawn": {"draw": 1}, "joined": {"draw": 2, "join": "val"}}
+    return {name: load_task(base.model_copy(update=changes)) for name, changes in changed.items()}
+
+
+def test_features_are_those_of_the_foundation(tiny_config: TrialConfig, task: Task) -> None:
+    foundation = resident_foundation(tiny_config.foundation)
+    features = compute_features(tiny_config, task)
+    views = training_views(tiny_config, task)
+    rows, numbers = torch.tensor([3, 35, 7]), torch.tensor([1, 0, 7])
+    assert task.train.ids is not None
+    assert task.val.ids is not None
+    shown = views.batch(rows, numbers).images
+    own = foundation.features(resize(shown, foundation.spec.size_px))
+    torch.testing.assert_close(features.views(task.train.ids[rows], numbers), own, rtol=1e-3, atol=1e-3)
+    plain = foundation.features(resize(task.val.images.float() / 255, foundation.spec.size_px))
+    torch.testing.assert_close(features.plain(task.val.ids), plain, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+def test_a_teacher_from_features_equals_one_that_runs_its_foundation(
+    mapping: str, tiny_config: TrialConfig, task: Task
+) -> None:
+    config = tiny_config.replace(mapping__kind=mapping, pseudo_labels__rounds=1)
+    foundation = resident_foundation(config.foundation)
+    fitted = [
+        fit_teacher(config, task, foundation, CPU, features=given) for given in (None, compute_features(config, task))
+    ]
+    live, stored = (teacher.teacher.state_dict() for teacher in fitted)
+    for name, value in live.items():
+        torch.testing.assert_close(stored[name], value, rtol=0.01, atol=0.01, msg=name)
+    assert fitted[0].val_metrics == pytest.approx(fitted[1].val_metrics, abs=0.02)
+
+
+@pytest.mark.parametrize(("averaging", "mix"), [(0.0, 0.0), (0.5, 0.0), (0.5, 0.5)])
+def test_stored_outputs_from_features_equal_live_ones(
+    averaging: float, mix: float, tiny_config: TrialConfig, tiny_task: Task
+) -> None:
+    config = tiny_config.replace(outputs__view_averaging=averaging, views__mix=mix)
+    artifact = make_teacher(config, tiny_task)
+    view = training_views(config, tiny_task).batch(torch.arange(42), 1)
+    stored = open_outputs(config, tiny_task, artifact).batch(view)
+    live = open_outputs(config, tiny_task, replace(artifact, outputs=None)).batch(view)
+    for own, other in zip(stored, live, strict=True):
+        torch.testing.assert_close(own, other, rtol=0.01, atol=0.02)
+
+
+def test_divisions_of_a_data_set_share_features_and_views(digits: dict[str, Task], tiny_config: TrialConfig) -> None:
+    config = tiny_config.replace(seed=3)
+    keys = {features_key(config.replace(seed=seed), task) for seed, task in enumerate(digits.values())}
+    assert len(keys) == 1
+    shown = {}
+    for name, task in digits.items():
+        views = training_views(config, task)
+        place = int(torch.nonzero(views.ids == views.ids.max())[0])
+        shown[name, int(views.ids[place])] = views.batch(torch.tensor([place]), 2).images
+    found = {number for _, number in shown}
+    assert len(found) < len(shown), "an image is in two of the train splits"
+    for number in found:
+        first, *others = (images for (_, own), images in shown.items() if own == number)
+        assert all(torch.equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"foundation.name": "glyph_vit"},
+        {"views.strength": 0.5},
+        {"views.seed": 1},
+        {"outputs.num_views": 9},
+        {"precision": "bf16"},
+    ],
+    ids=str,
+)
+def test_the_key_follows_what_features_depend_on(
+    values: dict[str, object], tiny_config: TrialConfig, task: Task
+) -> None:
+    assert features_key(tiny_config.with_values(values), task) != features_key(tiny_config, task)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"mapping.kind": "prototype"},
+        {"seed": 1},
+        {"outputs.num_views": 4},
+        {"outputs.view_averaging": 0.5},
+        {"views.mix": 0.5},
+    ],
+    ids=str,
+)
+def test_the_key_ignores_what_they_do_not_depend_on(
+    values: dict[str, object], tiny_config: TrialConfig, task: Task
+) -> None:
+    assert features_key(tiny_config.with_values(values), task) == features_key(tiny_config, task)
+
+
+def test_the_key_follows_the_images(tiny_config: TrialConfig, task: Task) -> None:
+    other = replace(task, train=replace(task.train, images=255 - task.train.images))
+    assert features_key(tiny_config, other) != features_key(tiny_config, task)
+
+
+def test_the_trials_seed_can_decide_the_views(tiny_config: TrialConfig, tiny_task: Task) -> None:
+    own = tiny_config.replace(views__seed=None, seed=5)
+    shown = [training_views(config, tiny_task).batch(torch.arange(3), 0).images for config in (tiny_config, own)]
+    assert not torch.equal(*shown)
+    assert own.view_seed == 5
+
+
+def test_features_on_disk_equal_those_in_memory(tmp_path: Path, tiny_config: TrialConfig, task: Task) -> None:
+    expected = compute_features(tiny_config, task)
+    (written := tmp_path / "written").mkdir()
+    (saved := tmp_path / "saved").mkdir()
+    write_features(tiny_config, task, written)
+    save_features(expected, saved)
+    for folder in (written, saved):
+        found = load_features(folder)
+        assert isinstance(found.values, np.memmap)
+        np.testing.assert_array_equal(found.values, expected.values)
+        np.testing.assert_array_equal(found.ids, expected.ids)
+    assert (written / FEATURES).stat().st_size == pytest.approx(expected.values.nbytes, abs=200)
+
+
+def test_features_beyond_half_precision_stay_finite() -> None:
+    """A foundation whose features exceed 65,504 would otherwise store infinity."""
+    from tdmr_ray.method.teacher import to_half
+
+    assert to_half(torch.tensor([1e6, -1e6])).isfinite().all()
+
+
+def test_images_by_hand_are_numbered_apart(tiny_task: Task) -> None:
+    numbered = with_ids(tiny_task)
+    assert numbered.train.ids is not None
+    assert numbered.val.ids is not None
+    ids = torch.cat([numbered.train.ids, numbered.val.ids])
+    assert len(ids.unique()) == len(ids)
+
+
+@pytest.mark.parametrize("kind", PROMPTS)
+def test_a_prompt_that_learns_nothing_only_resizes(kind: str) -> None:
+    """Features without a learned prompt are shared on this ground."""
+    shape = FoundationShape(
+        name="any", image_px=16, num_source_classes=3, takes_tokens=True, feature_dim=8, token_dim=8
+    )
+    prompt = PROMPTS[kind](PROMPTS[kind].Config(), shape)
+    if prompt.learns:
+        pytest.skip("its smallest form learns")
+    images = torch.rand(2, 3, 12, 12)
+    assert torch.equal(prompt(images), resize(images, 16))
+    assert prompt.extra_tokens() is None
+
+
+def test_features_are_looked_up_by_id() -> None:
+    values = np.arange(2 * 3 * 1, dtype=np.float16).reshape(2, 3, 1)
+    features = Features(np.array([10, 20, 30]), values)
+    assert features.plain(torch.tensor([30, 10])).flatten().tolist() == [2, 0]
+    assert features.views(torch.tensor([20]), torch.tensor([0])).flatten().tolist() == [4]
+    assert features.num_views == 1
