@@ -1,6 +1,7 @@
 """Tune's events as records for the source of trials and the listeners."""
 
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,8 @@ from ray.tune.experiment import Trial
 
 from tdmr_ray.records import State, TrialRecord
 from tdmr_ray.run_layout import TrialFiles
+from tdmr_ray.runner.activities import Activities
+from tdmr_ray.runner.coordinator import cluster_tables
 from tdmr_ray.runner.failure import write_traceback
 from tdmr_ray.runner.messages import TrialReport, report_in
 from tdmr_ray.runner.process_loss import (
@@ -28,6 +31,8 @@ from tdmr_ray.training.metrics import score
 from tdmr_ray.tuning.listener import Listener
 from tdmr_ray.tuning.trial_spec import TrialSpec
 
+ASK_EVERY_S = 2.0
+"""Interval at which the driver asks what the processes are doing."""
 COLOURS = re.compile(r"\x1b\[\d+m")
 
 
@@ -51,6 +56,8 @@ class TrialEvents(tune.Callback):
         curves: Score after each epoch, by Tune's id of a trial.
         lost_on: Machines on which a spec lost its process, by the spec's id.
         ending: Set when the phase is being ended early.
+        activities: What the trials' processes are doing.
+        asked: Time at which the activities were read last.
     """
 
     searcher: TrialSearcher
@@ -61,6 +68,18 @@ class TrialEvents(tune.Callback):
     curves: dict[str, list[float]] = field(default_factory=dict)
     lost_on: dict[str, list[str]] = field(default_factory=dict)
     ending: StopFlag = field(default_factory=StopFlag)
+    activities: Activities = field(default_factory=lambda: cluster_tables()[1])
+    asked: float = 0.0
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Tell the listeners what the processes are doing; called by Tune several times a second."""
+        now = time.monotonic()
+        if now - self.asked < ASK_EVERY_S:
+            return
+        self.asked, texts = now, self.activities.read()
+        doing = [(spec, texts.get(spec.id, "")) for spec in self.searcher.live.values()]
+        for listener in self.listeners:
+            listener.working(doing)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A process begins with a trial."""

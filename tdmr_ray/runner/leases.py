@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from tdmr_ray.runner.periodic import periodic_task
 
 EXPIRES_S = 15.0
-ACTOR, NAMESPACE = "leases", "tdmr_ray"
 
 
 class Leases(Protocol):
@@ -53,21 +52,14 @@ class LeaseTable:
 
 
 class ClusterLeases:
-    """Leases of the running Ray: one table for all its searches, in an actor that needs no CPU.
+    """Leases of the running Ray, in an actor.
 
-    If its machine is lost, the actor starts elsewhere with an empty table; at worst something is made twice.
+    Args:
+        actor: Handle of an actor with a `LeaseTable`'s methods.
     """
 
-    def __init__(self) -> None:
-        import ray
-
-        self._actor: Any = (
-            ray.remote(LeaseTable)
-            .options(
-                name=ACTOR, namespace=NAMESPACE, get_if_exists=True, num_cpus=0, max_restarts=-1, lifetime="detached"
-            )
-            .remote()
-        )
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
 
     def take(self, key: str, holder: str) -> bool:
         """See `Leases`; True if the actor does not answer."""
@@ -81,13 +73,6 @@ class ClusterLeases:
     def give_back(self, key: str, holder: str) -> None:
         """See `Leases`."""
         self._actor.give_back.remote(key, holder)
-
-
-def cluster_leases() -> Leases:
-    """Return the leases of the running Ray; without Ray, a table for this process alone."""
-    import ray
-
-    return ClusterLeases() if ray.is_initialized() else LeaseTable()
 
 
 @contextmanager

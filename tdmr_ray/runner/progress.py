@@ -1,7 +1,7 @@
 """Progress of a search for its user: a live table at a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, Group
@@ -23,8 +23,8 @@ TITLES: dict[Phase, str] = {
     "cv": "cross-validation",
 }
 """Names of the phases for people."""
-LINE_EVERY_S = 15.0
-"""Interval of plain lines."""
+LINE_EVERY_S = 8.0
+"""Interval after which the next event or news prints a plain line, so that there is one every ten seconds."""
 
 
 @dataclass
@@ -57,6 +57,8 @@ class Progress(Listener):
         self.first: tuple[float, float] | None = None
         """Time at which the first epoch of the phase ended, and the work that was done then."""
         self.live: Live | None = None
+        self.doing: list[str] = []
+        """What each process does."""
 
     def begin(self, title: str, names: list[str], total: int, work: dict[str, float] | None = None) -> None:
         """Start a phase with an empty table.
@@ -69,7 +71,7 @@ class Progress(Listener):
         """
         self.stop()
         self.title, self.total, self.finished = title, total, 0
-        self.work, self.parts = work or {}, {}
+        self.work, self.parts, self.doing = work or {}, {}, []
         self.pairs = {name: PairState() for name in names}
         self.begun = time.monotonic()
         self.last_line, self.first = self.begun, None
@@ -98,6 +100,11 @@ class Progress(Listener):
             row.best = found if row.best is None else choose(row.best, found)
         self._line(force=False)
 
+    def working(self, doing: Sequence[tuple[TrialSpec, str]]) -> None:
+        """Show what each process does, also where no epoch ends for a long time."""
+        self.doing = [_describe(spec, text) for spec, text in doing]
+        self._line(force=False)
+
     def lost(self, spec: TrialSpec, reason: str) -> None:
         """Show the reason of the loss."""
         self._row(spec).running -= 1
@@ -124,7 +131,7 @@ class Progress(Listener):
         for name, row in self.pairs.items():
             best = "" if row.best is None else with_unit(row.best, self.objective)
             table.add_row(Text(name), str(row.done), str(row.running), str(row.pruned), str(row.failed), best)
-        return Group(table, Text(self._summary()))
+        return Group(table, *(Text(f"  {text}") for text in self.doing), Text(self._summary()))
 
     def _print(self, word: str, style: str, spec: TrialSpec, text: str) -> None:
         """Print a line on a trial; as `Text`, because names and errors may hold what looks like markup."""
@@ -162,5 +169,13 @@ class Progress(Listener):
             f"{name} {row.done} done" + ("" if row.best is None else f", best {with_unit(row.best, self.objective)}")
             for name, row in self.pairs.items()
         )
-        line = f"{self.title}: {self._summary()} | {best}"
+        now_doing = f" | now: {'; '.join(self.doing)}" if self.doing else ""
+        line = f"{self.title}: {self._summary()} | {best}{now_doing}"
         self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _describe(spec: TrialSpec, text: str) -> str:
+    """Return what a process does for a trial; it may do so before its own first words arrive."""
+    name = "next teacher" if spec.only_teacher else spec.pair.name
+    role = "" if spec.role == TDMR or spec.only_teacher else f" {spec.role}"
+    return f"{name}{role}: {text or 'starting'}"

@@ -11,6 +11,7 @@ from time import perf_counter
 
 from tdmr_ray.runner.leases import Leases, renewed
 from tdmr_ray.store import Store
+from tdmr_ray.training.activity import doing
 
 POLL_S = 0.2
 """Interval at which a process that waits for another one looks into the store."""
@@ -48,6 +49,7 @@ class SharedStore:
                 return found, True
             if self.leases.take(key, self.holder):
                 break
+            doing("waiting for another process that makes what this one needs")
             time.sleep(POLL_S)
         self.waited_s += perf_counter() - started
         with renewed(self.leases, key, self.holder):

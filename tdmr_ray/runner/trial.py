@@ -14,10 +14,12 @@ from tdmr_ray.models import save_target
 from tdmr_ray.models.weights import use_copies
 from tdmr_ray.records import Note
 from tdmr_ray.run_layout import VISUALIZATIONS
+from tdmr_ray.runner.activities import Teller
 from tdmr_ray.runner.failure import describe_failure
 from tdmr_ray.runner.messages import Assignment, TrialReport
 from tdmr_ray.runner.watchdog import watchdog
 from tdmr_ray.runner.worker_context import WorkerContext
+from tdmr_ray.training.activity import watched_by
 from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from tdmr_ray.training.device import pick_device, used_precision
 from tdmr_ray.training.fit import Outcome, Run
@@ -44,6 +46,7 @@ class Trial:
         self.seconds = 0.0
         self.history: list[Metrics] = []
         self.notes: list[Note] = []
+        self.teller = Teller(context.activities, self.spec.id)
         context.provider.expect(self.spec.teacher_key)
         torch.set_num_threads(self.settings.threads)
 
@@ -67,7 +70,11 @@ class Trial:
         started, waited_s = perf_counter(), shared.waited_s
         try:
             stack = self.files.stack(self.spec.id)
-            with watchdog(self.settings.timeout_s, stack), use_copies(self.context.find_copy):
+            with (
+                watchdog(self.settings.timeout_s, stack),
+                use_copies(self.context.find_copy),
+                watched_by(self.teller),
+            ):
                 report = self._epoch()
         except (MemoryError, torch.OutOfMemoryError):
             raise
@@ -76,6 +83,8 @@ class Trial:
                 raise
             report = TrialReport(done=True, error=describe_failure(error, self.files.error(self.spec.id)))
             self.run = None
+        if report.done:
+            self.teller.stop()
         self.seconds += perf_counter() - started - (shared.waited_s - waited_s)
         return self._with_facts(report)
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from tdmr_ray.models.weights import FindCopy
-from tdmr_ray.runner.leases import cluster_leases
+from tdmr_ray.runner.activities import Activities
+from tdmr_ray.runner.coordinator import cluster_tables
 from tdmr_ray.runner.messages import WorkerSettings
 from tdmr_ray.runner.shared_store import SharedStore
 from tdmr_ray.runner.task_cache import TaskCache
@@ -21,16 +22,19 @@ class WorkerContext:
         tasks: Tasks in memory.
         provider: Source of teachers.
         find_copy: Finds copies of pretrained weights in the store.
+        activities: Where this process tells what it does.
     """
 
     shared: SharedStore
     tasks: TaskCache
     provider: StoredTeacherProvider
     find_copy: FindCopy
+    activities: Activities
 
 
 def open_context(settings: WorkerSettings, workers: Workers = ALONE) -> WorkerContext:
     """Open the store of this machine."""
-    shared = SharedStore(settings.open_store(), cluster_leases())
+    leases, activities = cluster_tables()
+    shared = SharedStore(settings.open_store(), leases)
     provider = StoredTeacherProvider(shared) if workers.count == 1 else GroupTeacherProvider(shared, workers)
-    return WorkerContext(shared, TaskCache(shared), provider, copies_in(shared, settings.copies))
+    return WorkerContext(shared, TaskCache(shared), provider, copies_in(shared, settings.copies), activities)

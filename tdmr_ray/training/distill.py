@@ -16,6 +16,7 @@ from tdmr_ray.method.schedules import SCHEDULES, Moment
 from tdmr_ray.method.stages import Stage, TermWeights, plan_stages, stage_at
 from tdmr_ray.method.teacher import ProxySpace
 from tdmr_ray.models import Target, load_target
+from tdmr_ray.training.activity import doing
 from tdmr_ray.training.batches import Batch, cycle, epoch_batches
 from tdmr_ray.training.best_weights import BestWeights
 from tdmr_ray.training.config import TrialConfig
@@ -190,6 +191,7 @@ class Distillation:
         num_steps = len(batches)
         totals: dict[str, Tensor] = {}
         for number, batch in enumerate(batches):
+            doing(f"epoch {self.epoch + 1} of {self.num_epochs}, batch {number + 1} of {num_steps}")
             done = number + num_steps * (self.epoch - stage.first_epoch)
             lr = self.settings.lr * cycle(done / (num_steps * stage.num_epochs))
             for group in self.optimizer.param_groups:

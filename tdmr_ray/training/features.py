@@ -21,6 +21,7 @@ from tdmr_ray.data.views import Views, ViewSettings, resolve_views
 from tdmr_ray.method.resize import resize
 from tdmr_ray.method.teacher import to_half
 from tdmr_ray.models import Foundation
+from tdmr_ray.training.activity import doing
 from tdmr_ray.training.config import TrialConfig, hash_json
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.networks import InPrecision, foundation_digest, resident_foundation
@@ -171,6 +172,7 @@ def _fill(
 
     @torch.no_grad()
     def run(number: int, rows: Tensor) -> tuple[Tensor, ...]:
+        doing(f"features, view {number + 2} of {len(values)}, image {int(rows[0]) + 1} of {len(split)}")
         images = split.images[rows].to(device).float().div(255.0) if number < 0 else views.batch(rows, number).images
         return (to_half(network.features(resize(images, foundation.spec.size_px))).cpu(),)
 

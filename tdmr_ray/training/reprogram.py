@@ -15,6 +15,7 @@ from tdmr_ray.method.mappings import MAPPINGS
 from tdmr_ray.method.prompts import PROMPTS
 from tdmr_ray.method.teacher import Teacher
 from tdmr_ray.models import Foundation
+from tdmr_ray.training.activity import doing
 from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches
 from tdmr_ray.training.best_weights import BestWeights
 from tdmr_ray.training.config import TrialConfig
@@ -163,13 +164,11 @@ def _learn(
         teacher.train()
         total, seen = 0.0, 0
         started = perf_counter()
-        for batch in epoch_batches(
-            len(labeled),
-            batch_size=settings.batch_size,
-            epoch=epoch,
-            seed=config.seed,
-            num_views=source.num_views,
-        ):
+        batches = epoch_batches(
+            len(labeled), batch_size=settings.batch_size, epoch=epoch, seed=config.seed, num_views=source.num_views
+        )
+        for number, batch in enumerate(batches, start=1):
+            doing(f"teacher, epoch {epoch + 1} of {settings.epochs}, batch {number} of {num_steps // settings.epochs}")
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * cycle(step / num_steps)
             part = batch.part(workers.rank, workers.count)

@@ -13,6 +13,7 @@ from torch import Tensor
 from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch, Views, resolve_views
 from tdmr_ray.method.teacher import ProxySpace, Teacher, to_half
+from tdmr_ray.training.activity import doing
 from tdmr_ray.training.config import OutputsConfig, TrialConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.features import NUM_SHARED_VIEWS, Features
@@ -102,6 +103,8 @@ class LiveOutputs:
     @torch.no_grad()
     def of_view(self, number: int, rows: Tensor) -> ProxySpace:
         """Return the outputs for view `number` of the images in `rows` [B]; stored features spare making the views."""
+        place = f"image {int(rows[0]) + 1} of {len(self.views)}"
+        doing(f"teacher outputs, view {number + 1} of {self.num_views}, {place}")
         if self.features is None or self.views.settings.mix:
             return self.batch(self.views.batch(rows, number))
         outputs = self._read(number, rows)
@@ -189,6 +192,7 @@ def _average(run: Callable[[int | None, Tensor], ProxySpace], num_images: int, w
     """Average a function of a view's number, None for the image itself, and rows [n]."""
 
     def average(rows: Tensor) -> tuple[Tensor, ...]:
+        doing(f"averages over views, image {int(rows[0]) + 1} of {num_images}")
         clean = run(None, rows)
         moved = [run(number, rows) for number in range(NUM_SHARED_VIEWS)]
         means = [torch.stack(outputs).mean(dim=0) for outputs in zip(*moved, strict=True)]

@@ -1,5 +1,7 @@
 """Callbacks for the progress of trials."""
 
+from collections.abc import Sequence
+
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.tuning.trial_spec import TrialSpec
 
@@ -15,6 +17,9 @@ class Listener:
 
     def continued(self, spec: TrialSpec, record: TrialRecord) -> None:
         """A trial was not stopped after its last epoch; `record` holds its results so far."""
+
+    def working(self, doing: Sequence[tuple[TrialSpec, str]]) -> None:
+        """What each running process does, about every two seconds; also a process that only makes a teacher."""
 
     def lost(self, spec: TrialSpec, reason: str) -> None:
         """A trial's process has died; the trial will be restarted."""

@@ -2,13 +2,15 @@
 
 import io
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from helpers.studies import build_space, record_of
 from rich.console import Console
 
 from tdmr_ray.records import Pair
-from tdmr_ray.runner.progress import Progress, pretty_seconds
+from tdmr_ray.runner.events import ASK_EVERY_S
+from tdmr_ray.runner.progress import TITLES, Progress, pretty_seconds
 from tdmr_ray.tuning.studies import PairStudies
 
 
@@ -88,3 +90,39 @@ def test_time_left_follows_the_rate_since_the_first_epoch(monkeypatch: pytest.Mo
 
 def test_pretty_seconds_shows_hours_minutes_seconds() -> None:
     assert pretty_seconds(252.4) == "0:04:12"
+
+
+@pytest.mark.parametrize("title", TITLES.values())
+def test_a_line_appears_every_ten_seconds_while_no_epoch_ends(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow teacher: the driver asks every two seconds what the processes do, and nothing else happens."""
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    console = Console(file=io.StringIO(), width=200)
+    progress, studies = Progress(console, "val/top1"), PairStudies(build_space())
+    progress.begin(title, list(studies.studies), 2)
+    spec = studies.next_spec()
+    assert spec is not None
+    times = [0.0]
+    for step in range(60):
+        clock[0] += ASK_EVERY_S
+        if step == 10:
+            progress.started(spec)
+        before = len(console.file.getvalue())  # type: ignore[attr-defined]
+        progress.working([(spec, f"teacher, epoch {step}")] if step >= 10 else [])
+        times += [clock[0]] if len(console.file.getvalue()) > before else []  # type: ignore[attr-defined]
+    assert max(later - earlier for earlier, later in pairwise([*times, clock[0]])) <= 10
+    assert f"now: {spec.pair.name}: teacher, epoch" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_table_shows_what_each_process_does() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=200)
+    progress, studies = Progress(console, "val/top1"), PairStudies(build_space())
+    progress.begin("search", list(studies.studies), 2)
+    spec = studies.next_spec()
+    assert spec is not None
+    rival, teacher = replace(spec, role="scratch"), replace(spec, only_teacher=True)
+    progress.working([(spec, "epoch 3 of 9"), (rival, ""), (teacher, "features, view 2 of 9")])
+    progress.stop()
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in (f"{spec.pair.name}: epoch 3 of 9", f"{spec.pair.name} scratch: starting", "next teacher: features"):
+        assert text in output
