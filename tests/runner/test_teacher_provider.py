@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.task import Task
 from tdmr_ray.runner import teacher_provider
 from tdmr_ray.runner.leases import LeaseTable
@@ -72,3 +74,20 @@ def test_a_group_makes_a_teacher_once(tmp_path: Path, tiny_config: TrialConfig, 
         found.append(provider(tiny_config, tiny_task))
         assert provider.reused is reused
     assert found[0].val_top1 == found[1].val_top1
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_teachers_of_other_mappings_seeds_and_divisions_share_features(
+    grouped: bool, tmp_path: Path, tiny_config: TrialConfig
+) -> None:
+    base = DataConfig(name="digits", shots=2, unlabeled=True)
+    shared = SharedStore(Store(tmp_path), LeaseTable())
+    provider = GroupTeacherProvider(shared, ALONE) if grouped else StoredTeacherProvider(shared)
+    for number, mapping in enumerate(("linear", "prototype")):
+        task = load_task(base.model_copy(update={"draw": number}))
+        provider(tiny_config.replace(mapping__kind=mapping, seed=number), task)
+    assert len(features_in(tmp_path)) == 1
+    provider(tiny_config.replace(prompt__size_px=2), task)
+    assert len(features_in(tmp_path)) == 1, "a learned prompt has features of its own, which are not kept"
+    provider(tiny_config.replace(foundation__name="glyph_vit"), task)
+    assert len(features_in(tmp_path)) == 2
