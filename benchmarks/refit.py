@@ -1,7 +1,7 @@
 """Measure what a refit with the labels of val adds on test.
 
 Run:    python benchmarks/refit.py            (run it again after an interruption: finished runs are kept)
-Cost:   about 25 minutes on two cores.
+Cost:   about 20 minutes on two cores.
 Result: results/refit.json and .md; every run is a line of results/refit.jsonl.
 
 glyph_vit teaches mobilenetv3_small_050 on both built-in tasks, with 5 labelled images a class and the other training
@@ -32,7 +32,7 @@ from tdmr_ray.training.fit import fit
 from tdmr_ray.training.steps import with_steps
 
 NAME = "refit"
-STEPS, PATIENCE, SEEDS = 600, 0.5, 5
+STEPS, PATIENCE, SEEDS = 400, 0.5, 5
 BASE: dict[str, Any] = {
     "foundation.name": "glyph_vit",
     "target.name": "mobilenetv3_small_050",
