@@ -10,7 +10,7 @@ from helpers.shapes import TASK, foundation_shape
 from tdmr_ray.method.mappings import MAPPINGS
 from tdmr_ray.method.prompts import PROMPTS
 from tdmr_ray.method.resize import resize
-from tdmr_ray.method.teacher import Teacher
+from tdmr_ray.method.teacher import Teacher, to_half
 
 
 def new_teacher(mapping: str, foundation: TinyFoundation, *, prompt: str = "border", size_px: int = 2) -> Teacher:
@@ -82,7 +82,7 @@ def test_source_runs_the_foundation_with_the_prompt_or_without(prompt: str, tiny
     teacher, images = new_teacher("bayesian", tiny_foundation, prompt=prompt).eval(), torch.rand(4, 3, 12, 12)
     for parameter in teacher.prompt.parameters():
         torch.nn.init.constant_(parameter, 0.7)
-    plain = tiny_foundation.features(resize(images, 16))
+    plain = to_half(tiny_foundation.features(resize(images, 16))).float()
     prompted = tiny_foundation.features(teacher.prompt(images), teacher.prompt.extra_tokens())
     for expected, is_prompted in ((plain, False), (prompted, True)):
         features, source_logits = teacher.source(images, prompted=is_prompted)
