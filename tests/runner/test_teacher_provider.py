@@ -1,19 +1,19 @@
 """Teachers from a store: each is made once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from tdmr_ray.data.config import DataConfig
-from tdmr_ray.data.loading import load_task
-from tdmr_ray.data.task import Task
+from tdmr_ray.data.task import Images, Task
 from tdmr_ray.runner import teacher_provider
 from tdmr_ray.runner.leases import LeaseTable
 from tdmr_ray.runner.shared_store import SharedStore
 from tdmr_ray.runner.teacher_provider import GroupTeacherProvider, StoredTeacherProvider
 from tdmr_ray.store import HOLDS, Store
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.features import FeaturesProvider
+from tdmr_ray.training.features import FeaturesProvider, with_ids
 from tdmr_ray.training.teacher_artifact import TeacherArtifact, make_teacher
 from tdmr_ray.training.workers import ALONE
 
@@ -76,16 +76,24 @@ def test_a_group_makes_a_teacher_once(tmp_path: Path, tiny_config: TrialConfig, 
     assert found[0].val_top1 == found[1].val_top1
 
 
+def other_division(task: Task) -> Task:
+    """The same images; the last ones of train have changed places with those of val."""
+    stay = len(task.train) - len(task.val)
+    splits = [task.train.pick(slice(stay)), task.train.pick(slice(stay, None)), task.val]
+    parts = [[getattr(split, name) for split in splits] for name in ("images", "labels", "ids")]
+    train = Images(*(torch.cat([first, last]) for first, _, last in parts))
+    return replace(task, train=train, val=splits[1], fingerprint="another division")
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_teachers_of_other_mappings_seeds_and_divisions_share_features(
-    grouped: bool, tmp_path: Path, tiny_config: TrialConfig
+    grouped: bool, tmp_path: Path, tiny_config: TrialConfig, tiny_task: Task
 ) -> None:
-    base = DataConfig(name="digits", shots=2, unlabeled=True)
     shared = SharedStore(Store(tmp_path), LeaseTable())
     provider = GroupTeacherProvider(shared, ALONE) if grouped else StoredTeacherProvider(shared)
-    for number, mapping in enumerate(("linear", "prototype")):
-        task = load_task(base.model_copy(update={"draw": number}))
-        provider(tiny_config.replace(mapping__kind=mapping, seed=number), task)
+    task = with_ids(tiny_task)
+    provider(tiny_config, task)
+    provider(tiny_config.replace(mapping__kind="prototype", seed=1), other_division(task))
     assert len(features_in(tmp_path)) == 1
     provider(tiny_config.replace(prompt__size_px=2), task)
     assert len(features_in(tmp_path)) == 1, "a learned prompt has features of its own, which are not kept"
