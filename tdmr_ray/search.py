@@ -77,11 +77,9 @@ def search(
 
 def describe(space: "Space", console: Console) -> None:
     """Show pairs, the size of the space, teachers and some configurations; nothing is started."""
-    import optuna
-
     from tdmr_ray.report.terminal import say
+    from tdmr_ray.tuning.draws import draw_configs
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     continuous = space.continuous()
     beside = f" times {len(continuous)} continuous ({', '.join(continuous)})" if continuous else ""
     teachers = space.num_teachers()
@@ -93,12 +91,9 @@ def describe(space: "Space", console: Console) -> None:
         f"teachers: {'a continuum' if teachers is None else teachers} possible, at most {most} needed",
         f"{NUM_SAMPLES} sampled configurations:",
     ]
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=space.seed))
-    for number in range(NUM_SAMPLES):
-        trial = study.ask()
-        foundation, target = space.all_pairs[number % len(space.all_pairs)]
-        space.suggest(trial, foundation, target)
-        lines.append(f"  {foundation} -> {target}: {json.dumps(trial.params)}")
+    for config in draw_configs(space, NUM_SAMPLES):
+        pair = f"{config.foundation.label} -> {config.target.name}"
+        lines.append(f"  {pair}: {json.dumps(space.values_of(config))}")
     say(console, "\n".join(lines))
 
 

@@ -16,7 +16,7 @@ from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import check_fit, num_slots, ray_session
 from tdmr_ray.runner.costs import Costs, target_costs, within_limits
 from tdmr_ray.runner.environment import describe_environment
-from tdmr_ray.runner.estimate import estimate_seconds
+from tdmr_ray.runner.estimate import Forecast, forecast
 from tdmr_ray.runner.gpu_sharing import with_gpu_share
 from tdmr_ray.runner.leases import LeaseTable
 from tdmr_ray.runner.messages import WorkerSettings
@@ -119,17 +119,18 @@ def space_text(space: Space) -> str:
     return str(yaml.safe_dump(space.model_dump(mode="json", exclude_defaults=True), sort_keys=False))
 
 
-def announcement(space: Space, slots: int, seconds: float) -> str:
+def announcement(space: Space, slots: int, expected: Forecast) -> str:
     """Describe in one line what will run and about how long it takes."""
     device = f"{space.resources.gpu_share:g} GPU" if space.resources.gpu_share else f"{space.resources.cpu} CPU"
-    confirm = space.confirm
+    confirm, whole = space.confirm, expected.whole
     seeds, controls = len(confirm.seeds), len(confirm.controls)
     then = f", then the best {confirm.top} of each pair and {controls} rivals with {seeds} seeds"
     then += ", then again with the labels of val" if confirm.refit else ""
     budget = f"{space.budget.trials} trials of up to {space.budget.epochs} epochs"
     return (
         f"{space.name}: {len(space.all_pairs)} pairs, {budget}{then if confirm.top else ''}; "
-        f"{slots} at a time on {device} each; about {pretty_seconds(seconds)}"
+        f"{slots} at a time on {device} each; about {pretty_seconds(whole.total)} "
+        f"({pretty_seconds(whole.teachers)} of it for teachers)"
     )
 
 
@@ -161,8 +162,10 @@ def _search(
     elif layout.shared is None:
         on_message(f"every machine must see {layout.root} and {store.local}; if they do not, give --storage")
     slots = num_slots(space.resources, joined=joined)
-    search_s, confirm_s = estimate_seconds(space, tasks.get(space.data), slots)
-    on_message(announcement(space, slots, search_s + confirm_s))
+    expected = forecast(space, tasks.get(space.data), slots)
+    on_message(announcement(space, slots, expected))
+    if expected.advice:
+        on_message(expected.advice)
     on_message(f"results: {layout.root}")
     search = Search(
         space,
@@ -177,7 +180,7 @@ def _search(
         copies=copies,
         others=options.others,
         listeners=options.listeners,
-        reserve_s=confirm_s,
+        reserve_s=expected.confirmation.total,
     )
     search.run()
 
