@@ -11,13 +11,15 @@ from typing import Any
 
 import yaml
 
-from tdmr_ray.errors import InputError
+from tdmr_ray.errors import InputError, SearchStopped
 from tdmr_ray.space import Resources
 
 OBJECT_STORE_BYTES = 400 * 1024**2
 """Size of the object store of a Ray that we start; results are small, images stay in the actors."""
 
 CHECK_EVERY_S = 5.0
+START_TIMEOUT = "timed out during startup"
+"""What Ray's plain `Exception` says of a start that took longer than its fixed 30 s."""
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -33,7 +35,11 @@ QUIET = {
 
 @contextmanager
 def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
-    """Start a Ray on this machine, or connect to the one at `address`; a Ray of our own is stopped at the end."""
+    """Start a Ray on this machine, or connect to the one at `address`; a Ray of our own is stopped at the end.
+
+    Raises:
+        SearchStopped: If Ray does not start in time.
+    """
     os.environ.update(QUIET)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
@@ -42,7 +48,13 @@ def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
         warnings.filterwarnings("ignore", module="ray")
     own: dict[str, Any] = {} if address else {"object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
     level = logging.INFO if verbose else logging.CRITICAL
-    ray.init(address=address or "local", logging_level=level, log_to_driver=verbose, **own)
+    try:
+        ray.init(address=address or "local", logging_level=level, log_to_driver=verbose, **own)
+    except Exception as error:
+        if START_TIMEOUT not in str(error):
+            raise
+        advice = "this machine is too busy; run the command again, with --resume and its --out, when it is less so"
+        raise SearchStopped(f"Ray did not start within 30 s: {advice}") from error
     if not verbose:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:

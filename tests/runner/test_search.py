@@ -66,7 +66,7 @@ def records(out: Path) -> list[TrialRecord]:
 def test_the_first_line_announces_the_search_and_the_last_ones_name_the_files(output: str, out: Path) -> None:
     first = output.splitlines()[0]
     assert "2 pairs, 6 trials of up to 3 epochs" in first
-    assert re.search(r"about \d+:\d\d:\d\d$", first)
+    assert re.search(r"about \d+:\d\d:\d\d \(\d+:\d\d:\d\d of it for teachers\)$", first)
     (board,) = json.loads((out / "leaderboard.json").read_text())["tables"]
     assert board["sentence"] in output
     assert "leaderboard.html" in output
