@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 TELL_EVERY_S = 1.0
@@ -52,16 +53,16 @@ class ClusterActivities:
 
     def tell(self, trial: str, text: str) -> None:
         """See `Activities`; does not wait."""
-        self._actor.tell.remote(trial, text)
+        with suppress(Exception):  # Ray raises many kinds when a part of it has died; its watch notices that
+            self._actor.tell.remote(trial, text)
 
     def read(self) -> dict[str, str]:
         """See `Activities`; {} if the actor does not answer at once."""
         import ray
 
-        try:
-            found: dict[str, str] = ray.get(self._actor.read.remote(), timeout=1.0)
-        except ray.exceptions.RayError:
-            return {}
+        found: dict[str, str] = {}
+        with suppress(Exception):
+            found = ray.get(self._actor.read.remote(), timeout=1.0)
         return found
 
 
