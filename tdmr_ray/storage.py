@@ -69,9 +69,7 @@ class StoragePath:
         try:
             with self.system.open_input_stream(self.path) as stream:
                 return bytes(stream.read())
-        except OSError:
-            if self.exists():
-                raise
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write_bytes(self, content: bytes | memoryview) -> None:

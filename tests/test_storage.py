@@ -32,6 +32,15 @@ def test_a_file_is_there_when_it_was_written_and_gone_when_removed(place: Storag
     assert not file.exists()
 
 
+def test_a_file_that_is_written_just_after_a_reader_has_missed_it_is_no_error(
+    place: StoragePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StoragePath, "exists", lambda self: True)
+    assert (place / "a.bin").read_bytes() is None
+    (place / "file").write_bytes(b"")
+    assert place.is_local is False or (place / "file" / "inside").read_bytes() is None
+
+
 def test_folders_are_copied_whole_or_by_name(place: StoragePath, tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text("own")
     (place / "own.txt").send(tmp_path / "own.txt")
