@@ -4,8 +4,9 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -34,24 +35,54 @@ class SharedStore:
         self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.waited_s, self.kept = 0.0, ExitStack()
 
-    def obtain(self, key: str, make: Callable[[str], Path]) -> tuple[Path, bool]:
+    def obtain(
+        self, key: str, make: Callable[[str], Path], meanwhile: Callable[[], object] | None = None
+    ) -> tuple[Path, bool]:
         """Return the directory with this key, and whether it existed or another process made it.
 
         Args:
             key: Key of the directory.
             make: Adds the directory to the store and returns its path; called if no other process has made it.
+            meanwhile: Called once if another process is making it, to do part of that process's work.
         """
-        started = perf_counter()
+        folders, made = self.obtain_all({key: make}, meanwhile)
+        return folders[key], not made
+
+    def obtain_all(
+        self, makers: Mapping[str, Callable[[str], Path]], meanwhile: Callable[[], object] | None = None
+    ) -> tuple[dict[str, Path], set[str]]:
+        """Return directories by their keys, and the keys of those that this process made.
+
+        Processes that need the same directories divide the work: each makes what no other one is making.
+
+        Args:
+            makers: For each key, what adds the directory to the store and returns its path.
+            meanwhile: See `obtain`.
+        """
+        folders: dict[str, Path] = {}
+        made: set[str] = set()
         while True:
-            found = self.store.find(key)
-            if found is not None:
-                self.waited_s += perf_counter() - started
-                return found, True
-            if self.leases.take(key, self.holder):
-                break
-            doing("waiting for another process that makes what this one needs")
-            time.sleep(POLL_S)
-        self.waited_s += perf_counter() - started
-        with renewed(self.leases, key, self.holder):
-            found = self.store.find(key)
-            return (found, True) if found else (make(key), False)
+            count = len(made)
+            for key in [key for key in makers if key not in folders]:
+                self._find_or_make(key, makers[key], folders, made)
+            if len(folders) == len(makers):
+                return folders, made
+            if len(made) == count:
+                started, before = perf_counter(), self.waited_s
+                doing("waiting for another process that makes what this one needs")
+                (meanwhile or partial(time.sleep, POLL_S))()
+                meanwhile = None
+                self.waited_s = before + perf_counter() - started
+
+    def _find_or_make(self, key: str, make: Callable[[str], Path], folders: dict[str, Path], made: set[str]) -> None:
+        """Add a directory to `folders`, and its key to `made` if it was made here, unless another process makes it."""
+        found = self.store.find(key)
+        if found is None:
+            if not self.leases.take(key, self.holder):
+                return
+            with renewed(self.leases, key, self.holder):
+                found = self.store.find(key)
+                if found is None:
+                    found = make(key)
+                    made.add(key)
+        folders[key] = found

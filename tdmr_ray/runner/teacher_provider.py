@@ -15,13 +15,21 @@ from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.features import (
     Features,
-    compute_features,
-    features_key,
-    load_features,
-    save_features,
-    write_features,
+    compute_view,
+    features_keys,
+    load_view,
+    save_view,
+    view_numbers,
+    with_ids,
 )
-from tdmr_ray.training.teacher_artifact import TeacherArtifact, load_artifact, make_teacher, save_artifact, teacher_key
+from tdmr_ray.training.teacher_artifact import (
+    TeacherArtifact,
+    load_artifact,
+    make_teacher,
+    save_artifact,
+    teacher_key,
+    uses_features,
+)
 from tdmr_ray.training.workers import Workers
 
 Made = TypeVar("Made")
@@ -55,19 +63,26 @@ class StoredTeacherProvider:
     def __call__(self, config: TrialConfig, task: Task) -> TeacherArtifact:
         """Return the artifact of a trial; it is made if the store lacks it."""
         self._hold(config, task)
-        folder, self.reused = self.shared.obtain(self.key, partial(self._make, config, task))
+        make, help_out = partial(self._make, config, task), partial(self._help, config, task)
+        folder, self.reused = self.shared.obtain(self.key, make, meanwhile=help_out)
         artifact = load_artifact(folder)
         self.seconds = artifact.seconds
         return artifact
 
     def features(self, config: TrialConfig, task: Task) -> Features:
-        """Return the features of a foundation for a task's images; they are computed if the store lacks them."""
-        key = self._hold_features(config, task)
+        """Return the features of a foundation for a task's images; processes that lack them divide their views."""
+        views = self._hold_views(config, task)
+        makers = {key: partial(self._add_view, config, task, number) for key, number in views.items()}
+        folders, _ = self.shared.obtain_all(makers)
+        return Features([load_view(folders[key]) for key in views])
 
-        def add(key: str) -> Path:
-            return self.shared.store.add(key, lambda draft: write_features(config, task, draft))
+    def _help(self, config: TrialConfig, task: Task) -> None:
+        """Compute features for a teacher that another process is making."""
+        if self.make is None and uses_features(config, task):
+            self.features(config, with_ids(task))
 
-        return load_features(self.shared.obtain(key, add)[0])
+    def _add_view(self, config: TrialConfig, task: Task, number: int, key: str) -> Path:
+        return self.shared.store.add(key, lambda draft: save_view(compute_view(config, task, number), draft))
 
     def expect(self, key: str = "") -> None:
         """Release the last artifact. The next one has this key; '' computes it from configuration and images."""
@@ -79,11 +94,12 @@ class StoredTeacherProvider:
         self.key = self._expected or teacher_key(config, task.fingerprint)
         self._held.enter_context(self.shared.store.held(self.key))
 
-    def _hold_features(self, config: TrialConfig, task: Task) -> str:
-        """Protect features in the store as long as the artifact; return their key."""
-        key = features_key(config, task)
-        self._held.enter_context(self.shared.store.held(key))
-        return key
+    def _hold_views(self, config: TrialConfig, task: Task) -> dict[str, int]:
+        """Protect features in the store as long as the artifact; return the view numbers by their keys."""
+        views = dict(zip(features_keys(config, task), view_numbers(config), strict=True))
+        for key in views:
+            self._held.enter_context(self.shared.store.held(key))
+        return views
 
     def _make(self, config: TrialConfig, task: Task, key: str) -> Path:
         if self.make is not None:
@@ -115,8 +131,11 @@ class GroupTeacherProvider(StoredTeacherProvider):
 
     def features(self, config: TrialConfig, task: Task) -> Features:
         """Return the features of a foundation for a task's images; they are computed if the store lacks them."""
-        key = self._hold_features(config, task)
-        return self._obtain(key, load_features, partial(compute_features, config, task, self.workers), save_features)[0]
+        parts = []
+        for key, number in self._hold_views(config, task).items():
+            make = partial(compute_view, config, task, number, self.workers)
+            parts.append(self._obtain(key, load_view, make, save_view)[0])
+        return Features(parts)
 
     def _obtain(
         self, key: str, load: Callable[[Path], Made], make: Callable[[], Made], save: Callable[[Made, Path], None]

@@ -4,14 +4,12 @@ Without a learned prompt, the features of a view depend neither on the mapping n
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,7 +18,6 @@ from tdmr_ray.data.task import Images, Task
 from tdmr_ray.data.views import Views, ViewSettings, resolve_views
 from tdmr_ray.method.resize import resize
 from tdmr_ray.method.teacher import to_half
-from tdmr_ray.models import Foundation
 from tdmr_ray.training.activity import doing
 from tdmr_ray.training.config import TrialConfig, hash_json
 from tdmr_ray.training.device import pick_device
@@ -30,36 +27,53 @@ from tdmr_ray.training.workers import ALONE, Workers
 FEATURES, IDS = "features.npy", "ids.npy"
 NUM_SHARED_VIEWS = 8
 """Views of an image on which a mapping without a learned prompt is trained, and that enter the image's average."""
+PLAIN = -1
+"""Number of the images as they are among their views."""
 
 
 @dataclass(frozen=True)
-class Features:
-    """Foundation features of all images that are not in test, in half precision.
+class ViewFeatures:
+    """Foundation features of one view of all images that are not in test, in half precision.
 
     Attributes:
         ids: Number of each image in its data set, ascending, [P].
-        values: [1 + V, P, d]: of the images as they are, then of their unmixed views 0 .. V - 1.
+        values: [P, d].
     """
 
     ids: NDArray[np.int64]
     values: NDArray[np.float16]
 
+    def at(self, ids: NDArray[np.int64]) -> Tensor:
+        """Return the features of some images, by id: [N] to [N, d]."""
+        return torch.from_numpy(self.values[np.searchsorted(self.ids, ids)]).float()
+
+
+@dataclass(frozen=True)
+class Features:
+    """Foundation features of images and of their unmixed views.
+
+    Attributes:
+        parts: Features of the images as they are, then of views 0 .. V - 1.
+    """
+
+    parts: Sequence[ViewFeatures]
+
     @property
     def num_views(self) -> int:
         """V."""
-        return len(self.values) - 1
+        return len(self.parts) - 1
 
     def plain(self, ids: Tensor) -> Tensor:
         """Return the features of images without augmentation, [N, d]."""
-        return torch.from_numpy(self.values[0, self._places(ids)]).float()
+        return self.parts[0].at(ids.numpy())
 
     def views(self, ids: Tensor, numbers: Tensor) -> Tensor:
         """Return the features of views: image ids [B] and view numbers [B] to [B, d]."""
-        return torch.from_numpy(self.values[1 + numbers.numpy(), self._places(ids)]).float()
-
-    def _places(self, ids: Tensor) -> NDArray[np.int64]:
-        places: NDArray[np.int64] = np.searchsorted(self.ids, ids.numpy())
-        return places
+        found = torch.empty(len(ids), self.parts[0].values.shape[1])
+        for number in numbers.unique().tolist():
+            rows = numbers == number
+            found[rows] = self.parts[1 + number].at(ids[rows].numpy())
+        return found
 
 
 FeaturesProvider = Callable[[TrialConfig, Task], Features]
@@ -84,8 +98,13 @@ def with_ids(task: Task) -> Task:
     return replace(task, train=replace(train, ids=ids), val=replace(val, ids=after))
 
 
-def features_key(config: TrialConfig, task: Task) -> str:
-    """Hash all that features depend on; the division into train and val does not count.
+def view_numbers(config: TrialConfig) -> range:
+    """Return the numbers of the views whose features a teacher needs, `PLAIN` first."""
+    return range(PLAIN, num_feature_views(config))
+
+
+def features_keys(config: TrialConfig, task: Task) -> list[str]:
+    """Hash all that the features of each of `view_numbers` depend on; the division into train and val does not count.
 
     Args:
         config: The trial.
@@ -98,10 +117,9 @@ def features_key(config: TrialConfig, task: Task) -> str:
         "precision": config.precision,
         "views": asdict(unmixed_views(config, task)),
         "seed": config.view_seed,
-        "num_views": num_feature_views(config),
         "code": source_digest(__name__),
     }
-    return f"features-{hash_json(parts)}"
+    return [f"features-{hash_json({**parts, 'view': number})}" for number in view_numbers(config)]
 
 
 def _images_digest(task: Task) -> str:
@@ -125,73 +143,52 @@ def _ids(images: Images) -> Tensor:
     return images.ids
 
 
-def compute_features(config: TrialConfig, task: Task, workers: Workers = ALONE, folder: Path | None = None) -> Features:
-    """Run the foundation on all images of train and val and on their views.
+def compute_features(config: TrialConfig, task: Task, workers: Workers = ALONE) -> Features:
+    """Run the foundation on all images of train and val and on their views; see `compute_view`."""
+    return Features([compute_view(config, task, number, workers) for number in view_numbers(config)])
+
+
+@torch.no_grad()
+def compute_view(config: TrialConfig, task: Task, number: int, workers: Workers = ALONE) -> ViewFeatures:
+    """Run the foundation on one view of all images of train and val.
 
     Args:
         config: The trial.
         task: Its images, with ids.
+        number: The view's, or `PLAIN`.
         workers: Processes that share the work; each returns all features.
-        folder: Existing folder to which they are written as they are made; None keeps them in memory.
     """
-    foundation = resident_foundation(config.foundation)
-    places = np.argsort(ids := np.concatenate([_ids(split).numpy() for split in (task.train, task.val)]))
-    values = _allocate((1 + num_feature_views(config), len(ids), foundation.feature_dim), folder)
-    column = np.empty_like(places)
-    column[places] = np.arange(len(places))
-    columns = (column[: len(task.train)], column[len(task.train) :])
-    for split, own in zip((task.train, task.val), columns, strict=True):
-        if len(split):
-            _fill(values, own, split, foundation, config, unmixed_views(config, task), workers)
-    features = Features(ids[places], values)
-    if folder is not None:
-        np.save(folder / IDS, features.ids)
-    return features
+    splits = [split for split in (task.train, task.val) if len(split)]
+    values = np.concatenate([_run(split, number, config, task, workers) for split in splits])
+    ids = np.concatenate([_ids(split).numpy() for split in splits])
+    order = np.argsort(ids)
+    return ViewFeatures(ids[order], values[order])
 
 
-def _allocate(shape: tuple[int, ...], folder: Path | None) -> NDArray[np.float16]:
-    if folder is None:
-        return np.empty(shape, np.float16)
-    values: NDArray[np.float16] = open_memmap(folder / FEATURES, mode="w+", dtype=np.float16, shape=shape)
-    return values
-
-
-def _fill(
-    values: NDArray[np.float16],
-    columns: NDArray[np.int64],
-    split: Images,
-    foundation: Foundation,
-    config: TrialConfig,
-    settings: ViewSettings,
-    workers: Workers,
-) -> None:
-    """Write the features of a split's images into their columns."""
+def _run(split: Images, number: int, config: TrialConfig, task: Task, workers: Workers) -> NDArray[np.float16]:
+    """Return the features of one view of a split's images, [N, d]."""
     device = pick_device()
-    views = Views(split.images, settings, seed=config.view_seed, ids=_ids(split), device=device)
-    network = InPrecision(foundation.to(device), config.precision)
+    views = Views(split.images, unmixed_views(config, task), seed=config.view_seed, ids=_ids(split), device=device)
+    foundation = resident_foundation(config.foundation).to(device)
+    network = InPrecision(foundation, config.precision)
 
-    @torch.no_grad()
-    def run(number: int, rows: Tensor) -> tuple[Tensor, ...]:
-        doing(f"features, view {number + 2} of {len(values)}, image {int(rows[0]) + 1} of {len(split)}")
-        images = split.images[rows].to(device).float().div(255.0) if number < 0 else views.batch(rows, number).images
+    def run(rows: Tensor) -> tuple[Tensor, ...]:
+        place = f"view {number + 2} of {len(view_numbers(config))}"
+        doing(f"features, {place}, image {int(rows[0]) + 1} of {len(split)}")
+        plain = number == PLAIN
+        images = split.images[rows].to(device).float().div(255.0) if plain else views.batch(rows, number).images
         return (to_half(network.features(resize(images, foundation.spec.size_px))).cpu(),)
 
-    for number in range(len(values)):
-        (found,) = workers.map_rows(len(split), partial(run, number - 1))
-        values[number, columns] = found.numpy()
+    found: NDArray[np.float16] = workers.map_rows(len(split), run)[0].numpy()
+    return found
 
 
-def write_features(config: TrialConfig, task: Task, folder: Path) -> None:
-    """Compute features into files of an existing folder; they need not fit into memory."""
-    compute_features(config, task, folder=folder)
-
-
-def save_features(features: Features, folder: Path) -> None:
-    """Write features into an existing folder."""
+def save_view(features: ViewFeatures, folder: Path) -> None:
+    """Write the features of a view into an existing folder."""
     np.save(folder / IDS, features.ids)
     np.save(folder / FEATURES, features.values)
 
 
-def load_features(folder: Path) -> Features:
+def load_view(folder: Path) -> ViewFeatures:
     """Open saved features; they stay on disk, mapped into memory."""
-    return Features(np.load(folder / IDS), np.load(folder / FEATURES, mmap_mode="r"))
+    return ViewFeatures(np.load(folder / IDS), np.load(folder / FEATURES, mmap_mode="r"))

@@ -77,6 +77,12 @@ def teacher_key(config: TrialConfig, fingerprint: str) -> str:
     return hash_json({**sections, "data": fingerprint, "weights": weights, "code": code})
 
 
+def uses_features(config: TrialConfig, task: Task) -> bool:
+    """Whether a teacher is made from its foundation's features: it stores its outputs and learns no prompt."""
+    prompt = build_teacher(config, resident_foundation(config.foundation), task.num_classes).prompt
+    return config.outputs.kind == "stored" and not prompt.learns
+
+
 def make_teacher(
     config: TrialConfig, task: Task, workers: Workers = ALONE, features_of: FeaturesProvider | None = None
 ) -> TeacherArtifact:
@@ -95,9 +101,8 @@ def make_teacher(
     """
     started, device = perf_counter(), pick_device()
     foundation = resident_foundation(config.foundation)
-    teacher = build_teacher(config, foundation, task.num_classes)
     stored, features = None, None
-    if config.outputs.kind == "stored" and not teacher.prompt.learns:
+    if uses_features(config, task):
         task = with_ids(task)
         features = features_of(config, task) if features_of else compute_features(config, task, workers)
     fitted = fit_teacher(config, task, foundation, device, workers, features)

@@ -1,5 +1,6 @@
 """Teachers from a store: each is made once."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from tdmr_ray.runner.shared_store import SharedStore
 from tdmr_ray.runner.teacher_provider import GroupTeacherProvider, StoredTeacherProvider
 from tdmr_ray.store import HOLDS, Store
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.features import FeaturesProvider, with_ids
+from tdmr_ray.training.features import NUM_SHARED_VIEWS, FeaturesProvider, ViewFeatures, compute_view, with_ids
 from tdmr_ray.training.teacher_artifact import TeacherArtifact, make_teacher
 from tdmr_ray.training.workers import ALONE
+
+NUM_PARTS = 1 + NUM_SHARED_VIEWS
+"""Images as they are, and their views."""
 
 
 def provider_in(folder: Path) -> StoredTeacherProvider:
@@ -94,8 +98,41 @@ def test_teachers_of_other_mappings_seeds_and_divisions_share_features(
     task = with_ids(tiny_task)
     provider(tiny_config, task)
     provider(tiny_config.replace(mapping__kind="prototype", seed=1), other_division(task))
-    assert len(features_in(tmp_path)) == 1
+    assert len(features_in(tmp_path)) == NUM_PARTS
     provider(tiny_config.replace(prompt__size_px=2), task)
-    assert len(features_in(tmp_path)) == 1, "a learned prompt has features of its own, which are not kept"
+    assert len(features_in(tmp_path)) == NUM_PARTS, "a learned prompt has features of its own, which are not kept"
     provider(tiny_config.replace(foundation__name="glyph_vit"), task)
-    assert len(features_in(tmp_path)) == 2
+    assert len(features_in(tmp_path)) == 2 * NUM_PARTS
+
+
+@pytest.mark.parametrize("mapping", ["linear", "prototype"])
+def test_two_processes_that_need_a_foundation_divide_its_views(
+    mapping: str, tmp_path: Path, tiny_config: TrialConfig, tiny_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one needs the same teacher or another one; each waits for the other after its first view."""
+    makers: list[tuple[int, int]] = []
+    both, leases, seen = threading.Barrier(2, timeout=60), LeaseTable(), set[int]()
+
+    def watched(config: TrialConfig, task: Task, number: int) -> ViewFeatures:
+        makers.append((number, threading.get_ident()))
+        if threading.get_ident() not in seen:
+            seen.add(threading.get_ident())
+            both.wait()
+        return compute_view(config, task, number)
+
+    monkeypatch.setattr(teacher_provider, "compute_view", watched)
+    task, found = with_ids(tiny_task), {}
+
+    def provide(config: TrialConfig) -> None:
+        provider = StoredTeacherProvider(SharedStore(Store(tmp_path), leases))
+        found[threading.get_ident()] = provider(config, task).val_top1
+
+    configs = (tiny_config.replace(mapping__kind="linear"), tiny_config.replace(mapping__kind=mapping))
+    threads = [threading.Thread(target=provide, args=(config,)) for config in configs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == 2
+    assert sorted(number for number, _ in makers) == list(range(-1, NUM_PARTS - 1)), "each view was computed once"
+    assert len({process for _, process in makers}) == 2

@@ -17,13 +17,15 @@ from tdmr_ray.method.resize import resize
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.features import (
     FEATURES,
+    PLAIN,
     Features,
+    ViewFeatures,
     compute_features,
-    features_key,
-    load_features,
-    save_features,
+    compute_view,
+    features_keys,
+    load_view,
+    save_view,
     with_ids,
-    write_features,
 )
 from tdmr_ray.training.networks import resident_foundation
 from tdmr_ray.training.reprogram import fit_teacher
@@ -90,7 +92,7 @@ def test_stored_outputs_from_features_equal_live_ones(
 
 def test_divisions_of_a_data_set_share_features_and_views(digits: dict[str, Task], tiny_config: TrialConfig) -> None:
     config = tiny_config.replace(seed=3)
-    keys = {features_key(config.replace(seed=seed), task) for seed, task in enumerate(digits.values())}
+    keys = {tuple(features_keys(config.replace(seed=seed), task)) for seed, task in enumerate(digits.values())}
     assert len(keys) == 1
     shown = {}
     for name, task in digits.items():
@@ -110,7 +112,6 @@ def test_divisions_of_a_data_set_share_features_and_views(digits: dict[str, Task
         {"foundation.name": "glyph_vit"},
         {"views.strength": 0.5},
         {"views.seed": 1},
-        {"outputs.num_views": 9},
         {"precision": "bf16"},
     ],
     ids=str,
@@ -118,7 +119,8 @@ def test_divisions_of_a_data_set_share_features_and_views(digits: dict[str, Task
 def test_the_key_follows_what_features_depend_on(
     values: dict[str, object], tiny_config: TrialConfig, task: Task
 ) -> None:
-    assert features_key(tiny_config.with_values(values), task) != features_key(tiny_config, task)
+    own, other = (features_keys(config, task) for config in (tiny_config, tiny_config.with_values(values)))
+    assert set(own).isdisjoint(other)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +137,18 @@ def test_the_key_follows_what_features_depend_on(
 def test_the_key_ignores_what_they_do_not_depend_on(
     values: dict[str, object], tiny_config: TrialConfig, task: Task
 ) -> None:
-    assert features_key(tiny_config.with_values(values), task) == features_key(tiny_config, task)
+    assert features_keys(tiny_config.with_values(values), task) == features_keys(tiny_config, task)
+
+
+def test_more_views_keep_the_features_of_those_that_exist(tiny_config: TrialConfig, task: Task) -> None:
+    own, more = (features_keys(tiny_config.replace(outputs__num_views=number), task) for number in (8, 10))
+    assert (len(own), len(more)) == (9, 11)
+    assert more[:9] == own
 
 
 def test_the_key_follows_the_images(tiny_config: TrialConfig, task: Task) -> None:
     other = replace(task, train=replace(task.train, images=255 - task.train.images))
-    assert features_key(tiny_config, other) != features_key(tiny_config, task)
+    assert set(features_keys(tiny_config, other)).isdisjoint(features_keys(tiny_config, task))
 
 
 def test_the_trials_seed_can_decide_the_views(tiny_config: TrialConfig, tiny_task: Task) -> None:
@@ -150,18 +158,17 @@ def test_the_trials_seed_can_decide_the_views(tiny_config: TrialConfig, tiny_tas
     assert own.view_seed == 5
 
 
-def test_features_on_disk_equal_those_in_memory(tmp_path: Path, tiny_config: TrialConfig, task: Task) -> None:
-    expected = compute_features(tiny_config, task)
-    (written := tmp_path / "written").mkdir()
-    (saved := tmp_path / "saved").mkdir()
-    write_features(tiny_config, task, written)
-    save_features(expected, saved)
-    for folder in (written, saved):
-        found = load_features(folder)
-        assert isinstance(found.values, np.memmap)
-        np.testing.assert_array_equal(found.values, expected.values)
-        np.testing.assert_array_equal(found.ids, expected.ids)
-    assert (written / FEATURES).stat().st_size == pytest.approx(expected.values.nbytes, abs=200)
+@pytest.mark.parametrize("number", [PLAIN, 1])
+def test_features_on_disk_equal_those_in_memory(
+    number: int, tmp_path: Path, tiny_config: TrialConfig, task: Task
+) -> None:
+    expected = compute_view(tiny_config, task, number)
+    save_view(expected, tmp_path)
+    found = load_view(tmp_path)
+    assert isinstance(found.values, np.memmap)
+    np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    assert (tmp_path / FEATURES).stat().st_size == pytest.approx(expected.values.nbytes, abs=200)
 
 
 def test_features_beyond_half_precision_stay_finite() -> None:
@@ -194,8 +201,9 @@ def test_a_prompt_that_learns_nothing_only_resizes(kind: str) -> None:
 
 
 def test_features_are_looked_up_by_id() -> None:
-    values = np.arange(2 * 3 * 1, dtype=np.float16).reshape(2, 3, 1)
-    features = Features(np.array([10, 20, 30]), values)
+    ids = np.array([10, 20, 30])
+    values = np.arange(3 * 3, dtype=np.float16).reshape(3, 3, 1)
+    features = Features([ViewFeatures(ids, part) for part in values])
     assert features.plain(torch.tensor([30, 10])).flatten().tolist() == [2, 0]
-    assert features.views(torch.tensor([20]), torch.tensor([0])).flatten().tolist() == [4]
-    assert features.num_views == 1
+    assert features.views(torch.tensor([20, 10, 30]), torch.tensor([0, 1, 0])).flatten().tolist() == [4, 6, 5]
+    assert features.num_views == 2
