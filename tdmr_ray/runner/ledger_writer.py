@@ -1,5 +1,7 @@
 """The ledger, written as trials start, pass rungs and end."""
 
+from collections.abc import Callable
+
 from tdmr_ray.records import Ledger, TrialRecord
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.trial_record import blank_record
@@ -12,10 +14,10 @@ class LedgerWriter(Listener):
 
     Args:
         layout: Files of the search; the checkpoint of a trial is removed when it has ended.
-        rungs: Epochs after which the record of a running trial is written.
+        rungs: Returns the epochs after which the record of a running trial is written.
     """
 
-    def __init__(self, layout: RunLayout, rungs: tuple[int, ...] = ()) -> None:
+    def __init__(self, layout: RunLayout, rungs: Callable[[], tuple[int, ...]] = tuple) -> None:
         self.ledger, self.layout, self.rungs = Ledger(layout.records), layout, rungs
         self.known = {record.id for record in self.ledger.read()}
 
@@ -27,7 +29,7 @@ class LedgerWriter(Listener):
 
     def continued(self, spec: TrialSpec, record: TrialRecord) -> None:
         """Write a line at a rung."""
-        if len(record.curve) in self.rungs:
+        if len(record.curve) in self.rungs():
             self.ledger.append(record)
 
     def ended(self, spec: TrialSpec, record: TrialRecord) -> None:

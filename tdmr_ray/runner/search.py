@@ -4,7 +4,7 @@ The source of trials (`PairStudies`) and the early-stopping rule (`Rungs`) are c
 what another one must implement.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from tdmr_ray.records import Ledger, Pair, Phase, TrialRecord, note_weak_teacher
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.confirmation import PHASES, Confirmation
 from tdmr_ray.runner.costs import Costs
+from tdmr_ray.runner.current_phase import CurrentPhase
 from tdmr_ray.runner.ledger_writer import LedgerWriter
 from tdmr_ray.runner.loop import run_trials
 from tdmr_ray.runner.messages import WorkerSettings
@@ -26,8 +27,9 @@ from tdmr_ray.space import Space
 from tdmr_ray.store import Store
 from tdmr_ray.tuning.budget import Meter
 from tdmr_ray.tuning.cache_aware_queue import CacheAwareQueue
+from tdmr_ray.tuning.chain import Chain
 from tdmr_ray.tuning.listener import Listener
-from tdmr_ray.tuning.pruning import Pruner, Rungs
+from tdmr_ray.tuning.pruning import Rungs
 from tdmr_ray.tuning.studies import PairStudies, export_studies
 from tdmr_ray.tuning.trial_source import Queue, TrialSource
 from tdmr_ray.tuning.trial_spec import TrialSpec
@@ -77,16 +79,27 @@ class Search:
         self.meter = Meter(space.budget, reserve_s=reserve_s)
         self.progress = Progress(console or Console(quiet=True), self.objective, self.meter.summary)
         self.board = TensorBoardLog(layout.tensorboard, store, self.objective)
+        self.phase = CurrentPhase()
+        self.writer = LedgerWriter(layout, lambda: self.phase.epochs)
         self.outside: set[str] = set()
         self.confirmation = Confirmation(space, tasks)
 
+    @property
+    def should_stop(self) -> bool:
+        """Whether an interrupt ends everything, or the budget ends the search; see `StopCondition`."""
+        return self.interrupt.should_stop or (self.phase.name == "search" and self.meter.should_stop)
+
     def run(self) -> None:
-        """Search, then tune the rivals, confirm, refit and cross-validate."""
+        """Search, then tune the rivals, confirm, refit and cross-validate.
+
+        All phases run in the same processes, unless the budget ends the search, whose running trials end with it.
+        """
         try:
-            self._search()
-            for phase in PHASES if self.space.confirm.top else ():
-                if not self.interrupt.should_stop:
-                    self._run_phase(phase)
+            chain = Chain(self._phases())
+            self._run_trials(chain)
+            if not chain.exhausted and not self.interrupt.should_stop:
+                chain.skip()
+                self._run_trials(chain)
             if not self.interrupt.should_stop:
                 self._note_weak_teachers()
         finally:
@@ -94,7 +107,14 @@ class Search:
             self.board.close()
         self.layout.fetch_from_trials()
 
-    def _search(self) -> None:
+    def _phases(self) -> Iterator[TrialSource]:
+        """Yield the source of each phase's trials when the trials of the phase before have ended."""
+        yield from self._search()
+        for phase in PHASES if self.space.confirm.top else ():
+            if not self.interrupt.should_stop:
+                yield from self._after_search(phase)
+
+    def _search(self) -> Iterator[TrialSource]:
         records = self.ledger.read()
         self.meter.count(record for record in records if record.phase == "search")
         studies = PairStudies(self.space, records, self.others)
@@ -102,7 +122,9 @@ class Search:
         self.progress.begin(TITLES["search"], list(studies.studies), studies.num_left)
         self.outside = {record.id for record in studies.outside}
         rungs = Rungs(self.space.budget.epochs, self._inside(records), costs=self._pair_costs())
-        self._run_trials(studies, rungs, self.meter, afterwards=partial(self._left, "confirm"))
+        self.phase.begin("search", rungs)
+        if not studies.exhausted:
+            yield self._cache_aware(studies, afterwards=partial(self._left, "confirm"))
         if self.meter.should_stop and not studies.exhausted:
             self._message(f"{self.meter.reason}; with a larger one, --resume goes on where the search ended")
         self.layout.study.unlink(missing_ok=True)
@@ -122,8 +144,8 @@ class Search:
             for foundation, target in self.space.all_pairs
         }
 
-    def _run_phase(self, phase: Phase) -> None:
-        """Run the trials of a phase after the search that are left; those of `tune` may be stopped early."""
+    def _after_search(self, phase: Phase) -> Iterator[TrialSource]:
+        """Yield the trials of a phase after the search that are left; those of `tune` may be stopped early."""
         specs = self._left(phase)
         if not specs:
             return
@@ -131,9 +153,8 @@ class Search:
         names = list(dict.fromkeys(spec.pair.name for spec in specs))
         self.progress.begin(TITLES[phase], names, len(specs), work)
         tunes = phase == "tune"
-        self._run_trials(
-            Queue(specs), Rungs(self.space.budget.epochs, self.ledger.read(), phase=phase) if tunes else None
-        )
+        self.phase.begin(phase, Rungs(self.space.budget.epochs, self.ledger.read(), phase=phase) if tunes else None)
+        yield self._cache_aware(Queue(specs))
 
     def _left(self, phase: Phase) -> list[TrialSpec]:
         """Return the trials of a phase that are left, for the finalists as they are now."""
@@ -157,25 +178,19 @@ class Search:
         self.progress.stop()
         self.on_message(text)
 
-    def _run_trials(
-        self,
-        source: TrialSource,
-        pruner: Pruner | None = None,
-        meter: Meter | None = None,
-        *,
-        afterwards: Callable[[], list[TrialSpec]] = list,
-    ) -> None:
+    def _cache_aware(self, source: TrialSource, afterwards: Callable[[], list[TrialSpec]] = list) -> CacheAwareQueue:
         key_of = partial(teacher_key_of, tasks=self.tasks)
-        limits = (meter,) if meter else ()
-        writer = LedgerWriter(self.layout, pruner.epochs if pruner else ())
+        return CacheAwareQueue(source, key_of, self.store.has, slots=self.slots, afterwards=afterwards)
+
+    def _run_trials(self, source: TrialSource) -> None:
         run_trials(
-            CacheAwareQueue(source, key_of, self.store.has, slots=self.slots, afterwards=afterwards),
+            source,
             resources=self.space.resources,
             settings=self.settings,
             slots=self.slots,
             layout=self.layout,
             objective=self.objective,
-            listeners=(writer, self.board, self.progress, *self.listeners, *limits),
-            stop_conditions=(self.interrupt, *limits),
-            pruner=pruner,
+            listeners=(self.writer, self.board, self.progress, *self.listeners, self.meter),
+            stop_conditions=(self,),
+            pruner=self.phase,
         )

@@ -70,12 +70,16 @@ class Meter(Listener):
         return ", ".join(parts)
 
     def continued(self, spec: TrialSpec, record: TrialRecord) -> None:
-        """Count the cost of the trial so far."""
-        self.count([record])
+        """Count the cost of the trial so far, in the search."""
+        self._count_search(record)
 
     def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
-        """Count the cost of the trial."""
-        self.count([record])
+        """Count the cost of the trial, in the search."""
+        self._count_search(record)
+
+    def _count_search(self, record: TrialRecord) -> None:
+        if record.phase == "search":
+            self.count([record])
 
     def _elapsed(self) -> float:
         return self.clock() - self.begun

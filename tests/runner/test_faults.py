@@ -38,7 +38,7 @@ def test_a_trial_whose_process_died_continues_unless_memory_was_too_small(
 def test_a_lost_trial_keeps_the_record_of_its_last_rung(tmp_path: Path) -> None:
     spec = PairStudies(build_space()).next_spec()
     assert spec is not None
-    writer = LedgerWriter(RunLayout(tmp_path), rungs=(1,))
+    writer = LedgerWriter(RunLayout(tmp_path), rungs=lambda: (1,))
     at_rung = record_of(spec, "running")
     at_rung.curve[:] = [0.5]
     writer.started(spec)
