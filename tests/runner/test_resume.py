@@ -20,7 +20,7 @@ from tdmr_ray.records import Ledger
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(("num_kills", "trials"), [(2, 4), pytest.param(8, 14, marks=pytest.mark.stress)])
+@pytest.mark.parametrize(("num_kills", "trials"), [(2, 4), pytest.param(5, 9, marks=pytest.mark.stress)])
 def test_a_search_killed_at_random_moments_gives_the_same_records_when_resumed(
     num_kills: int, trials: int, tmp_path: Path
 ) -> None:
@@ -60,7 +60,7 @@ def test_a_search_killed_at_random_moments_gives_the_same_records_when_resumed(
 @pytest.mark.stress
 @pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
 def test_a_search_whose_ray_is_killed_can_be_resumed(victim: str, tmp_path: Path) -> None:
-    space = write_space(tmp_path, **{**CHANGES, "budget": {"trials": 2, "epochs": 200}, "confirm": {"top": 0}})
+    space = write_space(tmp_path, **{**CHANGES, "budget": {"trials": 2, "epochs": 80}, "confirm": {"top": 0}})
     folder = tmp_path / "out"
     arguments: list[object] = ["--space", space, "--out", folder, "--store", tmp_path / "store"]
     process = start(arguments)
