@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.method.resize import resize
+from tdmr_ray.models.fast_layers import use_fast_layers
 from tdmr_ray.models.names import PRETRAINED, check_target
-from tdmr_ray.models.small_maps import use_small_map_convolutions
 from tdmr_ray.models.spec import InputSpec
 from tdmr_ray.models.weights import UNUSABLE, create_network, has_copy, reason_of
 
@@ -81,7 +81,7 @@ def load_target(name: str, *, num_classes: int, image_px: int, weights: str = ""
     except UNUSABLE as error:
         which = f"of '{name}' are unavailable" if start == PRETRAINED else f"in {start} cannot be loaded into '{name}'"
         raise InputError("target", f"the weights {which}: {reason_of(error)}") from error
-    use_small_map_convolutions(network)
+    use_fast_layers(network)
     statistics = InputSpec.from_timm(network.pretrained_cfg) if weights else InputSpec(image_px, MEAN, STD)
     return Target(network, replace(statistics, size_px=image_px)).to(memory_format=torch.channels_last)
 

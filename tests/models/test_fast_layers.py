@@ -1,13 +1,14 @@
-"""Convolutions on 1x1 maps: the same results, parameters and gradients as torch's."""
+"""Fast layers: the same results, parameters and gradients as those of torch and timm."""
 
 import copy
 
 import pytest
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
 from tdmr_ray.models import load_target
-from tdmr_ray.models.small_maps import SmallMapConv2d, use_small_map_convolutions
+from tdmr_ray.models.fast_layers import SmallMapConv2d, SymmetricConv2dSame, use_fast_layers
 
 FAST = [
     {"kernel_size": 5, "padding": 2, "groups": 6},
@@ -33,7 +34,7 @@ PLAIN = [
 def test_same_as_torch(options: dict[str, object], side: int) -> None:
     plain = nn.Conv2d(6, 6, **options).double()  # type: ignore[arg-type]
     fast = copy.deepcopy(plain)
-    use_small_map_convolutions(fast)
+    use_fast_layers(fast)
     assert type(fast) is SmallMapConv2d
     images = torch.randn(3, 6, side, side, dtype=torch.float64)
     torch.testing.assert_close(fast(images), plain(images))
@@ -59,3 +60,35 @@ def test_a_targets_parameters_keep_their_names_and_values() -> None:
     assert plain.state_dict().keys() == target.state_dict().keys()
     images = torch.rand(4, 3, 32, 32)
     torch.testing.assert_close(target(images).logits, plain(images).logits)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 3, "stride": 2},
+        {"kernel_size": 5, "stride": 2, "groups": 6},
+        {"kernel_size": (3, 5), "bias": False},
+        {"kernel_size": 3, "dilation": 2},
+        {"kernel_size": 1, "stride": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("side", [1, 4, 7])
+def test_tensorflows_padding_is_the_same(options: dict[str, object], side: int) -> None:
+    plain = Conv2dSame(6, 6, **options).double()  # type: ignore[arg-type]
+    fast = copy.deepcopy(plain)
+    use_fast_layers(fast)
+    assert type(fast) is SymmetricConv2dSame
+    images = torch.randn(3, 6, side, side, dtype=torch.float64)
+    torch.testing.assert_close(fast(images), plain(images))
+    for module in (plain, fast):
+        module(images).square().sum().backward()
+    for parameter, other in zip(fast.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, other.grad)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "mobilenetv3_small_050", "efficientnet_b0"])
+def test_only_relu_works_in_place(name: str) -> None:
+    target = load_target(name, num_classes=3, image_px=32)
+    in_place = {type(module) for module in target.modules() if getattr(module, "inplace", False)}
+    assert in_place <= {nn.ReLU}
