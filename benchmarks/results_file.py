@@ -45,11 +45,17 @@ def write_results(name: str, figures: Figures, folder: Path = FOLDER, notes: Map
 
 def show_and_keep(name: str, lines: list[str], figures: Figures, notes: Mapping[str, Any] | None = None) -> None:
     """Print a benchmark's table and keep it as `results/NAME.md` beside its figures."""
-    text = "\n".join(lines) + "\n"
-    print(text)
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / f"{name}.md").write_text(text, encoding="utf-8")
-    print(write_results(name, figures, notes=notes))
+    print("\n".join(lines) + "\n")
+    print(keep(name, lines, figures, notes))
+
+
+def keep(
+    name: str, lines: list[str], figures: Figures, notes: Mapping[str, Any] | None = None, folder: Path = FOLDER
+) -> Path:
+    """Write a benchmark's table as `FOLDER/NAME.md` and its figures beside it; return the path of the figures."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return write_results(name, figures, folder, notes)
 
 
 def as_json(value: float | Estimate) -> Any:

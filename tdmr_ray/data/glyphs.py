@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import torch
-from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
@@ -57,6 +55,8 @@ def is_letter(character: str) -> bool:
 
 
 def _font_path(font: str) -> Path:
+    import matplotlib  # here, since training needs neither it nor these glyphs
+
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf"
     if not path.is_file():
         raise ValueError(f"font must be among matplotlib's, but got {font!r}")
@@ -65,6 +65,8 @@ def _font_path(font: str) -> Path:
 
 def _available(path: Path) -> frozenset[str]:
     """Return the letters of a font; only the ASCII ones for Computer Modern, which uses TeX's encoding."""
+    from matplotlib.ft2font import FT2Font
+
     letters = frozenset(filter(is_letter, map(chr, FT2Font(str(path)).get_charmap())))
     return frozenset(filter(str.isascii, letters)) if path.name.startswith("cm") else letters
 

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
@@ -13,7 +14,7 @@ PACKAGES = ("tdmr_ray", "ray", "torch", "torchvision", "timm", "optuna", "tensor
 
 
 class Environment(TypedDict):
-    """Content of `environment.json`; `gpu` and `commit` are None where there is none."""
+    """Content of `environment.json`; `gpu` and `commit` are None where there is none, `versions` those installed."""
 
     python: str
     system: str
@@ -31,8 +32,17 @@ def describe_environment() -> Environment:
         "cpu_count": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "commit": current_commit(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": _installed(PACKAGES),
     }
+
+
+def _installed(packages: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of the packages that are installed: a trainer works without Ray and Optuna."""
+    found = {}
+    for name in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def current_commit() -> str | None:

@@ -6,16 +6,12 @@ import torch
 
 from tdmr_ray.data.decoded import task_key
 from tdmr_ray.models.weights import use_copies
+from tdmr_ray.runner.gpu_share import gpu_share, shortened
 from tdmr_ray.runner.messages import WorkerSettings
 from tdmr_ray.runner.worker_context import open_context
 from tdmr_ray.space import Space
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run
-
-SPARE = 1.2
-"""Safety factor on the measured memory: later batches and other configurations may take more."""
-MAX_SHARED = 8
-"""Upper limit: more trials wait for one another's kernels."""
 
 Memory = Callable[[], tuple[int, int]]
 """Returns free and total bytes of a GPU."""
@@ -32,12 +28,6 @@ def with_gpu_share(space: Space, settings: WorkerSettings) -> Space:
         return space
     resources = space.resources.model_copy(update={"gpu": _measured_share(space, settings)})
     return space.model_copy(update={"resources": resources})
-
-
-def gpu_share(taken: int, total: int) -> float:
-    """Return 1 / k, where k trials of `taken` bytes fit into `total` bytes; 1 if only one fits."""
-    fit = int(total / (SPARE * taken))
-    return 1 / min(max(1, fit), MAX_SHARED)
 
 
 def taken_bytes(configs: list[TrialConfig], settings: WorkerSettings, data_key: str, memory: Memory) -> tuple[int, int]:
@@ -70,8 +60,3 @@ def _measured_share(space: Space, settings: WorkerSettings) -> float:
     measure = ray.remote(num_gpus=1, max_calls=1)(taken_bytes)
     taken, total = ray.get(measure.remote(configs, settings, task_key(space.data), torch.cuda.mem_get_info))
     return gpu_share(taken, total)
-
-
-def shortened(config: TrialConfig) -> TrialConfig:
-    """Return a trial of one epoch with batches of full size."""
-    return config.replace(reprogram__epochs=1, outputs__num_views=1, distill__epochs=1, distill__num_stages=1)

@@ -8,7 +8,8 @@ import ray
 from tdmr_ray.data.decoded import task_key
 from tdmr_ray.errors import InputError
 from tdmr_ray.runner.cluster import check_fit, largest_cluster, num_slots
-from tdmr_ray.runner.gpu_sharing import gpu_share, shortened, taken_bytes, with_gpu_share
+from tdmr_ray.runner.gpu_share import gpu_share, shortened
+from tdmr_ray.runner.gpu_sharing import taken_bytes, with_gpu_share
 from tdmr_ray.runner.messages import WorkerSettings
 from tdmr_ray.space import Resources, Space
 from tdmr_ray.space.reading import check_tree
