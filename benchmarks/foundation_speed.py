@@ -5,7 +5,7 @@ Run:    python benchmarks/foundation_speed.py
 Cost:   10 minutes on an otherwise idle machine.
 Result: results/foundation_speed.json and .md.
 
-One thread runs batches of 32 random images through five networks with random weights. A speed is the best of several
+One thread runs batches of 16 random images through five networks with random weights. A speed is the best of several
 rounds, as images per second and as a fraction of the same core's speed in a product of two 2,048 x 2,048 matrices. The
 features of each engine are compared with those of plain torch in fp32: `error` is the largest difference, relative to
 the largest feature. `prepare` is the time before the first batch.
@@ -38,7 +38,7 @@ NETWORKS = {
     "resnet50": 98,
     "tf_efficientnet_lite2": 98,
 }
-BATCH, MATRIX, MIN_S, ROUNDS = 32, 2048, 0.5, 5
+BATCH, MATRIX, MIN_S, ROUNDS = 16, 2048, 0.5, 3
 REFERENCE, DEFAULT = "torch", "channels_last"
 
 Features = Callable[[Tensor], Tensor]

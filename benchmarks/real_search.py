@@ -10,7 +10,7 @@ Cost:   about an hour and a half on 2 cores of an otherwise idle machine.
 Result: results/real_search.json and .md.
 
 ELPV4 is the set of solar cells of `shared/tools/real_assets.py`, which also converts EfficientNet-Lite0. FOLDER
-receives 320 of its photographs, 80 of each class. The search is `real_search.yaml`: 12 trials of up to 20 epochs,
+receives 320 of its photographs, 80 of each class. The search is `real_search.yaml`: 12 trials of up to 8 epochs,
 without a confirmation. The store is empty at the start.
 
 The loops run the first two trials of `after` for as many epochs as the search did, and the time of all 12 is

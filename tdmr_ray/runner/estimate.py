@@ -15,6 +15,7 @@ from tdmr_ray.training.controls import Control, build_control
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.distill import Distillation
 from tdmr_ray.training.features import NUM_SHARED_VIEWS, num_feature_views
+from tdmr_ray.training.memory import reuse_freed_memory
 from tdmr_ray.training.reprogram import build_teacher
 from tdmr_ray.tuning.draws import draw_configs
 
@@ -86,6 +87,7 @@ class Forecast:
 
 def forecast(space: Space, task: Task, slots: int) -> Forecast:
     """Estimate the wall time of a search, `slots` trials at a time. Loads each foundation and runs it once."""
+    reuse_freed_memory()
     draws = draw_configs(space, min(space.budget.trials, MOST_DRAWS))
     foundations = {label: _Timed.load(space, label) for label in space.pairs.by_label}
     step_s = mean(_step_seconds(space, task, name) for name in space.pairs.by_name)

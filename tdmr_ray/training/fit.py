@@ -12,6 +12,7 @@ from tdmr_ray.training.distill import Distillation
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.frozen_target import FrozenTarget
 from tdmr_ray.training.majority import Majority
+from tdmr_ray.training.memory import reuse_freed_memory
 from tdmr_ray.training.metrics import named
 from tdmr_ray.training.self_training import SelfTraining
 from tdmr_ray.training.teacher_artifact import (
@@ -56,6 +57,7 @@ class Run:
     def __init__(
         self, config: TrialConfig, task: Task, provider: TeacherProvider = make_teacher, workers: Workers = ALONE
     ) -> None:
+        reuse_freed_memory()
         self.config, self.task = config, task
         self.artifact = provider(config, task) if config.needs_teacher else None
         self.training = _start(config, task, self.artifact, workers)

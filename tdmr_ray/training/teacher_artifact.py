@@ -16,6 +16,7 @@ from tdmr_ray.method.teacher import Teacher
 from tdmr_ray.training.config import TrialConfig, hash_json
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.features import FeaturesProvider, compute_features, with_ids
+from tdmr_ray.training.memory import reuse_freed_memory
 from tdmr_ray.training.networks import foundation_digest, resident_foundation
 from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
 from tdmr_ray.training.teacher_outputs import LiveOutputs, StoredOutputs, TeacherOutputs, store_outputs, training_views
@@ -99,6 +100,7 @@ def make_teacher(
         NonFiniteLoss: If reprogramming diverges.
         ValueError: If prompt or mapping do not fit the foundation or the task.
     """
+    reuse_freed_memory()
     started, device = perf_counter(), pick_device()
     foundation = resident_foundation(config.foundation)
     stored, features = None, None
