@@ -7,7 +7,7 @@ Run:    python benchmarks/focus_weights.py vit_s_focus.onnx FOLDER/focus.safeten
         python benchmarks/real_search.py loop FOLDER plain; python benchmarks/real_search.py loop FOLDER tutorial
         python benchmarks/real_search.py summarize FOLDER
 Cost:   about an hour and a half on 2 cores of an otherwise idle machine.
-Result: results/real_search.json and .md.
+Result: results/real_search.json, .md and .png.
 
 ELPV4 is the set of solar cells of `shared/tools/real_assets.py`, which also converts EfficientNet-Lite0. FOLDER
 receives 320 of its photographs, 80 of each class. The search is `real_search.yaml`: 12 trials of up to 8 epochs,
@@ -24,11 +24,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import matplotlib
+import matplotlib.pyplot as plt
 import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -45,6 +47,8 @@ PER_CLASS = 80
 ONLY_TRIALS = ("--set", "confirm.top=0", "--set", "confirm.refit=false")
 SEARCHES, LOOPS = ("before", "after"), ("plain", "tutorial")
 NUM_LOOPED = 2
+PARTS = {"teachers": "teachers", "targets": "targets", "rest": "start, waiting, idle"}
+COLOURS = ("#d1793b", "#3b6fb6", "#b8bcc4")
 SPEED = FOLDER / "foundation_speed.json"
 PROFILE = FOLDER / "step_profile.json"
 
@@ -136,6 +140,7 @@ def summarize(folder: Path) -> None:
     figures["fraction_of_gemm_peak"] = _figure(SPEED, "fraction_of_gemm_peak")
     figures["step_overhead"] = _figure(PROFILE, "step_overhead")
     revisions = {name: times[name]["revision"] for name in times}
+    draw(figures, FOLDER / f"{NAME}.png")
     show_and_keep(NAME, _table(figures), figures, notes={"revisions": revisions})
 
 
@@ -162,13 +167,32 @@ def _figures_of(name: str, trials: list[TrialRecord], started: float, ended: flo
     }
 
 
+def draw(figures: Mapping[str, float | Estimate], path: Path) -> None:
+    """Draw where the seconds of the slots went, before and after."""
+    matplotlib.use("Agg")
+    figure, axes = plt.subplots(figsize=(8, 2.2))
+    left = dict.fromkeys(SEARCHES, 0.0)
+    for (part, title), colour in zip(PARTS.items(), COLOURS, strict=True):
+        for name in reversed(SEARCHES):
+            width = figures[f"slot_seconds_{part}_{name}"]
+            assert isinstance(width, float)
+            label = title if name == SEARCHES[0] else None
+            axes.barh(name, width, left=left[name], color=colour, edgecolor="white", label=label)
+            left[name] += width
+    axes.set_xlabel("seconds of the two slots")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, ncols=len(PARTS), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    plt.close(figure)
+
+
 def _table(figures: dict[str, float | Estimate]) -> list[str]:
     names = {
         "seconds": "seconds",
         "seconds_to_first_trial": "seconds to the first trial",
         "epochs": "epochs of all trials",
     }
-    names |= {f"slot_seconds_{part}": f"slot seconds: {part}" for part in ("teachers", "targets", "rest")}
+    names |= {f"slot_seconds_{part}": f"slot seconds: {title}" for part, title in PARTS.items()}
     names |= {"best_val_top1": "best accuracy on val", "teacher_val_top1": "best teacher on val"}
     lines = ["| | before | after |", "|---|--:|--:|"]
     for key, title in names.items():
