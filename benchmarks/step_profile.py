@@ -42,7 +42,7 @@ NAME = "step_profile"
 TARGETS = ("mobilenetv3_small_050", "mobilenetv3_large_100", "tf_efficientnet_lite0")
 SIZES_PX = (64, 96, 224)
 NUM_CLASSES, NUM_VIEWS, TEACHER_DIM, BATCH = 4, 8, 384, 64
-STEPS, EPOCHS = {64: 6, 96: 4, 224: 1}, 4
+STEPS, EPOCHS = {64: 8, 96: 8, 224: 8}, 2
 PARTS = ("views", "lookup", "forward", "loss", "backward", "clip", "optimizer")
 NETWORK = ("forward", "backward")
 
@@ -108,6 +108,7 @@ def make_distillation(target: str, px: int) -> Distillation:
 def profile(target: str, px: int) -> Seconds:
     """Return the seconds of a step by part, with `rest` for what is in none of them."""
     distillation = make_distillation(target, px)
+    num_steps = len(distillation._batches(0))
     epochs: list[Seconds] = []
     for _ in range(EPOCHS + 1):
         with watched(distillation) as watch:
@@ -116,7 +117,7 @@ def profile(target: str, px: int) -> Seconds:
             total = perf_counter() - started
         distillation.epoch += 1
         rest = total - sum(watch.seconds.values())
-        epochs.append({name: value / STEPS[px] for name, value in {**watch.seconds, "rest": rest}.items()})
+        epochs.append({name: value / num_steps for name, value in {**watch.seconds, "rest": rest}.items()})
     return {name: median(epoch[name] for epoch in epochs[1:]) for name in (*PARTS, "rest")}
 
 

@@ -1,6 +1,6 @@
 """Estimated duration of a search: steps and foundation passes are counted, and one of each is timed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
 from time import perf_counter
 
@@ -24,6 +24,7 @@ SHARE_OF_EPOCHS = 0.57
 MOST_DRAWS = 60
 """Configurations that stand for all trials of a search."""
 TIMED_IMAGES = 8
+TIMED_STEPS = 2
 BACKWARD = 3
 """Passes that a forward and backward pass to the prompt costs."""
 LONG_S = 600.0
@@ -179,11 +180,12 @@ def _places(space: Space, control: Control) -> int:
 
 
 def _step_seconds(space: Space, task: Task, target: str) -> float:
-    """Time an optimisation step of a target in its second epoch, at a learning rate that cannot diverge."""
+    """Time a few optimisation steps of a target, at a learning rate that cannot diverge; add a step's share of val."""
     config = space.config(space.default_values(), space.all_pairs[0][0], target)
     short = config.replace(method="scratch", distill__epochs=2, distill__num_stages=1, distill__lr=1e-4)
-    run = Distillation(short, task, None)
+    few = replace(task, val=task.val.pick(slice(config.distill.batch_size)))
+    run = Distillation(short, few, None, length=TIMED_STEPS * config.distill.batch_size)
     run.run_epoch()
-    started = perf_counter()
-    run.run_epoch()
-    return (perf_counter() - started) / batches_per_epoch(run.num_images, config.distill.batch_size)
+    image_s = 1 / run.run_epoch()["images_per_s"]
+    views = views_per_epoch(run.num_images)
+    return image_s * (views + len(task.val) / BACKWARD) / batches_per_epoch(run.num_images, config.distill.batch_size)
