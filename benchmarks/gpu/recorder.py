@@ -67,9 +67,9 @@ class Found:
     """What a part found.
 
     Attributes:
-        figures: By name.
-        rows: In order.
-        notes: Remarks, in order.
+        figures: Numbers by their names.
+        rows: Rows of its tables, in the order of measuring.
+        notes: Remarks for the reader.
     """
 
     figures: dict[str, float] = field(default_factory=dict)

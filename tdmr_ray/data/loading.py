@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,18 +13,16 @@ from tdmr_ray.data.bit_depth import BitDepth, given_scale
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.dataset import Dataset
 from tdmr_ray.data.datasets import load_dataset
-from tdmr_ray.data.folds import split_fold
 from tdmr_ray.data.groups import Groups, join_groups
 from tdmr_ray.data.known_images import known_groups, with_known_images
 from tdmr_ray.data.near_duplicates import near_groups, near_pairs, perceptual_hashes
 from tdmr_ray.data.origin import Origin, Rows, origin_key
 from tdmr_ray.data.preset import Preset, preset_of
 from tdmr_ray.data.reading import InputFormat
-from tdmr_ray.data.small_classes import describe_small_classes, find_small_classes
 from tdmr_ray.data.split_names import UNLABELED, VAL
-from tdmr_ray.data.splits import Split, split_dataset
 from tdmr_ray.data.summarize import describe_views, recount, summarize
 from tdmr_ray.data.task import Images, Task
+from tdmr_ray.data.task_rows import TaskRows, divide, split_rows
 from tdmr_ray.errors import InputError
 
 Allocate = Callable[[tuple[int, ...]], NDArray[np.uint8]]
@@ -93,7 +91,7 @@ def prepare_task(
         groups = known_groups(key, "group", form, known)
         dataset = replace(dataset, groups=_join_near_duplicates(dataset, form) if groups is None else groups)
     rows, images, bad = _decode_readable(dataset, config, form, allocate, on_progress)
-    train, val, test = _divide(dataset, rows, images)
+    train, val, test = divide(dataset, rows, images)
     preset = dataset.preset or preset_of(train.images)
     task = Task(
         train=train,
@@ -130,7 +128,7 @@ def _prepare_variant(
     dataset = with_known_images(dataset, origin_key(config, dataset), [base, *also_known])
     dataset = replace(dataset, groups=origin.groups)
     rows, images, bad = _decode_readable(dataset, config, form, allocate, on_progress, origin.bad)
-    train, val, test = _divide(dataset, rows, images)
+    train, val, test = divide(dataset, rows, images)
     task = replace(
         base,
         train=train,
@@ -143,26 +141,6 @@ def _prepare_variant(
     if base.summary is None:
         return task
     return replace(task, summary=recount(base.summary, task, dataset, config, rows.all, bad))
-
-
-@dataclass(frozen=True)
-class TaskRows:
-    """Row numbers of a data set in a task: labelled train, train without labels, val and test."""
-
-    labeled: Rows
-    unlabeled: Rows
-    val: Rows
-    test: Rows
-
-    @property
-    def all(self) -> Rows:
-        """The rows in the order of the images of a task."""
-        return np.concatenate([self.labeled, self.unlabeled, self.val, self.test])
-
-    def without(self, left_out: Rows) -> "TaskRows":
-        """Return the rows that are not left out."""
-        parts = (self.labeled, self.unlabeled, self.val, self.test)
-        return TaskRows(*(rows[~np.isin(rows, left_out)] for rows in parts))
 
 
 def _decode_readable(
@@ -190,7 +168,7 @@ def _decode_readable(
     bad = dict(known_bad or {})
     while True:
         readable = _without(dataset, bad if known_bad is None else known_bad)
-        rows = _split(config, dataset, readable).without(np.fromiter(bad, np.int64))
+        rows = split_rows(config, dataset, readable).without(np.fromiter(bad, np.int64))
         images = allocate((len(rows.all), 3, form.size_px, form.size_px))
         new = dataset.decode(rows.all, form, images, on_progress)
         if not new:
@@ -210,58 +188,6 @@ def _is_val_drawn(dataset: Dataset) -> bool:
 
 def _without(dataset: Dataset, bad: Mapping[int, str]) -> Rows:
     return np.setdiff1d(np.arange(len(dataset.labels)), np.fromiter(bad, np.int64))
-
-
-def _split(config: DataConfig, dataset: Dataset, kept: Rows) -> TaskRows:
-    """Split the rows that are kept.
-
-    Raises:
-        InputError: If a class has too few images, or fewer than `shots`; or there are too few images for the folds.
-    """
-    labels = dataset.labels.numpy()[kept]
-    groups = None if dataset.groups is None else dataset.groups[kept]
-    if config.folds:
-        split = split_fold(labels, groups, config.folds, config.fold, config.split_seed)
-    else:
-        given = None if dataset.splits is None else dataset.splits[kept]
-        split = _split_once(config, dataset, labels, given, groups)
-    hidden = split.hidden if config.hides_labels else split.hidden[:0]
-    unlabeled = split.unlabeled[:0] if config.unlabeled is False else split.unlabeled
-    without = np.sort(np.concatenate([hidden, unlabeled]))
-    return TaskRows(*(kept[rows] for rows in (split.labeled, without, split.val, split.test)))
-
-
-def _split_once(
-    config: DataConfig, dataset: Dataset, labels: Rows, given: NDArray[np.int8] | None, groups: Groups | None
-) -> Split:
-    """Return train, val and test without cross-validation; see `split_dataset` for the arguments."""
-    problems = describe_small_classes(
-        find_small_classes(labels, dataset.class_names, given, groups), dropping=config.drop_small_classes
-    )
-    if problems:
-        raise InputError("data", problems)
-    return split_dataset(
-        labels,
-        shots=config.shots,
-        split_seed=config.split_seed,
-        shots_seed=config.shots_seed,
-        given=given,
-        groups=groups,
-        draw=config.draw,
-        is_val_drawn=dataset.is_val_drawn,
-        join=config.join,
-    )
-
-
-def _divide(dataset: Dataset, rows: TaskRows, images: NDArray[np.uint8]) -> tuple[Images, Images, Images]:
-    """Return train, val and test as slices of the decoded images."""
-    labels = dataset.labels[torch.from_numpy(rows.all)]
-    first = len(rows.labeled) + len(rows.unlabeled)
-    labels[len(rows.labeled) : first] = UNLABELED
-    sizes = [first, len(rows.val), len(rows.test)]
-    parts = (torch.from_numpy(images), labels, torch.from_numpy(rows.all))
-    train, val, test = (Images(*split) for split in zip(*(part.split(sizes) for part in parts), strict=True))
-    return train, val, test
 
 
 def _input_format(config: DataConfig, dataset: Dataset, scale: BitDepth) -> InputFormat:

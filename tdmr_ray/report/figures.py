@@ -16,7 +16,7 @@ from tdmr_ray.report.importance import Importance
 from tdmr_ray.report.leaderboard import Leaderboard
 from tdmr_ray.report.row import Row
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.metrics import METRICS, value_of
+from tdmr_ray.training.metrics import value_of
 from tdmr_ray.tuning.ranking import objective_of
 
 COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
@@ -24,7 +24,6 @@ GREY, LINES = "#808080", "rgba(128,128,128,0.25)"
 COST_NAMES = {"latency_ms": "latency, ms", "params": "parameters", "macs": "MACs"}
 MAX_CURVES, MAX_LINES = 150, 1500
 """Largest number of learning curves per pair, and of parallel coordinates; of more, an even selection is drawn."""
-NOT_SEARCHED = "(not searched)"
 
 
 def thinned(items: Sequence[Any], most: int) -> list[Any]:
@@ -69,7 +68,7 @@ def against_controls(board: Leaderboard) -> go.Figure | None:
         ends += [scale * each.mean + sign * bar for (_, each), bar in zip(known, bars, strict=True) for sign in (-1, 1)]
         figure.add_trace(
             go.Scatter(
-                y=[_short(name) for name, _ in known],
+                y=[short_name(name) for name, _ in known],
                 x=[scale * each.mean for _, each in known],
                 error_x={"type": "data", "array": bars, "thickness": 1.2, "width": 3},
                 mode="markers",
@@ -142,7 +141,7 @@ def best_so_far(records: Iterable[TrialRecord]) -> go.Figure | None:
             "legendgroup": name,
             "line": {"shape": "hv", "color": COLOURS[number % len(COLOURS)]},
         }
-        heights = [_height(score, objective) for score in best[shown].tolist()]
+        heights = [height_of(score, objective) for score in best[shown].tolist()]
         figure.add_trace(go.Scatter(x=[index + 1 for index in shown], y=heights, **style), row=1, col=1)
         if timed:
             hours = [(ends[own[index].id].timestamp() - started) / 3600 for index in shown]
@@ -161,7 +160,7 @@ def learning_curves(records: Iterable[TrialRecord]) -> go.Figure | None:
     if not names:
         return None
     figure = make_subplots(
-        rows=-(-len(names) // 2), cols=min(2, len(names)), subplot_titles=[_short(name) for name in names]
+        rows=-(-len(names) // 2), cols=min(2, len(names)), subplot_titles=[short_name(name) for name in names]
     )
     for number, name in enumerate(names):
         cell = {"row": number // 2 + 1, "col": number % 2 + 1}
@@ -176,7 +175,7 @@ def learning_curves(records: Iterable[TrialRecord]) -> go.Figure | None:
     return styled(figure, height=80 + 300 * -(-len(names) // 2))
 
 
-def _height(score: float, objective: str) -> float:
+def height_of(score: float, objective: str) -> float:
     """Return the value of the objective that has a score, in its unit."""
     return scale_of(objective) * value_of(score, objective)
 
@@ -192,7 +191,7 @@ def _curves(records: list[TrialRecord], state: str, colour: str, *, legend: bool
     for record in thinned(records, MAX_CURVES):
         epochs += [*range(1, len(record.curve) + 1), None]
         objective = objective_of(record)
-        heights += [*(round(_height(score, objective), 4) for score in record.curve), None]
+        heights += [*(round(height_of(score, objective), 4) for score in record.curve), None]
     name = {"pruned": "stopped early", "complete": "finished"}[state]
     return go.Scatter(
         x=epochs,
@@ -203,53 +202,6 @@ def _curves(records: list[TrialRecord], state: str, colour: str, *, legend: bool
         showlegend=legend,
         line={"color": colour, "width": 1},
     )
-
-
-def parallel_coordinates(records: Iterable[TrialRecord]) -> go.Figure | None:
-    """Plot each trial as a line through the values of the searched parameters, coloured by the objective on val."""
-    shown = [record for record in records if record.phase == "search" and record.curve]
-    shown = thinned(sorted(shown, key=lambda record: max(record.curve)), MAX_LINES)
-    if not shown:
-        return None
-    names = list(dict.fromkeys(name for record in shown for name in record.values))
-    objective = objective_of(shown[0])
-    heights = [_height(max(record.curve), objective) for record in shown]
-    dimensions = [_dimension("pair", [_short(record.pair.title) for record in shown])]
-    dimensions += [_dimension(name, [record.values.get(name) for record in shown]) for name in names]
-    dimensions.append({"label": f"val {unit(objective)}", "values": heights})
-    line = {
-        "color": heights,
-        "colorscale": "Viridis",
-        "showscale": True,
-        "reversescale": not METRICS[objective].greater_is_better,
-    }
-    figure = go.Figure(go.Parcoords(dimensions=dimensions, line=line, labelangle=-20, labelside="top"))
-    figure = styled(figure, height=460)
-    return figure.update_layout(margin={"l": 190, "r": 40, "t": 110, "b": 40})
-
-
-def _dimension(name: str, values: list[Any]) -> dict[str, Any]:
-    """Make an axis: numbers to scale, other values at equal distances, and trials without the parameter below all."""
-    known = [value for value in values if value is not None]
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
-        return _number_dimension(name, values, known)
-    labels = [NOT_SEARCHED] * (len(known) < len(values)) + sorted({_short(str(value)) for value in known})
-    positions = [labels.index(NOT_SEARCHED if value is None else _short(str(value))) for value in values]
-    return {"label": name, "values": positions, "tickvals": list(range(len(labels))), "ticktext": labels}
-
-
-def _number_dimension(name: str, values: list[Any], known: list[Any]) -> dict[str, Any]:
-    if len(known) == len(values):
-        return {"label": name, "values": values}
-    low, high = min(known, default=0), max(known, default=1)
-    below = low - 0.15 * ((high - low) or 1)
-    ticks = np.linspace(low, high, 4).tolist()
-    return {
-        "label": name,
-        "values": [below if value is None else value for value in values],
-        "tickvals": [below, *ticks],
-        "ticktext": [NOT_SEARCHED, *(f"{tick:.2g}" for tick in ticks)],
-    }
 
 
 def importances(found: Sequence[tuple[str, list[Importance]]]) -> go.Figure | None:
@@ -301,7 +253,7 @@ def timeline(finalists: Iterable[TrialRecord]) -> go.Figure | None:
                 x=list(range(1, epochs + 1)),
                 y=heights,
                 mode="lines+markers",
-                name=f"{_short(record.pair.title)}: {temperature.schedule}, {stages} stage{'s' * (stages > 1)}",
+                name=f"{short_name(record.pair.title)}: {temperature.schedule}, {stages} stage{'s' * (stages > 1)}",
                 line={"color": colour},
                 marker={"color": colour, "size": [11 if epoch in starts else 0 for epoch in range(epochs)]},
             )
@@ -320,8 +272,8 @@ def matrix(
     figure = go.Figure(
         go.Heatmap(
             z=values,
-            x=[_short(name) for name in columns],
-            y=[_short(name) for name in rows],
+            x=[short_name(name) for name in columns],
+            y=[short_name(name) for name in rows],
             colorscale=[[0, "rgba(37,99,235,0)"], [1, "rgba(37,99,235,1)"]],
             showscale=False,
             hovertemplate="%{y}, %{x}: %{z}<extra></extra>",
@@ -338,7 +290,7 @@ def step_of(count: int, most: int = 40) -> int:
     return -(-count // most)
 
 
-def _short(name: str, most: int = 40) -> str:
+def short_name(name: str, most: int = 40) -> str:
     """Shorten a name for display, without characters that plotly takes for markup."""
     name = name.replace("->", "→")
     cut = name if len(name) <= most else f"{name[: most - 1]}…"

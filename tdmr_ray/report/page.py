@@ -18,6 +18,7 @@ from tdmr_ray.report import figures
 from tdmr_ray.report.folder import Comparison
 from tdmr_ray.report.formatting import percent
 from tdmr_ray.report.importance import importances_of
+from tdmr_ray.report.parallel_coordinates import parallel_coordinates
 from tdmr_ray.report.per_class import class_table, explain, per_class
 from tdmr_ray.report.published import every_reading
 from tdmr_ray.report.tables import table
@@ -143,7 +144,7 @@ def _plots(comparison: Comparison, winners: Sequence[TrialRecord]) -> Iterable[P
         (
             "What was searched",
             "Each line is a trial. Drag along an axis to select trials.",
-            lambda: figures.parallel_coordinates(records),
+            lambda: parallel_coordinates(records),
         ),
         (
             "Parameter importance",

@@ -62,27 +62,34 @@ class SharedStore:
         folders: dict[str, Path] = {}
         made: set[str] = set()
         while True:
-            count = len(made)
+            progress = False
             for key in [key for key in makers if key not in folders]:
-                self._find_or_make(key, makers[key], folders, made)
+                folder, is_new = self._find_or_make(key, makers[key])
+                if folder is not None:
+                    folders[key] = folder
+                if is_new:
+                    made.add(key)
+                    progress = True
             if len(folders) == len(makers):
                 return folders, made
-            if len(made) == count:
-                started, before = perf_counter(), self.waited_s
-                doing("waiting for another process that makes what this one needs")
-                (meanwhile or partial(time.sleep, POLL_S))()
+            if not progress:
+                self._wait(meanwhile or partial(time.sleep, POLL_S))
                 meanwhile = None
-                self.waited_s = before + perf_counter() - started
 
-    def _find_or_make(self, key: str, make: Callable[[str], Path], folders: dict[str, Path], made: set[str]) -> None:
-        """Add a directory to `folders`, and its key to `made` if it was made here, unless another process makes it."""
+    def _find_or_make(self, key: str, make: Callable[[str], Path]) -> tuple[Path | None, bool]:
+        """Return a directory and whether it was made here; None if another process is making it."""
         found = self.store.find(key)
-        if found is None:
-            if not self.leases.take(key, self.holder):
-                return
-            with renewed(self.leases, key, self.holder):
-                found = self.store.find(key)
-                if found is None:
-                    found = make(key)
-                    made.add(key)
-        folders[key] = found
+        if found is not None:
+            return found, False
+        if not self.leases.take(key, self.holder):
+            return None, False
+        with renewed(self.leases, key, self.holder):
+            found = self.store.find(key)
+            return (found, False) if found else (make(key), True)
+
+    def _wait(self, meanwhile: Callable[[], object]) -> None:
+        """Do something else, and count its time, waits within it included, once as waiting."""
+        started, before = perf_counter(), self.waited_s
+        doing("waiting for another process that makes what this one needs")
+        meanwhile()
+        self.waited_s = before + perf_counter() - started

@@ -10,19 +10,18 @@ from torch import Tensor, nn
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch
-from tdmr_ray.method.alignments import ALIGNMENTS, Alignment
 from tdmr_ray.method.losses import LOSSES, balanced_weights
-from tdmr_ray.method.schedules import SCHEDULES, Moment
+from tdmr_ray.method.schedules import Moment
 from tdmr_ray.method.stages import Stage, TermWeights, plan_stages, stage_at
 from tdmr_ray.method.teacher import ProxySpace
-from tdmr_ray.models import Target, load_target
+from tdmr_ray.models import Target
 from tdmr_ray.training.activity import doing
 from tdmr_ray.training.batches import Batch, cycle, epoch_batches
 from tdmr_ray.training.best_weights import BestWeights
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
-from tdmr_ray.training.learner import Learner, run_target
+from tdmr_ray.training.learner import build_learner, run_target
 from tdmr_ray.training.metrics import LOG_LOSS, named, preference
 from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.objective import BatchLabels, BatchOutputs, loss_terms, weighted_sum
@@ -71,7 +70,7 @@ class Distillation:
         self.epoch = self.steps = self.best_epoch = 0
         self.logit_loss = LOSSES[config.loss.kind](config.loss)
         self.class_weights = _class_weights(config, task, self.device)
-        self.learner = _new_learner(config, task, outputs).to(self.device)
+        self.learner = build_learner(config, task, None if outputs is None else outputs.embedding_dim).to(self.device)
         self.trained = workers.wrap(self.learner)
         self.optimizer = self._new_optimizer()
         self.best = BestWeights()
@@ -295,19 +294,3 @@ def _class_weights(config: TrialConfig, task: Task, device: torch.device) -> Ten
     if config.distill.class_weights == "none":
         return None
     return balanced_weights(task.labeled.labels, task.num_classes).to(device)
-
-
-def _new_learner(config: TrialConfig, task: Task, outputs: TeacherOutputs | None) -> Learner:
-    """Build target, alignment and schedule; their initial weights follow from the seed."""
-    torch.manual_seed(config.seed)
-    target = load_target(
-        config.target.name,
-        num_classes=task.num_classes,
-        image_px=task.target_px(config.target.input_px),
-        weights=config.target.weights,
-    )
-    alignment: Alignment | None = None
-    if outputs is not None:
-        alignment = ALIGNMENTS[config.alignment.kind](config.alignment, target.feature_dim, outputs.embedding_dim)
-    schedule = SCHEDULES[config.temperature.schedule](config.temperature)
-    return Learner(target, alignment, schedule, config.precision)

@@ -2,13 +2,15 @@
 
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
-from tdmr_ray.method.alignments import Alignment
+from tdmr_ray.data.task import Task
+from tdmr_ray.method.alignments import ALIGNMENTS, Alignment
 from tdmr_ray.method.component import ParameterGroup
-from tdmr_ray.method.schedules import Moment, Schedule
-from tdmr_ray.models import Target, TargetOutput
-from tdmr_ray.training.config import DistillConfig, Precision
+from tdmr_ray.method.schedules import SCHEDULES, Moment, Schedule
+from tdmr_ray.models import Target, TargetOutput, load_target
+from tdmr_ray.training.config import DistillConfig, Precision, TrialConfig
 from tdmr_ray.training.device import autocast
 from tdmr_ray.training.micro_batches import run_in_micro_batches
 
@@ -48,3 +50,25 @@ class Learner(nn.Module):
         networks = [*self.target.parameters(), *(self.alignment.parameters() if self.alignment else ())]
         own = ParameterGroup(networks, settings.lr, settings.weight_decay)
         return [own, *self.schedule.parameter_groups(settings.lr)]
+
+
+def build_learner(config: TrialConfig, task: Task, embedding_dim: int | None) -> Learner:
+    """Build target, alignment and schedule; their initial weights follow from the seed.
+
+    Args:
+        config: The trial.
+        task: Its images.
+        embedding_dim: Width of the teacher's embedding; None without a teacher.
+    """
+    torch.manual_seed(config.seed)
+    target = load_target(
+        config.target.name,
+        num_classes=task.num_classes,
+        image_px=task.target_px(config.target.input_px),
+        weights=config.target.weights,
+    )
+    alignment: Alignment | None = None
+    if embedding_dim is not None:
+        alignment = ALIGNMENTS[config.alignment.kind](config.alignment, target.feature_dim, embedding_dim)
+    schedule = SCHEDULES[config.temperature.schedule](config.temperature)
+    return Learner(target, alignment, schedule, config.precision)

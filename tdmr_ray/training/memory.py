@@ -13,9 +13,9 @@ _NEVER, _GROWTH_BYTES = -1, 64 * 2**20
 def reuse_freed_memory() -> None:
     """Keep the memory of freed tensors for the next ones; return what earlier trials have left to the system.
 
-    By default glibc gives each block above 32 MB back to the system when it is freed, and the system fills the pages of
-    the next one with zeros. A step of tf_efficientnet_lite0 at 96 px is 1.2 times as fast without that, and 1.3 times
-    while another process trains (`benchmarks/freed_memory.py`). Elsewhere than on glibc nothing happens.
+    glibc returns every freed block above 32 MB to the system. The next tensor gets new pages, which the system first
+    fills with zeros. Without that, a step of tf_efficientnet_lite0 at 96 px is 1.2 times as fast, and 1.3 times while
+    another process trains (`benchmarks/freed_memory.py`). On other C libraries nothing changes.
     """
     library = _glibc()
     if library is not None:

@@ -29,19 +29,23 @@ PLAIN = [
 ]
 
 
-@pytest.mark.parametrize("options", [*FAST, *PLAIN], ids=str)
-@pytest.mark.parametrize("side", [1, 2, 5])
-def test_same_as_torch(options: dict[str, object], side: int) -> None:
-    plain = nn.Conv2d(6, 6, **options).double()  # type: ignore[arg-type]
-    fast = copy.deepcopy(plain)
+def check_replacement(plain: nn.Module, kind: type[nn.Module], side: int) -> None:
+    """The fast layer is of a kind and has the outputs and gradients of the plain one."""
+    fast = copy.deepcopy(plain.double())
     use_fast_layers(fast)
-    assert type(fast) is SmallMapConv2d
+    assert type(fast) is kind
     images = torch.randn(3, 6, side, side, dtype=torch.float64)
     torch.testing.assert_close(fast(images), plain(images))
     for module in (plain, fast):
         module(images).square().sum().backward()
     for parameter, other in zip(fast.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, other.grad)
+
+
+@pytest.mark.parametrize("options", [*FAST, *PLAIN], ids=str)
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_same_as_torch(options: dict[str, object], side: int) -> None:
+    check_replacement(nn.Conv2d(6, 6, **options), SmallMapConv2d, side)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("options", "fast"), [*((each, True) for each in FAST), *((each, False) for each in PLAIN)])
@@ -75,16 +79,7 @@ def test_a_targets_parameters_keep_their_names_and_values() -> None:
 )
 @pytest.mark.parametrize("side", [1, 4, 7])
 def test_tensorflows_padding_is_the_same(options: dict[str, object], side: int) -> None:
-    plain = Conv2dSame(6, 6, **options).double()  # type: ignore[arg-type]
-    fast = copy.deepcopy(plain)
-    use_fast_layers(fast)
-    assert type(fast) is SymmetricConv2dSame
-    images = torch.randn(3, 6, side, side, dtype=torch.float64)
-    torch.testing.assert_close(fast(images), plain(images))
-    for module in (plain, fast):
-        module(images).square().sum().backward()
-    for parameter, other in zip(fast.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(parameter.grad, other.grad)
+    check_replacement(Conv2dSame(6, 6, **options), SymmetricConv2dSame, side)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "mobilenetv3_small_050", "efficientnet_b0"])

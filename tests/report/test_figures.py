@@ -11,6 +11,7 @@ from tdmr_ray.report import figures
 from tdmr_ray.report.folder import Comparison, Search
 from tdmr_ray.report.importance import MIN_TRIALS, importances_of
 from tdmr_ray.report.page import render_page
+from tdmr_ray.report.parallel_coordinates import NOT_SEARCHED, parallel_coordinates
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_plots_of_a_minimised_objective_show_its_values(comparison: Comparison) 
         for record in searched(comparison)
     ]
     best, curves, lines = (
-        draw(records) for draw in (figures.best_so_far, figures.learning_curves, figures.parallel_coordinates)
+        draw(records) for draw in (figures.best_so_far, figures.learning_curves, parallel_coordinates)
     )
     assert best is not None
     assert curves is not None
@@ -67,7 +68,7 @@ def test_learning_curves_contain_every_trial(comparison: Comparison) -> None:
 
 
 def test_parallel_coordinates_contain_every_searched_value(comparison: Comparison) -> None:
-    figure = figures.parallel_coordinates(comparison.records)
+    figure = parallel_coordinates(comparison.records)
     assert figure is not None
     axes = {axis.label: axis for axis in figure.data[0].dimensions}
     names = {name for record in searched(comparison) for name in record.values}
@@ -75,7 +76,7 @@ def test_parallel_coordinates_contain_every_searched_value(comparison: Compariso
     assert sorted(axes["val %"]["values"]) == sorted(100 * max(record.curve) for record in searched(comparison))
     assert axes["mapping.kind"].ticktext == ("bayesian", "frequency", "linear")
     conditional = axes["temperature.end"]
-    assert conditional.ticktext[0] == figures.NOT_SEARCHED
+    assert conditional.ticktext[0] == NOT_SEARCHED
     absent = sum("temperature.end" not in record.values for record in searched(comparison))
     assert list(conditional["values"]).count(conditional.tickvals[0]) == absent > 0
 
