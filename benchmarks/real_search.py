@@ -101,7 +101,7 @@ def loop(folder: Path, way: Annotated[str, typer.Argument(help="plain or tutoria
     os.chdir(folder)
     ways: dict[str, Callable[..., object]] = {"plain": sequential, "tutorial": tutorial}
     trials = _complete(Path(), "after")[:NUM_LOOPED]
-    specs = [(build_spec(TrialConfig.model_validate(each.config), phase="search"), _epochs(each)) for each in trials]
+    specs = [(build_spec(_with_absolute_files(each), phase="search"), _epochs(each)) for each in trials]
     started = time.time()
     ways[way](specs)
     _keep_times(Path(), way, {"started": started, "ended": time.time()}, name_this_checkout())
@@ -112,6 +112,15 @@ def _complete(folder: Path, name: str) -> list[TrialRecord]:
     lines = (folder / f"out_{name}" / "records.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["state"] in ("complete", "pruned")]
     return [TrialRecord.model_validate(row) for row in rows]
+
+
+def _with_absolute_files(record: TrialRecord) -> TrialConfig:
+    """Return a trial's configuration for processes that run in another folder."""
+    config = TrialConfig.model_validate(record.config)
+    files = {
+        f"{part}.weights": str(Path(getattr(config, part).weights).absolute()) for part in ("foundation", "target")
+    }
+    return config.with_values(files)
 
 
 def _epochs(record: TrialRecord) -> int:
