@@ -183,6 +183,29 @@ def test_a_control_is_a_name_or_a_mapping_with_its_settings() -> None:
     assert check_tree(written)[0] == space
 
 
+def test_a_list_of_foundations_is_a_committee() -> None:
+    pairs = {"foundations": ["glyph_vit", ["glyph_cnn", {"name": "glyph_vit"}]], "targets": ["lcnet_035"]}
+    space = build({"distill.lr": {"low": 0.001, "high": 0.1}}, pairs=pairs)
+    assert list(space.pairs.by_label) == ["glyph_vit", "glyph_cnn+glyph_vit"]
+    config = space.config({}, "glyph_cnn+glyph_vit", "lcnet_035")
+    assert [member.name for member in config.foundation.members] == ["glyph_cnn", "glyph_vit"]
+
+
+@pytest.mark.parametrize(
+    ("foundation", "search", "message"),
+    [
+        (["glyph_cnn"], {}, "at least two members"),
+        (["glyph_cnn", "glyph_vjt"], {}, "must be a built-in or timm name, got 'glyph_vjt'"),
+        (["glyph_cnn", "glyph_vit"], {"mapping.kind": {"choices": ["linear", "frequency"]}}, "has none; use linear"),
+        (["glyph_cnn", "glyph_vit"], {"prompt.kind": {"choices": ["tokens"]}}, "needs a plain transformer"),
+    ],
+)
+def test_what_a_committee_cannot_be_is_named(foundation: object, search: dict[str, object], message: str) -> None:
+    tree = {**GOOD_TREE, "search": search, "pairs": {"foundations": [foundation], "targets": ["lcnet_035"]}}
+    _, problems = check_tree(tree)
+    assert any(message in problem for problem in problems), problems
+
+
 @pytest.mark.parametrize(
     ("controls", "message"),
     [

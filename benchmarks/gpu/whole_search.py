@@ -63,7 +63,7 @@ def write_features(sizes: Sizes, folder: Path) -> None:
 
 def read_features(folder: Path, config: TrialConfig, task: Task) -> Features:
     """Open the features of all views."""
-    return Features([load_view(folder / str(number)) for number in view_numbers(config)])
+    return Features([[load_view(folder / str(number)) for number in view_numbers(config)]])
 
 
 def search_config(sizes: Sizes, number: int) -> TrialConfig:

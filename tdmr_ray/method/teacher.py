@@ -7,14 +7,13 @@ from torch import Tensor, nn
 
 from tdmr_ray.method.mappings import Mapping
 from tdmr_ray.method.prompts import Prompt
-from tdmr_ray.method.resize import resize
 
 
 class SourceNetwork(Protocol):
     """The part of a foundation that a teacher uses."""
 
     def features(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """Map images [B, 3, S, S] in 0..1 to features [B, d]; tokens [P, width] join a transformer's patches."""
+        """Map images [B, 3, H, W] in 0..1 to features [B, d]; tokens [P, width] join a transformer's patches."""
 
     def source_logits(self, features: Tensor) -> Tensor:
         """Map features [B, d] to source logits [B, S]."""
@@ -49,7 +48,7 @@ class Teacher(nn.Module):
         self._foundation = [foundation]
 
     def source(self, images: Tensor, *, prompted: bool = True) -> tuple[Tensor, Tensor]:
-        """Run the foundation on images in 0..1, with the prompt or only resized.
+        """Run the foundation on images in 0..1, with the prompt or as they are.
 
         Returns:
             Features [B, d], and source logits [B, S], or [B, 0] if the mapping does not read them.
@@ -58,7 +57,7 @@ class Teacher(nn.Module):
         if prompted and self.prompt.learns:
             features = foundation.features(self.prompt(images), self.prompt.extra_tokens())
         else:
-            features = to_half(foundation.features(resize(images, self.prompt.image_px))).float()
+            features = to_half(foundation.features(images)).float()
         return features, self.source_logits(features)
 
     def source_logits(self, features: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.method.component import FoundationFacts
+from tdmr_ray.method.resize import resize
 from tdmr_ray.models.embedded import EMBEDDED, load_embedded
 from tdmr_ray.models.names import HUBS, PRETRAINED, RANDOM, check_foundation, foundation_facts
 from tdmr_ray.models.spec import InputSpec
@@ -66,12 +67,12 @@ class Foundation(nn.Module):
         """Return penultimate features [B, d].
 
         Args:
-            images: [B, 3, size_px, size_px] in 0..1.
+            images: [B, 3, H, W] in 0..1; scaled to `spec.size_px`.
             tokens: Learned tokens [P, token_dim] that join the patches of every image; transformers only.
         """
         network = self.network
         with nullcontext() if tokens is None else _added_tokens(network, tokens):
-            maps = network.forward_features(self.spec.normalize(images))
+            maps = network.forward_features(self.spec.normalize(resize(images, self.spec.size_px)))
         pooled: Tensor = network.forward_head(maps, pre_logits=True)
         return pooled
 

@@ -115,7 +115,8 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Costs) -> Leaderboa
 
 
 def _has_random_foundation(record: TrialRecord) -> bool:
-    return bool(record.config.get("foundation", {}).get("weights") == RANDOM)
+    foundation = record.config.get("foundation", {})
+    return any(network.get("weights") == RANDOM for network in (foundation, *foundation.get("members", ())))
 
 
 def _teacher_gpu_hours(record: TrialRecord) -> float:

@@ -7,7 +7,7 @@ from time import perf_counter
 import torch
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.models import Foundation, load_foundation
+from tdmr_ray.models import Foundation
 from tdmr_ray.space import Space
 from tdmr_ray.training.batches import batches_per_epoch, views_per_epoch
 from tdmr_ray.training.config import TrialConfig, hash_json
@@ -16,6 +16,7 @@ from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.distill import Distillation
 from tdmr_ray.training.features import NUM_SHARED_VIEWS, num_feature_views
 from tdmr_ray.training.memory import reuse_freed_memory
+from tdmr_ray.training.networks import resident_foundation
 from tdmr_ray.training.reprogram import build_teacher
 from tdmr_ray.tuning.draws import draw_configs
 
@@ -120,8 +121,7 @@ class _Timed:
     @classmethod
     @torch.no_grad()
     def load(cls, space: Space, label: str) -> "_Timed":
-        part = space.pairs.by_label[label]
-        foundation = load_foundation(part.name, weights=part.weights, image_px=part.image_px).to(pick_device())
+        foundation = resident_foundation(space.pairs.by_label[label])
         images = torch.rand(TIMED_IMAGES, 3, foundation.spec.size_px, foundation.spec.size_px, device=pick_device())
         foundation.features(images[:1])
         started = perf_counter()

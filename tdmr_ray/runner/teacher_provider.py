@@ -15,9 +15,11 @@ from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.features import (
     Features,
+    ViewFeatures,
     compute_view,
     features_keys,
     load_view,
+    one_network_each,
     save_view,
     view_numbers,
     with_ids,
@@ -71,10 +73,14 @@ class StoredTeacherProvider:
 
     def features(self, config: TrialConfig, task: Task) -> Features:
         """Return the features of a foundation for a task's images; processes that lack them divide their views."""
-        views = self._hold_views(config, task)
-        makers = {key: partial(self._add_view, config, task, number) for key, number in views.items()}
+        networks: list[list[str]] = []
+        makers: dict[str, Callable[[str], Path]] = {}
+        for each in one_network_each(config):
+            views = self._hold_views(each, task)
+            networks.append(list(views))
+            makers |= {key: partial(self._add_view, each, task, number) for key, number in views.items()}
         folders, _ = self.shared.obtain_all(makers)
-        return Features([load_view(folders[key]) for key in views])
+        return Features([[load_view(folders[key]) for key in keys] for keys in networks])
 
     def _help(self, config: TrialConfig, task: Task) -> None:
         """Compute features for a teacher that another process is making."""
@@ -95,7 +101,7 @@ class StoredTeacherProvider:
         self._held.enter_context(self.shared.store.held(self.key))
 
     def _hold_views(self, config: TrialConfig, task: Task) -> dict[str, int]:
-        """Protect features in the store as long as the artifact; return the view numbers by their keys."""
+        """Protect a network's features in the store as long as the artifact; return the view numbers by their keys."""
         views = dict(zip(features_keys(config, task), view_numbers(config), strict=True))
         for key in views:
             self._held.enter_context(self.shared.store.held(key))
@@ -131,11 +137,14 @@ class GroupTeacherProvider(StoredTeacherProvider):
 
     def features(self, config: TrialConfig, task: Task) -> Features:
         """Return the features of a foundation for a task's images; they are computed if the store lacks them."""
+        return Features([self._network_features(each, task) for each in one_network_each(config)])
+
+    def _network_features(self, config: TrialConfig, task: Task) -> list[ViewFeatures]:
         parts = []
         for key, number in self._hold_views(config, task).items():
             make = partial(compute_view, config, task, number, self.workers)
             parts.append(self._obtain(key, load_view, make, save_view)[0])
-        return Features(parts)
+        return parts
 
     def _obtain(
         self, key: str, load: Callable[[Path], Made], make: Callable[[], Made], save: Callable[[Made, Path], None]

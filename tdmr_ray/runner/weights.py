@@ -113,7 +113,8 @@ def _why_needed(controls: tuple[str, ...]) -> str:
 
 
 def _of_foundations(parts: Iterable[FoundationConfig]) -> set[tuple[str, str]]:
-    own = {part for part in parts if part.name and part.name not in EMBEDDED and part.weights != RANDOM}
+    networks = {network for part in parts for network in part.networks}
+    own = {part for part in networks if part.name and part.name not in EMBEDDED and part.weights != RANDOM}
     return {(part.name, part.weights or PRETRAINED) for part in own}
 
 

@@ -90,9 +90,8 @@ def decoded_for_all(space: Space) -> Space:
     data = space.data
     if data.decode_px is not None or not is_listed(data.name):
         return space
-    given = [part.image_px for part in space.pairs.by_label.values()] + [
-        part.input_px for part in space.all_target_versions
-    ]
+    networks = [network for part in space.pairs.by_label.values() for network in part.networks]
+    given = [part.image_px for part in networks] + [part.input_px for part in space.all_target_versions]
     most = max(side or 0 for side in given)
     if most <= (data.image_px or LISTED_PX):
         return space

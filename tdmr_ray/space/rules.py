@@ -18,7 +18,7 @@ from tdmr_ray.models.foundation import facts_of
 from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.space.parameter import ordered_by_condition
 from tdmr_ray.space.space import INPUT_PX, WEIGHTS, Space
-from tdmr_ray.training.config import COMPONENTS
+from tdmr_ray.training.config import COMPONENTS, FoundationConfig
 from tdmr_ray.training.controls import ControlFacts, build_control
 from tdmr_ray.training.metrics import METRICS
 from tdmr_ray.training.parameters import all_parameters
@@ -32,7 +32,8 @@ def check_names(space: Space) -> list[str]:
     """Return the problems with names of data, networks, objective and controls."""
     problems = _under("data.name", check_dataset(space.data))
     for part in space.pairs.by_label.values():
-        problems += _under("pairs.foundations", check_foundation(part.name, part.weights))
+        for network in part.networks:
+            problems += _under("pairs.foundations", check_foundation(network.name, network.weights))
     if len(space.pairs.by_label) < len(space.pairs.foundations):
         problems.append("pairs.foundations: two of them would have one name in tables; name their files differently")
     targets = [text for part in space.all_target_versions for text in check_target(part.name, part.weights)]
@@ -84,7 +85,7 @@ def check_meaning(space: Space) -> list[str]:
         problems += _under("data.name", error.problems)
     for label, part in space.pairs.by_label.items():
         try:
-            facts = facts_of(part.name, weights=part.weights, image_px=part.image_px)
+            facts = _facts_of(part)
         except InputError as error:
             problems += _under("pairs.foundations", error.problems)
             continue
@@ -144,6 +145,18 @@ def _check_workers(space: Space) -> list[str]:
             f"distill.batch_size {smallest}"
         )
     return problems
+
+
+def _facts_of(part: FoundationConfig) -> FoundationFacts:
+    """Return the facts of a foundation; a committee has the largest input of its members and no source classes.
+
+    Raises:
+        InputError: If weights have to be loaded and are unavailable.
+    """
+    facts = [facts_of(each.name, weights=each.weights, image_px=each.image_px) for each in part.networks]
+    if len(facts) == 1:
+        return facts[0]
+    return FoundationFacts(part.label, max(each.image_px for each in facts), num_source_classes=0, takes_tokens=False)
 
 
 def _check_components(space: Space, foundation: FoundationFacts, task: TaskFacts) -> list[str]:

@@ -1,9 +1,9 @@
 """The sections of a space file, apart from what is searched."""
 
 import re
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, field_validator
 
 from tdmr_ray.durations import parse_duration
 from tdmr_ray.space.controls import ControlEntry
@@ -14,6 +14,8 @@ from tdmr_ray.training.metrics import metric_name
 SamplerName = Literal["tpe", "gp", "nsga2", "random"]
 AllocationName = Literal["equal", "adaptive"]
 CostName = Literal["latency_ms", "params", "macs"]
+
+FoundationEntry = str | FoundationConfig
 
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 
@@ -27,10 +29,18 @@ class Section(BaseModel):
 class Pairs(Section):
     """Foundations and targets; every foundation is tried with every target."""
 
-    foundations: tuple[str | FoundationConfig, ...] = Field(min_length=1)
-    """Names, or mappings with `name`, `weights` and `image_px`."""
+    foundations: tuple[FoundationEntry | tuple[FoundationEntry, ...], ...] = Field(min_length=1)
+    """Names, or mappings with `name`, `weights` and `image_px`; a list of them is a committee."""
     targets: tuple[str | TargetConfig, ...] = Field(min_length=1)
     """Names, or mappings with `name`, initial `weights` and `input_px`."""
+
+    @field_validator("foundations")
+    @classmethod
+    def _committees_have_members(cls, entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        for entry in entries:
+            if isinstance(entry, tuple) and (len(entry) < 2 or any(_is_nameless(member) for member in entry)):
+                raise ValueError("a list is a committee and must have at least two members, each with a name")
+        return entries
 
     @property
     def by_name(self) -> dict[str, TargetConfig]:
@@ -41,8 +51,22 @@ class Pairs(Section):
     @property
     def by_label(self) -> dict[str, FoundationConfig]:
         """The foundations by what tables call them."""
-        parts = [FoundationConfig(name=each) if isinstance(each, str) else each for each in self.foundations]
+        parts = [_foundation(each) for each in self.foundations]
         return {part.label: part for part in parts}
+
+
+def _is_nameless(entry: FoundationEntry) -> bool:
+    return not (entry if isinstance(entry, str) else entry.name)
+
+
+def _foundation(entry: FoundationEntry | tuple[FoundationEntry, ...]) -> FoundationConfig:
+    match entry:
+        case FoundationConfig():
+            return entry
+        case str():
+            return FoundationConfig(name=entry)
+        case _:
+            return FoundationConfig(members=tuple(_foundation(member) for member in entry))
 
 
 class Limit(Section):

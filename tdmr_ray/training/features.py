@@ -18,10 +18,11 @@ from tdmr_ray.data.task import Images, Task
 from tdmr_ray.data.views import Views, ViewSettings, resolve_views
 from tdmr_ray.method.resize import resize
 from tdmr_ray.method.teacher import to_half
+from tdmr_ray.models.onnx_features import worth_exporting
 from tdmr_ray.training.activity import doing
 from tdmr_ray.training.config import TrialConfig, hash_json
-from tdmr_ray.training.device import pick_device
-from tdmr_ray.training.networks import InPrecision, foundation_digest, resident_foundation
+from tdmr_ray.training.device import pick_device, used_precision
+from tdmr_ray.training.networks import InPrecision, foundation_digest, resident_export, resident_foundation
 from tdmr_ray.training.workers import ALONE, Workers
 
 FEATURES, IDS = "features.npy", "ids.npy"
@@ -50,30 +51,35 @@ class ViewFeatures:
 
 @dataclass(frozen=True)
 class Features:
-    """Foundation features of images and of their unmixed views.
+    """Foundation features of images and of their unmixed views, those of a committee side by side.
 
     Attributes:
-        parts: Features of the images as they are, then of views 0 .. V - 1.
+        networks: For each network, features of the images as they are, then of views 0 .. V - 1.
     """
 
-    parts: Sequence[ViewFeatures]
+    networks: Sequence[Sequence[ViewFeatures]]
 
     @property
     def num_views(self) -> int:
         """V."""
-        return len(self.parts) - 1
+        return len(self.networks[0]) - 1
 
     def plain(self, ids: Tensor) -> Tensor:
         """Return the features of images without augmentation, [N, d]."""
-        return self.parts[0].at(ids.numpy())
+        return torch.cat([parts[0].at(ids.numpy()) for parts in self.networks], dim=1)
 
     def views(self, ids: Tensor, numbers: Tensor) -> Tensor:
         """Return the features of views: image ids [B] and view numbers [B] to [B, d]."""
-        found = torch.empty(len(ids), self.parts[0].values.shape[1])
-        for number in numbers.unique().tolist():
-            rows = numbers == number
-            found[rows] = self.parts[1 + number].at(ids[rows].numpy())
-        return found
+        return torch.cat([_of_views(parts, ids, numbers) for parts in self.networks], dim=1)
+
+
+def _of_views(parts: Sequence[ViewFeatures], ids: Tensor, numbers: Tensor) -> Tensor:
+    """Return one network's features of views, [B, d]."""
+    found = torch.empty(len(ids), parts[0].values.shape[1])
+    for number in numbers.unique().tolist():
+        rows = numbers == number
+        found[rows] = parts[1 + number].at(ids[rows].numpy())
+    return found
 
 
 FeaturesProvider = Callable[[TrialConfig, Task], Features]
@@ -103,16 +109,21 @@ def view_numbers(config: TrialConfig) -> range:
     return range(PLAIN, num_feature_views(config))
 
 
+def one_network_each(config: TrialConfig) -> list[TrialConfig]:
+    """Return a trial's configuration with each member of its committee as its only foundation."""
+    return [config.model_copy(update={"foundation": network}) for network in config.foundation.networks]
+
+
 def features_keys(config: TrialConfig, task: Task) -> list[str]:
     """Hash all that the features of each of `view_numbers` depend on; the division into train and val does not count.
 
     Args:
-        config: The trial.
+        config: The trial, with a single network as foundation.
         task: Its images, with ids.
     """
     parts = {
         "images": _images_digest(task),
-        "foundation": config.foundation.model_dump(mode="json"),
+        "foundation": config.foundation.model_dump(mode="json", exclude={"members"}),
         "weights": foundation_digest(config.foundation),
         "precision": config.precision,
         "views": asdict(unmixed_views(config, task)),
@@ -145,7 +156,12 @@ def _ids(images: Images) -> Tensor:
 
 def compute_features(config: TrialConfig, task: Task, workers: Workers = ALONE) -> Features:
     """Run the foundation on all images of train and val and on their views; see `compute_view`."""
-    return Features([compute_view(config, task, number, workers) for number in view_numbers(config)])
+    return Features(
+        [
+            [compute_view(each, task, number, workers) for number in view_numbers(each)]
+            for each in one_network_each(config)
+        ]
+    )
 
 
 @torch.no_grad()
@@ -153,7 +169,7 @@ def compute_view(config: TrialConfig, task: Task, number: int, workers: Workers 
     """Run the foundation on one view of all images of train and val.
 
     Args:
-        config: The trial.
+        config: The trial, with a single network as foundation.
         task: Its images, with ids.
         number: The view's, or `PLAIN`.
         workers: Processes that share the work; each returns all features.
@@ -169,18 +185,32 @@ def _run(split: Images, number: int, config: TrialConfig, task: Task, workers: W
     """Return the features of one view of a split's images, [N, d]."""
     device = pick_device()
     views = Views(split.images, unmixed_views(config, task), seed=config.view_seed, ids=_ids(split), device=device)
-    foundation = resident_foundation(config.foundation).to(device)
-    network = InPrecision(foundation, config.precision)
+    size_px = resident_foundation(config.foundation).spec.size_px
+    features = _engine(config, device, num_images=len(task.train) + len(task.val))
 
     def run(rows: Tensor) -> tuple[Tensor, ...]:
         place = f"view {number + 2} of {len(view_numbers(config))}"
         doing(f"features, {place}, image {int(rows[0]) + 1} of {len(split)}")
         plain = number == PLAIN
         images = split.images[rows].to(device).float().div(255.0) if plain else views.batch(rows, number).images
-        return (to_half(network.features(resize(images, foundation.spec.size_px))).cpu(),)
+        return (to_half(features(resize(images, size_px))).cpu(),)
 
     found: NDArray[np.float16] = workers.map_rows(len(split), run)[0].numpy()
     return found
+
+
+def _engine(config: TrialConfig, device: torch.device, num_images: int) -> Callable[[Tensor], Tensor]:
+    """Return what maps images to features: ONNX Runtime where it is faster, otherwise torch.
+
+    The choice depends on network and number of images, never on a measured time, so that a replay makes it again.
+    """
+    foundation = resident_foundation(config.foundation).to(device)
+    on_cpu = device.type == "cpu" and used_precision(config.precision, device) == "fp32"
+    if on_cpu and worth_exporting(foundation, num_images):
+        doing("exporting the foundation to ONNX Runtime")
+        if exported := resident_export(config.foundation):
+            return exported
+    return InPrecision(foundation, config.precision).features
 
 
 def save_view(features: ViewFeatures, folder: Path) -> None:

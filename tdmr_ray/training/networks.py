@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from tdmr_ray.method.teacher import SourceNetwork
 from tdmr_ray.models import Foundation, load_foundation
+from tdmr_ray.models.committee import Committee
+from tdmr_ray.models.onnx_features import OnnxFeatures, export_features
 from tdmr_ray.models.weights import create_network
 from tdmr_ray.training.config import FoundationConfig, Precision
 from tdmr_ray.training.device import autocast, pick_device
@@ -32,12 +34,22 @@ class InPrecision:
 @cache
 def resident_foundation(part: FoundationConfig) -> Foundation:
     """Load a foundation that stays in memory, on the device, for every trial of this process."""
+    if part.members:
+        return Committee([resident_foundation(member) for member in part.members])
     return load_foundation(part.name, weights=part.weights, image_px=part.image_px).to(pick_device())
 
 
 @cache
+def resident_export(part: FoundationConfig) -> OnnxFeatures | None:
+    """Export a foundation for every trial of this process; see `export_features`."""
+    return export_features(resident_foundation(part))
+
+
+@cache
 def foundation_digest(part: FoundationConfig) -> str:
-    """Return the SHA-256 of a foundation's weights, without keeping the foundation in memory."""
+    """Return the SHA-256 of a foundation's weights, without keeping it in memory; of each member of a committee."""
+    if part.members:
+        return "+".join(foundation_digest(member) for member in part.members)
     return digest_of(load_foundation(part.name, weights=part.weights, image_px=part.image_px))
 
 

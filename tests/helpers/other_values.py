@@ -40,6 +40,8 @@ def with_other_value(config: TrialConfig, name: str) -> TrialConfig:
 def _candidates(config: TrialConfig, name: str, value: Any) -> list[Any]:
     if name == "objective":
         return [*METRICS]
+    if name == "foundation.members":
+        return [[{"name": "glyph_cnn"}, {"name": "glyph_vit"}]]
     section, _, leaf = name.rpartition(".")
     if section in COMPONENTS and leaf == COMPONENTS[section].key:
         return [*COMPONENTS[section].registry]

@@ -14,6 +14,7 @@ from tdmr_ray.method.component import FoundationShape
 from tdmr_ray.method.mappings import MAPPINGS
 from tdmr_ray.method.prompts import PROMPTS
 from tdmr_ray.method.resize import resize
+from tdmr_ray.training import features as features_module
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.features import (
     FEATURES,
@@ -24,15 +25,18 @@ from tdmr_ray.training.features import (
     compute_view,
     features_keys,
     load_view,
+    one_network_each,
     save_view,
     with_ids,
 )
-from tdmr_ray.training.networks import resident_foundation
+from tdmr_ray.training.networks import resident_export, resident_foundation
 from tdmr_ray.training.reprogram import fit_teacher
 from tdmr_ray.training.teacher_artifact import make_teacher, open_outputs
 from tdmr_ray.training.teacher_outputs import training_views
 
 CPU = torch.device("cpu")
+MEMBERS = ({"name": "glyph_cnn"}, {"name": "glyph_vit"})
+COMMITTEE = {"members": MEMBERS}
 
 
 @pytest.fixture
@@ -62,6 +66,18 @@ def test_features_are_those_of_the_foundation(tiny_config: TrialConfig, task: Ta
     torch.testing.assert_close(features.plain(task.val.ids), plain, rtol=1e-3, atol=1e-3)
 
 
+def test_features_from_onnx_runtime_are_the_same(
+    tiny_config: TrialConfig, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tiny_config.replace(foundation={"name": "resnet10t", "weights": "random", "image_px": 32})
+    monkeypatch.setattr(features_module, "worth_exporting", lambda foundation, num_images: False)
+    expected = compute_view(small, task, PLAIN)
+    monkeypatch.setattr(features_module, "worth_exporting", lambda foundation, num_images: True)
+    exported = compute_view(small, task, PLAIN)
+    assert resident_export(small.foundation) is not None
+    np.testing.assert_allclose(exported.values, expected.values, rtol=2e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("mapping", MAPPINGS)
 def test_a_teacher_from_features_equals_one_that_runs_its_foundation(
     mapping: str, tiny_config: TrialConfig, task: Task
@@ -75,6 +91,24 @@ def test_a_teacher_from_features_equals_one_that_runs_its_foundation(
     for name, value in live.items():
         torch.testing.assert_close(stored[name], value, rtol=0.01, atol=0.01, msg=name)
     assert fitted[0].val_metrics == pytest.approx(fitted[1].val_metrics, abs=0.02)
+
+
+@pytest.mark.parametrize("mapping", ["linear", "prototype"])
+def test_a_committee_reads_the_features_of_its_members(mapping: str, tiny_config: TrialConfig, task: Task) -> None:
+    config = tiny_config.replace(foundation=COMMITTEE, mapping__kind=mapping)
+    features = compute_features(config, task)
+    assert task.val.ids is not None
+    own = [compute_features(each, task).plain(task.val.ids) for each in one_network_each(config)]
+    assert torch.equal(features.plain(task.val.ids), torch.cat(own, dim=1))
+    foundation = resident_foundation(config.foundation)
+    live, stored = (fit_teacher(config, task, foundation, CPU, features=given) for given in (None, features))
+    assert live.val_metrics == pytest.approx(stored.val_metrics, abs=0.02)
+
+
+def test_a_committee_shares_its_features_with_its_members(tiny_config: TrialConfig, task: Task) -> None:
+    alone = {key for part in MEMBERS for key in features_keys(tiny_config.replace(foundation=part), task)}
+    together = one_network_each(tiny_config.replace(foundation=COMMITTEE))
+    assert {key for each in together for key in features_keys(each, task)} == alone
 
 
 @pytest.mark.parametrize(("averaging", "mix"), [(0.0, 0.0), (0.5, 0.0), (0.5, 0.5)])
@@ -203,7 +237,7 @@ def test_a_prompt_that_learns_nothing_only_resizes(kind: str) -> None:
 def test_features_are_looked_up_by_id() -> None:
     ids = np.array([10, 20, 30])
     values = np.arange(3 * 3, dtype=np.float16).reshape(3, 3, 1)
-    features = Features([ViewFeatures(ids, part) for part in values])
+    features = Features([[ViewFeatures(ids, part) for part in values]])
     assert features.plain(torch.tensor([30, 10])).flatten().tolist() == [2, 0]
     assert features.views(torch.tensor([20, 10, 30]), torch.tensor([0, 1, 0])).flatten().tolist() == [4, 6, 5]
     assert features.num_views == 2
