@@ -42,18 +42,35 @@ class Section(BaseModel):
 
 
 class FoundationConfig(Section):
-    """The pretrained network."""
+    """The pretrained network, or several as a committee."""
 
     name: str = ""
-    """A built-in name or a timm name; empty where a trial needs no foundation."""
+    """A built-in name or a timm name; empty for a committee, and where a trial needs no foundation."""
     weights: str = ""
     """A file in place of timm's own weights, or `random`."""
     image_px: int | None = Field(default=None, ge=8)
     """Height and width of its input; None is the network's own."""
+    members: tuple["FoundationConfig", ...] = ()
+    """Foundations of a committee, whose features are joined."""
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> Self:
+        if self.members and (self.name or self.weights or self.image_px):
+            raise ValueError("a committee has members alone; give name, weights and image_px to each of them")
+        if len(self.members) == 1 or any(member.members or not member.name for member in self.members):
+            raise ValueError("a committee must have at least two members, each of them one network with a name")
+        return self
+
+    @property
+    def networks(self) -> "tuple[FoundationConfig, ...]":
+        """The members of a committee, or the foundation itself."""
+        return self.members or (self,)
 
     @property
     def label(self) -> str:
-        """For tables and layout: the name, and what is unusual about it."""
+        """For tables and layout: the name, and what is unusual about it; a committee's members are joined by `+`."""
+        if self.members:
+            return "+".join(member.label for member in self.members)
         stem = Path(self.weights).stem
         return sized(self.name if stem in ("", self.name) else f"{self.name}@{stem}", self.image_px)
 
@@ -67,6 +84,9 @@ class TargetConfig(Section):
     """Initial weights: `pretrained` for timm's own, a file, or empty for random ones."""
     input_px: int | None = Field(default=None, ge=8)
     """Side to which images are scaled before they enter it; None keeps the size of the data."""
+    classifier: Literal["auto", "random", "fitted"] = "auto"
+    """Initial classifier: `fitted` to the target's own features of the labelled images, or `random`. `auto` fits it
+    where the target has initial weights and one linear layer as classifier."""
 
     @property
     def label(self) -> str:
@@ -132,8 +152,11 @@ class DistillConfig(Section):
     """Images in a batch."""
     patience: float = Field(default=1.0, gt=0, le=1)
     """Share of the epochs without an improvement on val after which the training ends; 1 never ends it early."""
-    stop_at: float = Field(default=1.0, gt=0, le=1)
-    """Share of the epochs after which the training ends, on the schedule of all of them; a refit sets it."""
+    stop_at: float = Field(default=1.0, ge=0, le=1)
+    """Share of the epochs after which the training ends, on the schedule of all of them; 0 trains none and keeps the
+    start. A refit sets it."""
+    batch_norm: Literal["trained", "frozen"] = "trained"
+    """Statistics of batch norm: `trained` on the target's batches, or `frozen` as its initial weights have them."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weights of classes in the label loss: `balanced` is inversely proportional to their number of labelled images."""
 

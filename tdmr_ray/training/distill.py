@@ -21,7 +21,8 @@ from tdmr_ray.training.best_weights import BestWeights
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
-from tdmr_ray.training.learner import build_learner, run_target
+from tdmr_ray.training.fitted_classifier import fit_classifier, linear_classifier
+from tdmr_ray.training.learner import build_learner, freeze_batch_norm, run_target
 from tdmr_ray.training.metrics import LOG_LOSS, named, preference
 from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.objective import BatchLabels, BatchOutputs, loss_terms, weighted_sum
@@ -47,7 +48,7 @@ class Distillation:
     Attributes:
         epoch: Epochs that have ended.
         steps: Optimisation steps that were taken.
-        best_epoch: Number of the epoch whose weights are kept, from 1; 0 before the first one has ended.
+        best_epoch: Number of the epoch whose weights are kept, from 1; 0 is the start.
         kept: Logits of the best weights for val, [N, C].
         kept_metrics: Metrics on val of the best weights, by name.
     """
@@ -104,6 +105,10 @@ class Distillation:
         Raises:
             NonFiniteLoss: If a loss diverges.
         """
+        if self.epoch == 0:
+            self._start()
+        if self.settings.stop_at == 0:
+            return self._keep_start()
         stage = stage_at(self.stages, self.epoch)
         if stage.index and self.epoch == stage.first_epoch:
             self._start_stage_from_best()
@@ -186,6 +191,8 @@ class Distillation:
 
     def _train(self, stage: Stage) -> Metrics:
         self.trained.train()
+        if self.settings.batch_norm == "frozen":
+            freeze_batch_norm(self.learner.target)
         batches = self._batches(self.epoch)
         num_steps = len(batches)
         totals: dict[str, Tensor] = {}
@@ -262,6 +269,23 @@ class Distillation:
             self.best_epoch, self.kept, self.kept_metrics = self.epoch, measured.logits, now
         shown = {name: now[name] for name in (objective, LOG_LOSS)}
         return {**named(self.kept_metrics, "val"), **named(shown, "val", "_now")}
+
+    def _start(self) -> None:
+        """Fit the classifier to the target's own features if it starts so; this start is the first to be best on val.
+
+        Source: Kumar et al. 2022 (LP-FT), arXiv 2202.10054: a random classifier distorts pretrained features.
+        """
+        target, kind = self.learner.target, self.config.target.classifier
+        possible = linear_classifier(target) is not None
+        if kind == "random" or (kind == "auto" and not (possible and self.config.target.weights)):
+            return
+        fit_classifier(target, self.config, self.task)
+        self._measure()
+
+    def _keep_start(self) -> Metrics:
+        """End without a training; val had chosen the start."""
+        self.epoch = 1
+        return {"epoch": 1, "stage": 1, "steps": 0, "best_epoch": 0, **self._measure()}
 
     def _start_stage_from_best(self) -> None:
         self.best.load_into(self.learner)

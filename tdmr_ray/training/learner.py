@@ -61,14 +61,26 @@ def build_learner(config: TrialConfig, task: Task, embedding_dim: int | None) ->
         embedding_dim: Width of the teacher's embedding; None without a teacher.
     """
     torch.manual_seed(config.seed)
-    target = load_target(
-        config.target.name,
-        num_classes=task.num_classes,
-        image_px=task.target_px(config.target.input_px),
-        weights=config.target.weights,
-    )
+    target = build_target(config, task)
     alignment: Alignment | None = None
     if embedding_dim is not None:
         alignment = ALIGNMENTS[config.alignment.kind](config.alignment, target.feature_dim, embedding_dim)
     schedule = SCHEDULES[config.temperature.schedule](config.temperature)
     return Learner(target, alignment, schedule, config.precision)
+
+
+def build_target(config: TrialConfig, task: Task) -> Target:
+    """Build the target of a trial with its initial weights; random ones come from torch's global generator."""
+    return load_target(
+        config.target.name,
+        num_classes=task.num_classes,
+        image_px=task.target_px(config.target.input_px),
+        weights=config.target.weights,
+    )
+
+
+def freeze_batch_norm(target: Target) -> None:
+    """Keep the statistics of batch norm as they are until the next `train()`; its weights still learn."""
+    for layer in target.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.eval()

@@ -11,6 +11,7 @@ from tdmr_ray.errors import InputError
 from tdmr_ray.models import load_target
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run, fit
+from tdmr_ray.training.fitted_classifier import features_of
 from tdmr_ray.training.frozen_target import FrozenTarget
 from tdmr_ray.training.linear_heads import fit_head, kinds_for
 from tdmr_ray.training.workers import Metrics
@@ -44,7 +45,7 @@ def test_head_is_the_best_of_all_kinds_on_val(config: TrialConfig, tiny_task: Ta
     best = training.run_epoch()
     (note,) = training.notes
     found = {}
-    features, val = training._features(tiny_task.labeled), training._features(tiny_task.val)
+    features, val = (features_of(training.target, part, config) for part in (tiny_task.labeled, tiny_task.val))
     for kind in kinds_for(tiny_task.labeled.labels):
         head = fit_head(kind, features, tiny_task.labeled.labels, 3)
         found[str(kind)] = float((head(val).argmax(dim=1) == tiny_task.val.labels).float().mean())
@@ -77,6 +78,6 @@ def test_network_whose_classifier_is_no_linear_layer_is_refused(
 ) -> None:
     target = load_target("lcnet_035", num_classes=3, image_px=16)
     target.network.classifier = torch.nn.Linear(target.feature_dim, 3, bias=False)
-    monkeypatch.setattr("tdmr_ray.training.frozen_target.load_target", lambda *_, **__: target)
+    monkeypatch.setattr("tdmr_ray.training.frozen_target.build_target", lambda *_, **__: target)
     with pytest.raises(InputError, match="leave the control out"):
         FrozenTarget(config, tiny_task)

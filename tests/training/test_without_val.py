@@ -181,7 +181,7 @@ def test_frozen_target_cross_validates_by_the_objective(
         scores = [score(logits, labels) for logits in (right, sure)]  # type: ignore[operator]
         return kinds[scores.index(max(scores))]
 
-    monkeypatch.setattr("tdmr_ray.training.frozen_target.choose_by_cross_validation", choose)
+    monkeypatch.setattr("tdmr_ray.training.fitted_classifier.choose_by_cross_validation", choose)
     training.run_epoch()
     assert training.notes == [f"head: {kinds[chosen]}"]
 
