@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tdmr_ray.data.task import Images, Task
+from tdmr_ray.method.resize import resize
 from tdmr_ray.training.config import TrialConfig
 
 NUM_CLASSES = 3
@@ -37,7 +38,7 @@ class TinyFoundation(nn.Module):
 
     def features(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
         shift = 0.0 if tokens is None else tokens.mean()
-        return (self.body(self.pool(images).flatten(1)) + shift).tanh()
+        return (self.body(self.pool(resize(images, 16)).flatten(1)) + shift).tanh()
 
     def source_logits(self, features: Tensor) -> Tensor:
         return 5 * self.classifier(features)

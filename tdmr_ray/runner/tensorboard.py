@@ -4,6 +4,7 @@ Scalars of both steps, the prompt as a picture, the label-mapping matrix, a fina
 with every value of the configuration (Tune's own writer drops constants and None).
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -106,8 +107,15 @@ def _enlarge(picture: Tensor) -> Tensor:
     return interpolate(picture.unsqueeze(0), scale_factor=factor, mode="nearest")[0]
 
 
+def _hparam(value: object) -> str | int | float | bool:
+    """Return a configuration's value as TensorBoard takes it; the members of a committee are a text."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str | int | float) else json.dumps(value)
+
+
 def _write_hparams(writer: SummaryWriter, spec: TrialSpec, record: TrialRecord, objective: str) -> None:
-    values = {name: "none" if value is None else value for name, value in spec.config.flat().items()}
+    values = {name: _hparam(value) for name, value in spec.config.flat().items()}
     figures = {name: value for name, value in record.metrics.items() if name == objective or name.startswith("test/")}
     for summary in hparams({**values, "role": spec.role, "state": record.state}, figures or {objective: float("nan")}):
         assert writer.file_writer is not None, "the writer is open"
