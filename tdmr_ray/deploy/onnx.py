@@ -1,6 +1,5 @@
 """Export to ONNX, verified on images before it is kept."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from tdmr_ray.data.task import Images, Task
 from tdmr_ray.deploy.onnx_model import metadata_of
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.errors import InputError
+from tdmr_ray.models.onnx_graph import write_onnx_graph
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.workers import Metrics
 
@@ -108,21 +108,8 @@ def write_onnx(model: SmallModel, path: Path) -> None:
     import onnx
 
     size_px = model.input_format.size_px
-    network = _Classifier(model).eval().to(memory_format=torch.contiguous_format)
-    example = torch.zeros(2, 3, size_px, size_px)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (example,),
-            str(path),
-            input_names=["images"],
-            output_names=["probabilities"],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+    network = _Classifier(model).to(memory_format=torch.contiguous_format)
+    write_onnx_graph(network, path, size_px=size_px, output="probabilities")
     graph = onnx.load(path)
     onnx.helper.set_model_props(graph, metadata_of(model.class_names, model.input_format))
     onnx.save(graph, path)

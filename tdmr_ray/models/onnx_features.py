@@ -1,8 +1,5 @@
 """Features of a frozen foundation from ONNX Runtime, where it is faster than torch on a CPU."""
 
-import io
-import warnings
-from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tdmr_ray.models.foundation import Foundation
+from tdmr_ray.models.onnx_graph import write_onnx_graph
 
 TOLERANCE = 1e-3
 """Largest difference to torch's features, relative to the largest one. Half precision alone rounds by 5e-4."""
@@ -36,7 +34,7 @@ class OnnxFeatures:
         options.intra_op_num_threads = torch.get_num_threads()
         with TemporaryDirectory() as folder:
             path = Path(folder) / "features.onnx"
-            _write(foundation, path)
+            write_onnx_graph(_Graph(foundation), path, size_px=foundation.spec.size_px, output="features")
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -83,20 +81,3 @@ class _Graph(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.foundation.features(images)
-
-
-def _write(foundation: Foundation, path: Path) -> None:
-    side = foundation.spec.size_px
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            _Graph(foundation).eval(),
-            (torch.zeros(2, 3, side, side),),
-            str(path),
-            input_names=["images"],
-            output_names=["features"],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )

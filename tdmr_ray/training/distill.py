@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch
+from tdmr_ray.errors import InputError
 from tdmr_ray.method.losses import LOSSES, balanced_weights
 from tdmr_ray.method.schedules import Moment
 from tdmr_ray.method.stages import Stage, TermWeights, plan_stages, stage_at
@@ -279,6 +280,11 @@ class Distillation:
         possible = linear_classifier(target) is not None
         if kind == "random" or (kind == "auto" and not (possible and self.config.target.weights)):
             return
+        if not possible:
+            rule = (
+                "'fitted' needs a network whose classifier is one linear layer with a bias; choose 'auto' or 'random'"
+            )
+            raise InputError("target.classifier", rule)
         fit_classifier(target, self.config, self.task)
         self._measure()
 
