@@ -37,10 +37,16 @@ class FoundationShape(FoundationFacts):
     Attributes:
         feature_dim: d, the width of its pooled features.
         token_dim: Width of its tokens; 0 unless `takes_tokens`.
+        member_dims: Widths of the members' features, which are joined to d; one number unless it is a committee.
     """
 
     feature_dim: int
     token_dim: int = 0
+    member_dims: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Make it its own only member if none is given."""
+        object.__setattr__(self, "member_dims", self.member_dims or (self.feature_dim,))
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,18 @@ class Committee(Foundation):
         self.members, self._members = nn.ModuleList(members), tuple(members)
         largest = max(members, key=lambda member: member.spec.size_px).spec.size_px
         self.spec = InputSpec(largest, (0.0,) * 3, (1.0,) * 3)
-        self.feature_dim = sum(member.feature_dim for member in members)
+        self.feature_dim = sum(self.member_dims)
         self.num_source_classes = 0
 
     @property
     def token_dim(self) -> int:
         """0: no tokens."""
         return 0
+
+    @property
+    def member_dims(self) -> tuple[int, ...]:
+        """d1, d2, ..."""
+        return tuple(member.feature_dim for member in self._members)
 
     def features(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Return the members' features side by side, [B, d], for images [B, 3, H, W] in 0..1."""

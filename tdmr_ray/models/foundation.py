@@ -63,6 +63,11 @@ class Foundation(nn.Module):
         """Width of the tokens that a prompt may add; 0 unless the network is a plain transformer."""
         return int(self.network.embed_dim) if isinstance(self.network, VisionTransformer) else 0
 
+    @property
+    def member_dims(self) -> tuple[int, ...]:
+        """Widths of the members' features; a single network is its own only member."""
+        return (self.feature_dim,)
+
     def features(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Return penultimate features [B, d].
 

@@ -136,7 +136,7 @@ def _feature_passes(config: TrialConfig, task: Task) -> int:
 
 def _own_passes(config: TrialConfig, task: Task, timed: _Timed) -> int:
     """Return the images that a foundation sees for one teacher alone, with a learned prompt or mixed views."""
-    outputs = config.outputs.num_views * len(task.train)
+    outputs = (config.outputs.num_different_views or 0) * len(task.train)
     if not build_teacher(config, timed.foundation, task.num_classes).prompt.learns:
         return outputs if config.views.mix else 0
     averages = (1 + NUM_SHARED_VIEWS) * len(task.train) if config.outputs.view_averaging else 0

@@ -110,6 +110,8 @@ class PseudoLabelsConfig(Section):
     """Number of times that a teacher learns again with its own pseudo-labels; needs `data.unlabeled`."""
     threshold: float = Field(default=0.0, ge=0, le=1)
     """Minimum probability of a pseudo-label; also used by the control `self_training`."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the predictions of each class that become pseudo-labels, the surest ones first."""
 
 
 class OutputsConfig(Section):
@@ -118,13 +120,19 @@ class OutputsConfig(Section):
     kind: Literal["stored", "live"] = "stored"
     """`stored`: computed once for all trials; `live`: computed for every batch, and nothing is kept."""
     num_views: int = Field(default=8, ge=1)
-    """Number of views of each training image; epochs cycle through them."""
+    """Number of views of each training image, through which epochs cycle; without effect at `view_averaging: 1`."""
     view_averaging: float = Field(default=0.0, ge=0, le=1)
-    """Weight of the mean over several views of an image in the outputs for one view of it."""
+    """Weight of the mean over several views of an image in the outputs for one view of it. At 1 all views of an image
+    have the same outputs, and a target sees a new view in every pass."""
     propagation_neighbors: int = Field(default=0, ge=0)
     """Number of nearest training images in label propagation; needs `view_averaging`."""
     propagation_alpha: float = Field(default=0.8, ge=0, lt=1)
     """Weight of the neighbours in each propagation step; 0 leaves every image alone."""
+
+    @property
+    def num_different_views(self) -> int | None:
+        """Number of views with outputs of their own; None if all views of an image have the same."""
+        return None if self.view_averaging == 1 else self.num_views
 
 
 class DistillConfig(Section):

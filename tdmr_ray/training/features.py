@@ -92,8 +92,8 @@ def unmixed_views(config: TrialConfig, task: Task) -> ViewSettings:
 
 
 def num_feature_views(config: TrialConfig) -> int:
-    """Return V, which covers the views that a target is trained on unless those are mixed."""
-    return max(NUM_SHARED_VIEWS, 0 if config.views.mix else config.outputs.num_views)
+    """Return V, which covers the views that need outputs of their own, unless those are mixed."""
+    return max(NUM_SHARED_VIEWS, 0 if config.views.mix else config.outputs.num_different_views or 0)
 
 
 def with_ids(task: Task) -> Task:

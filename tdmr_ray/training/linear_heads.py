@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
+
+from tdmr_ray.method.discriminant import fit_discriminant, held_out_temperature
 
 INVERSE_PENALTIES = (1e-2, 1e-4, 1e-3, 1e-1, 1.0)
 """Values of C for logistic regression; the first stands where nothing can be chosen."""
@@ -28,8 +29,8 @@ class Kind:
     """A way to fit a linear head.
 
     Attributes:
-        inverse_penalty: C of logistic regression; None is linear discriminant analysis with the shrinkage of Ledoit and
-            Wolf.
+        inverse_penalty: C of logistic regression; None is linear discriminant analysis with shrinkage and a temperature
+            from held-out images.
     """
 
     inverse_penalty: float | None
@@ -86,12 +87,9 @@ def _fit(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return weights [k, d] and biases [k] of the k classes in `y`."""
     if kind.inverse_penalty is None:
-        count = len(np.unique(y))
-        priors = np.full(count, 1 / count) if balanced else None
-        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=priors)
-    else:
-        weights = "balanced" if balanced else None
-        model = LogisticRegression(C=kind.inverse_penalty, class_weight=weights, max_iter=1000)
+        return _discriminant(torch.from_numpy(x), torch.from_numpy(np.unique(y, return_inverse=True)[1]), balanced)
+    weights = "balanced" if balanced else None
+    model = LogisticRegression(C=kind.inverse_penalty, class_weight=weights, max_iter=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # val judges what it has found by then
         model.fit(x, y)
@@ -99,6 +97,13 @@ def _fit(
         return model.coef_, model.intercept_
     half, offset = model.coef_[0] / 2, model.intercept_[0] / 2  # one row for two classes
     return np.stack([-half, half]), np.array([-offset, offset])
+
+
+def _discriminant(x: Tensor, y: Tensor, balanced: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    count = int(y.max()) + 1
+    head = fit_discriminant(x, y, count, balanced=balanced)
+    temperature = held_out_temperature(x, y, count)
+    return (head.weight / temperature).numpy(), (head.bias / temperature).numpy()
 
 
 def choose_by_cross_validation(

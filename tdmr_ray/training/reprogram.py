@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.method.component import FoundationShape, TaskFacts
-from tdmr_ray.method.mappings import MAPPINGS
+from tdmr_ray.method.mappings import MAPPINGS, Refit
 from tdmr_ray.method.prompts import PROMPTS
 from tdmr_ray.method.teacher import Teacher
 from tdmr_ray.models import Foundation
@@ -78,6 +78,7 @@ def _shape_of(foundation: Foundation, name: str) -> FoundationShape:
         takes_tokens=foundation.token_dim > 0,
         feature_dim=foundation.feature_dim,
         token_dim=foundation.token_dim,
+        member_dims=foundation.member_dims,
     )
 
 
@@ -91,8 +92,8 @@ def fit_teacher(
 ) -> FittedTeacher:
     """Reprogram a foundation with the labelled images of a task; the epoch that is best on val is kept.
 
-    Without a val split the last epoch is kept. With `pseudo_labels.rounds`, the kept teacher then labels the other
-    images and learns again from all of them.
+    Without a val split the last epoch is kept. With `pseudo_labels.rounds`, the teacher then labels the other images
+    and learns again from all of them: the kept one if it is trained, the last one if it is only refitted.
 
     Args:
         config: The trial.
@@ -110,18 +111,21 @@ def fit_teacher(
     teacher.prompt.start_from(task.labeled.images.to(device).float().div(255.0))
     source = _source_of(config, task, teacher, features, device)
     if teacher.mapping.refits is not None:
-        _refit(teacher, source, task.labeled, prompted=teacher.mapping.refits.prompted)
+        _refit(teacher, source, task.labeled, teacher.mapping.refits)
     tracker, micro_batches = (
         _Tracker(teacher, source, task, config.objective, workers),
         MicroBatches(may_divide=workers.count == 1),
     )
     _learn(config, teacher, source, task.labeled, tracker, micro_batches, workers)
     for _ in range(config.pseudo_labels.rounds if task.num_labeled < len(task.train) else 0):
-        tracker.load_best()
-        logits = _logits(teacher, *source.outputs(task.unlabeled))
-        filled = with_predictions(task, logits, threshold=config.pseudo_labels.threshold)
-        if teacher.mapping.refits is not None and teacher.mapping.refits.on_pseudo_labels:
-            _refit(teacher, source, filled.labeled, prompted=teacher.mapping.refits.prompted)
+        refits = teacher.mapping.refits
+        if teacher.learns:
+            tracker.load_best()
+        averaged = refits is not None and refits.averaged
+        logits = _logits(teacher, *source.outputs(task.unlabeled, averaged=averaged))
+        filled = with_predictions(task, logits, config.pseudo_labels)
+        if refits is not None and refits.on_pseudo_labels:
+            _refit(teacher, source, filled.labeled, refits)
             tracker.measure({})
         _learn(config, teacher, source, filled.labeled, tracker, micro_batches, workers)
     tracker.load_best()
@@ -160,7 +164,7 @@ def _learn(
     step = 0
     for epoch in range(settings.epochs):
         if refits is not None and refits.each_epoch and epoch:
-            _refit(teacher, source, labeled, prompted=True)
+            _refit(teacher, source, labeled, refits)
         teacher.train()
         total, seen = 0.0, 0
         started = perf_counter()
@@ -209,9 +213,9 @@ def _build_optimizer(teacher: Teacher) -> torch.optim.Optimizer:
 
 
 @torch.no_grad()
-def _refit(teacher: Teacher, source: Source, labeled: Images, *, prompted: bool) -> None:
-    """Fit the mapping in closed form to the labelled images without augmentation."""
-    features, source_logits = source.outputs(labeled, prompted=prompted)
+def _refit(teacher: Teacher, source: Source, labeled: Images, when: Refit) -> None:
+    """Fit the mapping in closed form to the labelled images, without augmentation or averaged over views."""
+    features, source_logits = source.outputs(labeled, prompted=when.prompted, averaged=when.averaged)
     teacher.mapping.refit(features, source_logits, labeled.labels.to(features.device))
 
 

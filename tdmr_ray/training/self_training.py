@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from tdmr_ray.data.task import Task
 from tdmr_ray.models import Target
 from tdmr_ray.training.batches import views_per_epoch
@@ -88,7 +90,8 @@ class SelfTraining:
 
     def _labeled_by_first(self) -> Task:
         target, precision = self.first.best_target().eval(), self.config.precision
-        threshold = self.config.pseudo_labels.threshold
-        return pseudo_labeled(
-            self.task, lambda images: run_target(target, images, precision).logits, threshold=threshold
-        )
+
+        def predict(images: Tensor) -> Tensor:
+            return run_target(target, images, precision).logits
+
+        return pseudo_labeled(self.task, predict, self.config.pseudo_labels)

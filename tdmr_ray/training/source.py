@@ -1,5 +1,7 @@
 """Where a teacher that is being fitted gets its foundation's outputs from: the network itself, or stored features."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -23,8 +25,15 @@ class Source(Protocol):
     trained: nn.Module
     num_views: int | None
 
-    def outputs(self, images: Images, *, prompted: bool = True) -> tuple[Tensor, Tensor]:
-        """Return features [N, d] and source logits [N, S] of images as they are, with or without the prompt."""
+    def outputs(self, images: Images, *, prompted: bool = True, averaged: bool = False) -> tuple[Tensor, Tensor]:
+        """Return features [N, d] and source logits [N, S] of images.
+
+        Args:
+            images: N images.
+            prompted: Whether they carry the prompt.
+            averaged: Whether half of the features come from the mean over views, unless the prompt learns; the rest
+                comes from the images as they are.
+        """
 
     def inputs(self, images: Images, rows: Tensor, numbers: Tensor) -> Tensor:
         """Return what `trained` takes for views: rows [B] of the images and view numbers [B]."""
@@ -49,20 +58,30 @@ class LiveSource:
         self.teacher, self.settings, self.seed, self.device = teacher, settings, seed, device
 
     @torch.no_grad()
-    def outputs(self, images: Images, *, prompted: bool = True) -> tuple[Tensor, Tensor]:
+    def outputs(self, images: Images, *, prompted: bool = True, averaged: bool = False) -> tuple[Tensor, Tensor]:
         """See `Source`."""
+        views = self._views(images)
 
-        def run(part: Tensor) -> tuple[Tensor, Tensor]:
-            return self.teacher.source(part.to(self.device).float().div(255.0), prompted=prompted)
+        def plain(part: Tensor) -> Tensor:
+            return self.teacher.source(part.to(self.device).float().div(255.0), prompted=prompted)[0]
 
-        parts = MicroBatches().map(images.images, run)
-        features, source_logits = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return features, source_logits
+        def view(rows: Tensor, number: int) -> Tensor:
+            return self.teacher.source(views.batch(rows, number).images, prompted=prompted)[0]
+
+        features = torch.cat(MicroBatches().map(images.images, plain))
+        if averaged and not self.teacher.prompt.learns:
+            rows = torch.arange(len(images))
+            several = range(NUM_SHARED_VIEWS)
+            moved = [torch.cat(MicroBatches().map(rows, partial(view, number=number))) for number in several]
+            features = half_from_views(features, moved)
+        return features, self.teacher.source_logits(features)
 
     def inputs(self, images: Images, rows: Tensor, numbers: Tensor) -> Tensor:
         """Return views in 0..1, [B, 3, H, W]."""
-        views = Views(images.images, self.settings, seed=self.seed, ids=images.ids, device=self.device)
-        return views.batch(rows, numbers).images
+        return self._views(images).batch(rows, numbers).images
+
+    def _views(self, images: Images) -> Views:
+        return Views(images.images, self.settings, seed=self.seed, ids=images.ids, device=self.device)
 
 
 class FeatureSource:
@@ -80,16 +99,26 @@ class FeatureSource:
         self.teacher, self.features, self.device = teacher, features, device
 
     @torch.no_grad()
-    def outputs(self, images: Images, *, prompted: bool = True) -> tuple[Tensor, Tensor]:
+    def outputs(self, images: Images, *, prompted: bool = True, averaged: bool = False) -> tuple[Tensor, Tensor]:
         """See `Source`."""
-        assert images.ids is not None, "stored features are found by ids"
-        features = self.features.plain(images.ids).to(self.device)
+        ids = images.ids
+        assert ids is not None, "stored features are found by ids"
+        features = self.features.plain(ids)
+        if averaged:
+            views = [self.features.views(ids, torch.full_like(ids, number)) for number in range(NUM_SHARED_VIEWS)]
+            features = half_from_views(features, views)
+        features = features.to(self.device)
         return features, self.teacher.source_logits(features)
 
     def inputs(self, images: Images, rows: Tensor, numbers: Tensor) -> Tensor:
         """Return features of views, [B, d]."""
         assert images.ids is not None, "stored features are found by ids"
         return self.features.views(images.ids[rows], numbers).to(self.device)
+
+
+def half_from_views(plain: Tensor, views: Sequence[Tensor]) -> Tensor:
+    """Return the mean of outputs for images [N, k] and of their mean over views."""
+    return (plain + torch.stack([*views]).mean(dim=0)) / 2
 
 
 class _OnFeatures(nn.Module):

@@ -19,7 +19,14 @@ from tdmr_ray.training.features import FeaturesProvider, compute_features, with_
 from tdmr_ray.training.memory import reuse_freed_memory
 from tdmr_ray.training.networks import foundation_digest, resident_foundation
 from tdmr_ray.training.reprogram import History, build_teacher, fit_teacher
-from tdmr_ray.training.teacher_outputs import LiveOutputs, StoredOutputs, TeacherOutputs, store_outputs, training_views
+from tdmr_ray.training.teacher_outputs import (
+    AveragedOutputs,
+    LiveOutputs,
+    StoredOutputs,
+    TeacherOutputs,
+    store_outputs,
+    training_views,
+)
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
 WEIGHTS, EMBEDDING, LOGITS = "teacher.safetensors", "embedding.npy", "logits.npy"
@@ -43,7 +50,7 @@ class TeacherArtifact:
     """
 
     weights: dict[str, Tensor]
-    outputs: StoredOutputs | None
+    outputs: StoredOutputs | AveragedOutputs | None
     pictures: dict[str, Tensor]
     history: History
     val_metrics: Metrics
@@ -165,8 +172,9 @@ def save_artifact(artifact: TeacherArtifact, folder: Path) -> None:
 
 def load_artifact(folder: Path) -> TeacherArtifact:
     """Open an artifact; its outputs stay on disk, mapped into memory."""
-    outputs = None
+    outputs: StoredOutputs | AveragedOutputs | None = None
     if (folder / LOGITS).exists():
-        outputs = StoredOutputs(np.load(folder / EMBEDDING, mmap_mode="r"), np.load(folder / LOGITS, mmap_mode="r"))
+        embedding, logits = (np.load(folder / name, mmap_mode="r") for name in (EMBEDDING, LOGITS))
+        outputs = (AveragedOutputs if logits.ndim == 2 else StoredOutputs)(embedding, logits)
     report = json.loads((folder / REPORT).read_text())
     return TeacherArtifact(load_file(folder / WEIGHTS), outputs, load_file(folder / PICTURES), **report)

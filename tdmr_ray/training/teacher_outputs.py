@@ -29,8 +29,8 @@ class TeacherOutputs(Protocol):
     """Embedding and logits of a teacher for the training views."""
 
     @property
-    def num_views(self) -> int:
-        """K, the number of views of each image that epochs cycle through."""
+    def num_views(self) -> int | None:
+        """K, the number of views of each image that epochs cycle through; None if no view comes twice."""
 
     @property
     def embedding_dim(self) -> int:
@@ -69,6 +69,39 @@ class StoredOutputs:
         return ProxySpace(embedding.float(), logits.float())
 
 
+@dataclass(frozen=True)
+class AveragedOutputs:
+    """One embedding and one vector of logits for every training image, whatever its view, in half precision.
+
+    A target can then be trained on a new view in every pass, mixed or not, and the foundation need not see it.
+
+    Attributes:
+        embedding: [N, d].
+        logits: [N, C].
+    """
+
+    embedding: NDArray[np.float16]
+    logits: NDArray[np.float16]
+
+    @property
+    def num_views(self) -> None:
+        """None: no view comes twice."""
+        return None
+
+    @property
+    def embedding_dim(self) -> int:
+        """d."""
+        return int(self.embedding.shape[-1])
+
+    def batch(self, view: ViewBatch) -> ProxySpace:
+        """Look up the outputs for a batch of views; a mixed view has two images."""
+        return ProxySpace(*(self._of(view, values) for values in (self.embedding, self.logits)))
+
+    def _of(self, view: ViewBatch, values: NDArray[np.float16]) -> Tensor:
+        rows, partner = (torch.from_numpy(values[rows.numpy()]).float() for rows in (view.rows, view.partner))
+        return torch.lerp(partner, rows, view.ratio[:, None].float())
+
+
 class LiveOutputs:
     """Runs the teacher on every batch; rounds to half precision, so that live and stored outputs are equal.
 
@@ -91,20 +124,30 @@ class LiveOutputs:
         features: Features | None = None,
     ) -> None:
         self.teacher, self.views, self.settings, self.device = teacher.eval(), views, settings, device
-        self.num_views, self.micro_batches, self.features = settings.num_views, MicroBatches(), features
+        self.micro_batches, self.features = MicroBatches(), features
         self.averages = self._averages(workers) if settings.view_averaging else None
         self.embedding_dim = self.of_view(0, torch.zeros(1, dtype=torch.int64)).embedding.shape[-1]
 
+    @property
+    def num_views(self) -> int | None:
+        """K; None if all views of an image have the same outputs."""
+        return self.settings.num_different_views
+
     @torch.no_grad()
     def batch(self, view: ViewBatch) -> ProxySpace:
-        """Run the teacher on a batch of views."""
-        return _rounded(self._blended(self._run(view), view))
+        """Run the teacher on a batch of views, unless all views of an image have the same outputs."""
+        outputs = None if self.num_views is None else self._run(view)
+        if self.averages is None:
+            assert outputs is not None, "only averages make views alike"
+            return _rounded(outputs)
+        averages = ProxySpace(*(mix_of_images(average, view) for average in self.averages))
+        return _rounded(averages if outputs is None else self._towards(outputs, averages))
 
     @torch.no_grad()
     def of_view(self, number: int, rows: Tensor) -> ProxySpace:
         """Return the outputs for view `number` of the images in `rows` [B]; stored features spare making the views."""
         place = f"image {int(rows[0]) + 1} of {len(self.views)}"
-        doing(f"teacher outputs, view {number + 1} of {self.num_views}, {place}")
+        doing(f"teacher outputs, view {number + 1} of {self.settings.num_views}, {place}")
         if self.features is None or self.views.settings.mix:
             return self.batch(self.views.batch(rows, number))
         outputs = self._read(number, rows)
@@ -136,12 +179,6 @@ class LiveOutputs:
         neighbors, alpha = self.settings.propagation_neighbors, self.settings.propagation_alpha
         return propagate_labels(averages, neighbors=neighbors, alpha=alpha)
 
-    def _blended(self, outputs: ProxySpace, view: ViewBatch) -> ProxySpace:
-        """Move the outputs for views towards the averages of their images; a mixed view has two images."""
-        if self.averages is None:
-            return outputs
-        return self._towards(outputs, [mix_of_images(average, view) for average in self.averages])
-
     def _towards(self, outputs: ProxySpace, averages: Sequence[Tensor]) -> ProxySpace:
         share = self.settings.view_averaging
         return ProxySpace(*(torch.lerp(own, mean, share) for own, mean in zip(outputs, averages, strict=True)))
@@ -157,8 +194,11 @@ def training_views(config: TrialConfig, task: Task) -> Views:
     return Views(task.train.images, settings, seed=config.view_seed, ids=task.train.ids, device=pick_device())
 
 
-def store_outputs(live: LiveOutputs, workers: Workers = ALONE) -> StoredOutputs:
-    """Run a teacher on K views of every training image."""
+def store_outputs(live: LiveOutputs, workers: Workers = ALONE) -> StoredOutputs | AveragedOutputs:
+    """Run a teacher on K views of every training image, or keep the averages over views if they are all that counts."""
+    if live.num_views is None:
+        assert live.averages is not None, "only averages make views alike"
+        return AveragedOutputs(*(to_half(tensor).numpy() for tensor in live.averages))
     by_view = []
     for number in range(live.num_views):
         outputs = workers.map_rows(len(live.views), partial(live.of_view, number))

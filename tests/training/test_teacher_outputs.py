@@ -1,15 +1,17 @@
 """Teacher outputs: for a view, averaged over the views of its image, and propagated between similar images."""
 
+from pathlib import Path
+
 import torch
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.label_propagation import propagate_labels
-from tdmr_ray.training.teacher_artifact import make_teacher, open_outputs, restore_teacher
-from tdmr_ray.training.teacher_outputs import StoredOutputs, average_over_views, training_views
+from tdmr_ray.training.teacher_artifact import load_artifact, make_teacher, open_outputs, restore_teacher, save_artifact
+from tdmr_ray.training.teacher_outputs import AveragedOutputs, StoredOutputs, average_over_views, training_views
 
 
-def stored_outputs(config: TrialConfig, task: Task) -> StoredOutputs:
+def stored_outputs(config: TrialConfig, task: Task) -> StoredOutputs | AveragedOutputs:
     outputs = make_teacher(config, task).outputs
     assert outputs is not None
     return outputs
@@ -30,13 +32,35 @@ def test_view_averaging_moves_outputs_from_the_view_to_the_image(tiny_config: Tr
 
 
 def test_mixed_view_averages_both_images_by_their_ratio(tiny_config: TrialConfig, tiny_task: Task) -> None:
-    whole = stored_outputs(tiny_config.replace(outputs__view_averaging=1.0), tiny_task).logits[0].astype("float32")
+    whole = torch.tensor(stored_outputs(tiny_config.replace(outputs__view_averaging=1.0), tiny_task).logits).float()
     config = tiny_config.with_values({"outputs.view_averaging": 1.0, "views.mix": 1.0})
-    mixed = stored_outputs(config, tiny_task).logits[0].astype("float32")
     view = training_views(config, tiny_task).batch(torch.arange(42), 0)
-    ratio = view.ratio[:, None].numpy()
-    expected = ratio * whole + (1 - ratio) * whole[view.partner.numpy()]
-    torch.testing.assert_close(torch.tensor(mixed), torch.tensor(expected), atol=0.02, rtol=0.02)
+    ratio = view.ratio[:, None]
+    expected = ratio * whole + (1 - ratio) * whole[view.partner]
+    for kind in ("stored", "live"):
+        made = make_teacher(config.replace(outputs__kind=kind), tiny_task)
+        mixed = open_outputs(config.replace(outputs__kind=kind), tiny_task, made).batch(view).logits
+        torch.testing.assert_close(mixed, expected.float(), atol=0.02, rtol=0.02)
+
+
+def test_averages_serve_a_new_view_in_every_pass(tiny_config: TrialConfig, tiny_task: Task) -> None:
+    config = tiny_config.replace(outputs__view_averaging=1.0)
+    assert stored_outputs(tiny_config, tiny_task).num_views == 2
+    outputs = stored_outputs(config, tiny_task)
+    assert outputs.num_views is None
+    assert outputs.logits.shape == (42, 3)
+    view = training_views(config, tiny_task).batch(torch.arange(42), 1234)
+    assert torch.equal(outputs.batch(view).logits, torch.tensor(outputs.logits).float())
+
+
+def test_averages_come_back_from_disk(tiny_config: TrialConfig, tiny_task: Task, tmp_path: Path) -> None:
+    made = make_teacher(tiny_config.replace(outputs__view_averaging=1.0), tiny_task)
+    save_artifact(made, tmp_path)
+    loaded = load_artifact(tmp_path).outputs
+    assert isinstance(loaded, AveragedOutputs)
+    assert isinstance(made.outputs, AveragedOutputs)
+    assert (loaded.logits == made.outputs.logits).all()
+    assert (loaded.embedding == made.outputs.embedding).all()
 
 
 def test_stored_outputs_are_propagated_averages(tiny_config: TrialConfig, tiny_task: Task) -> None:

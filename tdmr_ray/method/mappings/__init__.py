@@ -2,6 +2,7 @@
 
 from tdmr_ray.method.mappings.bayesian import BayesianMapping
 from tdmr_ray.method.mappings.bayesian_plus import BayesianPlusMapping
+from tdmr_ray.method.mappings.discriminant import DiscriminantMapping
 from tdmr_ray.method.mappings.frequency import FrequencyMapping
 from tdmr_ray.method.mappings.iterative import IterativeMapping
 from tdmr_ray.method.mappings.linear import LinearMapping
@@ -12,6 +13,7 @@ from tdmr_ray.method.mappings.random import RandomMapping
 MAPPINGS: dict[str, type[Mapping]] = {
     "linear": LinearMapping,
     "prototype": PrototypeMapping,
+    "discriminant": DiscriminantMapping,
     "random": RandomMapping,
     "frequency": FrequencyMapping,
     "iterative": IterativeMapping,
@@ -23,6 +25,7 @@ __all__ = [
     "MAPPINGS",
     "BayesianMapping",
     "BayesianPlusMapping",
+    "DiscriminantMapping",
     "FrequencyMapping",
     "IterativeMapping",
     "LinearMapping",

@@ -35,11 +35,13 @@ class Refit:
         prompted: Whether it sees the images with the prompt.
         each_epoch: Whether it is refitted before every later epoch, with the prompt as it is then.
         on_pseudo_labels: Whether it is refitted when pseudo-labels join the labels.
+        averaged: Whether it sees features that are averaged over views; those under a prompt that learns never are.
     """
 
     prompted: bool = True
     each_epoch: bool = False
     on_pseudo_labels: bool = False
+    averaged: bool = False
 
 
 class Mapping(nn.Module, ABC):

@@ -1,10 +1,13 @@
 """Mappings that read features: standardisation, a layer that starts at zero, prototypes at the class means."""
 
+import dataclasses
+
 import pytest
 import torch
 from helpers.shapes import TASK, foundation_shape
 
-from tdmr_ray.method.mappings import LinearMapping, PrototypeMapping
+from tdmr_ray.method.discriminant import fit_discriminant, held_out_temperature
+from tdmr_ray.method.mappings import DiscriminantMapping, LinearMapping, PrototypeMapping
 from tdmr_ray.method.mappings.feature_scaler import FeatureScaler
 
 NO_SOURCE = torch.zeros(60, 0)
@@ -62,6 +65,28 @@ def test_prototype_of_a_class_without_images_stays_at_zero() -> None:
     mapping.refit(torch.randn(10, 6), torch.zeros(10, 0), torch.arange(10) % 2)
     assert torch.equal(mapping.prototypes[2], torch.zeros(6))
     assert torch.isfinite(mapping(torch.randn(4, 6), torch.zeros(4, 0))[1]).all()
+
+
+def test_discriminant_mapping_is_the_mean_of_its_members_calibrated_log_odds() -> None:
+    features, labels = torch.randn(60, 6), torch.arange(60) % 3
+    features[:, :3] += torch.nn.functional.one_hot(labels, 3)
+    shape = dataclasses.replace(foundation_shape(), member_dims=(4, 2))
+    mapping = DiscriminantMapping(DiscriminantMapping.Config(), shape, TASK, seed=0)
+    mapping.refit(features, NO_SOURCE, labels)
+    embedding, logits = mapping(features, NO_SOURCE)
+    expected = torch.zeros(60, 3).double()
+    for part in (embedding[:, :4], embedding[:, 4:]):
+        own = fit_discriminant(part, labels, 3).logits(part.double())
+        expected += own / held_out_temperature(part, labels, 3) / 2
+    torch.testing.assert_close(logits, expected.float())
+
+
+def test_discriminant_mapping_never_answers_a_class_without_images() -> None:
+    mapping = DiscriminantMapping(DiscriminantMapping.Config(), foundation_shape(), TASK, seed=0)
+    mapping.refit(torch.randn(30, 6), torch.zeros(30, 0), 2 * (torch.arange(30) % 2))
+    logits = mapping(torch.randn(50, 6), torch.zeros(50, 0))[1]
+    assert torch.isfinite(logits).all()
+    assert set(logits.argmax(dim=1).tolist()) == {0, 2}
 
 
 @pytest.mark.parametrize("mapping", [LinearMapping, PrototypeMapping])
