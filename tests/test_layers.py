@@ -28,7 +28,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 ALLOWED_OUTSIDE = {
     "errors": set(),
     "code_digest": set(),
-    "method": {"torch", "sklearn", "pydantic", "pydantic_core"},
+    "method": {"torch", "pydantic", "pydantic_core"},
     "report": {"pandas", "jinja2", "markupsafe", "numpy", "scipy", "sklearn", "plotly", "pydantic", "rich"},
     "storage": {"pyarrow"},
     "store": set(),

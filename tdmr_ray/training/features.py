@@ -186,7 +186,7 @@ def _run(split: Images, number: int, config: TrialConfig, task: Task, workers: W
     device = pick_device()
     views = Views(split.images, unmixed_views(config, task), seed=config.view_seed, ids=_ids(split), device=device)
     size_px = resident_foundation(config.foundation).spec.size_px
-    features = _engine(config, device, num_images=len(task.train) + len(task.val))
+    features = _engine(config, device, num_images=len(view_numbers(config)) * (len(task.train) + len(task.val)))
 
     def run(rows: Tensor) -> tuple[Tensor, ...]:
         place = f"view {number + 2} of {len(view_numbers(config))}"
@@ -202,7 +202,8 @@ def _run(split: Images, number: int, config: TrialConfig, task: Task, workers: W
 def _engine(config: TrialConfig, device: torch.device, num_images: int) -> Callable[[Tensor], Tensor]:
     """Return what maps images to features: ONNX Runtime where it is faster, otherwise torch.
 
-    The choice depends on network and number of images, never on a measured time, so that a replay makes it again.
+    The choice depends on the network and the images of all views, never on a measured time, so that a replay makes it
+    again.
     """
     foundation = resident_foundation(config.foundation).to(device)
     on_cpu = device.type == "cpu" and used_precision(config.precision, device) == "fp32"

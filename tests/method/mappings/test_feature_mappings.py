@@ -37,6 +37,12 @@ def test_scaler_treats_each_dimension_by_itself_and_keeps_its_statistics() -> No
     )
 
 
+def test_floored_scaler_does_not_blow_up_features_that_hardly_vary() -> None:
+    scaler, features = FeatureScaler(3, floored=True), torch.randn(200, 3) * torch.tensor([1.0, 4.0, 1e-3])
+    scaler.refit(features)
+    torch.testing.assert_close(scaler(features).std(dim=0), torch.tensor([1.0, 1.0, 1e-3]), rtol=0.2, atol=0)
+
+
 def test_linear_mapping_starts_with_equal_logits_of_standardised_features() -> None:
     mapping, features = LinearMapping(LinearMapping.Config(), foundation_shape(), TASK, seed=0), torch.randn(60, 6)
     mapping.refit(3 * features + 1, NO_SOURCE, torch.arange(60) % 3)
