@@ -1,0 +1,361 @@
+"""Compare TDMR with what people do today, on real images with real foundations, and on the built-in sets.
+
+Run:    python benchmarks/real_images.py             (run it again after an interruption: finished runs are kept)
+        python benchmarks/real_images.py --report    (only the tables, from what has finished)
+Assets: assets/sets/{fashion,elpv4,clipart} and assets/{lite0,lite2}.safetensors as `shared/tools/real_assets.py` writes
+        them, assets/focus.safetensors of `benchmarks/focus_weights.py`. No image is committed.
+Cost:   features of the foundations half an hour once, then about 2 minutes a run on one core; 5 hours of two cores.
+Result: results/real_images.json, .md and .png; every run is a line of results/real_images.jsonl.
+
+Each method first tries four configurations on other splits than the ones that are reported, with half of the steps,
+and keeps the one that is best on val; photographs and writing choose apart, on one cell each. Then it runs with every
+seed, which draws train, val, labels and initial weights anew; test stays. All methods have as many optimisation steps,
+val chooses the epoch, nobody refits on val, and all but scratch, fine-tuning and the frozen target also see the training
+images without labels. From pretrained weights, every method that trains starts from a classifier that was fitted to the
+network's own features. Test is read at the end of a run and decides nothing.
+
+Limits: the ingredients of TDMR were chosen on val and test of other splits of the same sets (`split_seed` 7). The
+transformer was trained for saliency and not by DINOv2. Cells of one solar module may lie in different splits, and some
+drawings are alike.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.real_images_report import write_report
+from benchmarks.resumable import Row, finished, run_missing
+from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.loading import load_task
+from tdmr_ray.data.task import Task
+from tdmr_ray.training.config import TrialConfig, hash_json
+from tdmr_ray.training.controls import CONTROLS
+from tdmr_ray.training.features import (
+    Features,
+    compute_view,
+    features_keys,
+    load_view,
+    one_network_each,
+    save_view,
+    view_numbers,
+)
+from tdmr_ray.training.fit import fit
+from tdmr_ray.training.steps import with_steps
+from tdmr_ray.training.teacher_artifact import TeacherArtifact, make_teacher
+from tdmr_ray.training.workers import Metrics
+
+ASSETS = Path(__file__).parents[1] / "assets"
+RUNS = Path(__file__).parent / "results" / "real_images.jsonl"
+STEPS = {"small": 1200, "lite0": 240}
+SEEDS = {"small": 5, "lite0": 3}
+TUNING_SPLIT, TUNING_SEED = 7, 101
+GLYPHS = ("glyph_cnn", "glyph_vit", "glyph_hybrid")
+
+Overrides = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A data set with a number of labels a class; its first foundation is the one that plain distillation has."""
+
+    data: str
+    shots: int
+    image_px: int | None
+    foundations: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """Whether settings are chosen on photographs or on writing."""
+        return "writing" if self.foundations == GLYPHS else "photographs"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets that are measured."""
+        return ("small",) if self.kind == "writing" else ("small", "lite0")
+
+
+PHOTO_FOUNDATIONS = ("lite2", "lite0", "focus")
+CELLS = {
+    "fashion_5": Cell("fashion", 5, 64, PHOTO_FOUNDATIONS),
+    "fashion_20": Cell("fashion", 20, 64, PHOTO_FOUNDATIONS),
+    "elpv4_20": Cell("elpv4", 20, 96, PHOTO_FOUNDATIONS),
+    "clipart_10": Cell("clipart", 10, 96, PHOTO_FOUNDATIONS),
+    "digits_5": Cell("digits", 5, None, GLYPHS),
+    "script_5": Cell("script", 5, None, GLYPHS),
+}
+TUNED_ON = {"photographs": "elpv4_20", "writing": "script_5"}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "lite2": {"name": "tf_efficientnet_lite2", "weights": str(ASSETS / "lite2.safetensors"), "image_px": 96},
+    "lite0": {"name": "tf_efficientnet_lite0", "weights": str(ASSETS / "lite0.safetensors"), "image_px": 96},
+    "focus": {"name": "vit_small_patch14_dinov2", "weights": str(ASSETS / "focus.safetensors"), "image_px": 98},
+    **{name: {"name": name} for name in GLYPHS},
+}
+TARGETS: dict[str, dict[str, Any]] = {
+    "small": {"name": "mobilenetv3_small_050"},
+    "lite0": {"name": "tf_efficientnet_lite0", "weights": str(ASSETS / "lite0.safetensors")},
+}
+TDMR: Overrides = {
+    "mapping.kind": "discriminant",
+    "pseudo_labels.rounds": 4,
+    "pseudo_labels.share": 0.35,
+    "outputs.view_averaging": 1.0,
+    "temperature.start": 2.0,
+    "distill.alignment_weight": 0.0,
+    "distill.labels_weight": 0.0,
+}
+"""The recipe of the second edition, in which `TrialConfig` differs."""
+NEAR: Overrides = {"outputs.propagation_neighbors": 6, "outputs.propagation_alpha": 0.5}
+MIXED, SLOWER, FASTER = {"views.mix": 0.5}, {"distill.lr": 0.006}, {"distill.lr": 0.02}
+RATES: tuple[Overrides, ...] = (
+    {"distill.lr": 0.0015},
+    {"distill.lr": 0.0005},
+    {"distill.lr": 0.0005, "distill.batch_norm": "frozen"},
+)
+TRIED: dict[tuple[str, str], tuple[Overrides, ...]] = {
+    ("small", "scratch"): ({}, SLOWER, FASTER, MIXED),
+    ("small", "self_training"): ({}, SLOWER, FASTER, MIXED),
+    ("small", "plain_kd"): ({}, SLOWER, MIXED, {"temperature.start": 2.0}),
+    ("small", "first_edition"): ({}, SLOWER, MIXED, {"temperature.start": 6.0}),
+    ("small", "tdmr"): ({}, SLOWER, MIXED, NEAR),
+    ("lite0", "fine_tune"): (*RATES, {"distill.lr": 0.0015, **MIXED}),
+    ("lite0", "self_training_pretrained"): (*RATES, {"distill.lr": 0.0015, **MIXED}),
+    ("lite0", "plain_kd"): (*RATES, {"distill.lr": 0.0015, "temperature.start": 2.0}),
+    ("lite0", "tdmr"): (*RATES, {"distill.lr": 0.0015, **NEAR}),
+    ("lite0", "frozen_target"): ({},),
+}
+"""Configurations to choose from, by target and method."""
+WITHOUT: dict[str, Overrides] = {
+    "committee": {},
+    "discriminant": {"mapping.kind": "linear"},
+    "pseudo_labels": {"pseudo_labels.rounds": 0},
+    "new_views": {"outputs.view_averaging": 0.0},
+    "zero_label_weight": {"distill.labels_weight": 0.1},
+    "zero_alignment": {"distill.alignment_weight": 5.0},
+}
+"""What is taken from TDMR for the part of each ingredient; the last two add what the first edition has."""
+ABLATED, ABLATION_SEEDS = ("elpv4_20", "script_5"), 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned run."""
+
+    cell: str
+    target: str
+    method: str
+    seed: int
+    overrides: Overrides
+    tuning: bool = False
+    without: str = ""
+
+    def __str__(self) -> str:
+        """Return a name for messages."""
+        kind = "tuning " if self.tuning else ""
+        without = f" without {self.without}" if self.without else ""
+        return f"{kind}{self.cell} {self.target}, {self.method}{without}, seed {self.seed}, {self.overrides}"
+
+    @property
+    def key(self) -> str:
+        """A hash that is equal for equal runs."""
+        recipe = TDMR if self.method == "tdmr" else {}
+        removed = WITHOUT.get(self.without, {})
+        return hash_json([asdict(self), self.steps, recipe, removed])
+
+    @property
+    def steps(self) -> int:
+        """Optimisation steps; tuning has half of them."""
+        return STEPS[self.target] // (2 if self.tuning else 1)
+
+    @property
+    def config(self) -> TrialConfig:
+        """The whole configuration."""
+        cell = CELLS[self.cell]
+        task = resident_task(data_of(cell, self.seed, tuning=self.tuning))
+        members = cell.foundations if self.method == "tdmr" and self.without != "committee" else cell.foundations[:1]
+        networks = [NETWORKS[name] for name in members]
+        values: Overrides = {
+            "data": data_of(cell, self.seed, tuning=self.tuning).model_dump(mode="json"),
+            "foundation": networks[0] if len(networks) == 1 else {"members": networks},
+            "target": TARGETS[self.target],
+            "seed": self.seed,
+        }
+        recipe = TDMR | WITHOUT.get(self.without, {}) if self.method == "tdmr" else {}
+        ours = TrialConfig().with_values({**values, **recipe})
+        if self.method in CONTROLS:
+            ours = CONTROLS[self.method]().configure(ours, task, self.steps)
+        return with_steps(ours.with_values(self.overrides), task, self.steps)
+
+
+RowsOf = Callable[[list[Job]], list[Row]]
+"""Runs jobs, or looks up their finished rows."""
+
+
+def data_of(cell: Cell, seed: int, *, tuning: bool) -> DataConfig:
+    """Return the images of a run."""
+    folder = ASSETS / "sets" / cell.data
+    return DataConfig(
+        name=cell.data if cell.kind == "writing" else str(folder),
+        image_px=cell.image_px,
+        shots=cell.shots,
+        unlabeled=True,
+        split_seed=TUNING_SPLIT if tuning else 0,
+        draw=seed,
+    )
+
+
+@cache
+def _base(data: DataConfig) -> Task:
+    return load_task(data)
+
+
+@cache
+def resident_task(data: DataConfig) -> Task:
+    """Return a task, which stays in memory."""
+    return load_task(data, known=_base(data.base))
+
+
+def stored_features(config: TrialConfig, task: Task) -> Features:
+    """Return features of the foundation; each view is computed once for all runs and kept in assets/features."""
+    networks = []
+    for each in one_network_each(config):
+        parts = []
+        for number, key in zip(view_numbers(each), features_keys(each, task), strict=True):
+            folder = ASSETS / "features" / key
+            if not folder.exists():
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                with TemporaryDirectory(dir=folder.parent) as written:
+                    save_view(compute_view(each, task, number), Path(written))
+                    copytree(written, folder)
+            parts.append(load_view(folder))
+        networks.append(parts)
+    return Features(networks)
+
+
+def provide(config: TrialConfig, task: Task) -> TeacherArtifact:
+    """Make a trial's teacher from stored features."""
+    return make_teacher(config, task, features_of=stored_features)
+
+
+def store_features(cell: str, network: str, tuning: bool) -> str:
+    """Compute the features of one foundation for a cell."""
+    torch.set_num_threads(1)
+    started = perf_counter()
+    data = data_of(CELLS[cell], TUNING_SEED if tuning else 1, tuning=tuning)
+    config = TrialConfig().with_values({"data": data.model_dump(mode="json"), "foundation": NETWORKS[network]})
+    stored_features(config, resident_task(data))
+    return f"features of {network} for {cell}{' (tuning)' if tuning else ''}: {perf_counter() - started:.0f} s"
+
+
+def tuning_jobs(target: str, method: str, kind: str) -> list[Job]:
+    """Return the runs that choose a method's configuration."""
+    return [
+        Job(TUNED_ON[kind], target, method, TUNING_SEED, overrides, tuning=True) for overrides in TRIED[target, method]
+    ]
+
+
+def choose(target: str, kind: str, rows_of: RowsOf) -> dict[str, Overrides]:
+    """Return each method's configuration that was best on val; the first one while nothing has run."""
+    methods = [method for of_target, method in TRIED if of_target == target]
+    jobs = {method: tuning_jobs(target, method, kind) for method in methods}
+    rows_of([job for several in jobs.values() if len(several) > 1 for job in several])
+    return {method: _best(several, rows_of) for method, several in jobs.items()}
+
+
+def _best(jobs: list[Job], rows_of: RowsOf) -> Overrides:
+    rows = {row["key"]: row["val_top1"] for row in (rows_of(jobs) if len(jobs) > 1 else [])}
+    return max(jobs, key=lambda job: rows.get(job.key, 0.0)).overrides
+
+
+def measuring_jobs(chosen: Mapping[tuple[str, str], Mapping[str, Overrides]]) -> Iterator[Job]:
+    """Yield all measured runs, one seed of all cells after the other, so that finished ones can be compared."""
+    for target in STEPS:
+        for seed in range(1, SEEDS[target] + 1):
+            for name, cell in CELLS.items():
+                for method, overrides in chosen.get((target, cell.kind), {}).items():
+                    yield Job(name, target, method, seed, overrides)
+    for seed in range(1, ABLATION_SEEDS + 1):
+        for name in (name for name in ABLATED if ("small", CELLS[name].kind) in chosen):
+            for without in WITHOUT:
+                yield Job(name, "small", "tdmr", seed, chosen["small", CELLS[name].kind]["tdmr"], without=without)
+
+
+def run_job(job: Job) -> Row:
+    """Train on one core, measure and return the row."""
+    torch.set_num_threads(1)
+    config = job.config
+    task = resident_task(config.data)
+    started = perf_counter()
+    curve: list[float] = []
+
+    def add(metrics: Metrics) -> None:
+        curve.append(round(metrics["val/top1"], 4))
+
+    outcome = fit(config, task, add, provider=provide, read_test=True)
+    assert outcome.test is not None, "every cell has a test split"
+    right = outcome.test.logits.argmax(dim=1) == outcome.test.labels
+    return {
+        **asdict(job),
+        "steps": job.steps,
+        "val_top1": outcome.metrics["val/top1"],
+        "test_top1": outcome.metrics["test/top1"],
+        "teacher_val_top1": outcome.artifact.val_top1 if outcome.artifact else None,
+        "num_test": len(right),
+        "right": np.packbits(right.numpy()).tobytes().hex(),
+        "curve": curve[:: max(1, len(curve) // 10)],
+        "seconds": round(perf_counter() - started, 1),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _features_due(cells: Iterable[str], *, tuning: bool) -> list[tuple[str, str, bool]]:
+    """Return the features to compute, once for cells that differ only in their number of labels."""
+    seen, due = set(), []
+    for name in cells:
+        for network in CELLS[name].foundations:
+            if (CELLS[name].data, network) not in seen:
+                seen.add((CELLS[name].data, network))
+                due.append((name, network, tuning))
+    return due
+
+
+def main(
+    runs: Annotated[Path, typer.Option(help="file of finished runs, one line each")] = RUNS,
+    workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = os.cpu_count() or 1,
+    report: Annotated[bool, typer.Option("--report", help="run nothing, report finished runs")] = False,
+    targets: Annotated[str, typer.Option(help="targets, separated by commas")] = ",".join(STEPS),
+) -> None:
+    """Tune, measure and report; Ctrl-C loses only the runs in progress."""
+
+    def rows_of(jobs: list[Job]) -> list[Row]:
+        return finished(jobs, runs) if report else run_missing(jobs, run_job, runs, workers)
+
+    if not report:
+        due = _features_due(TUNED_ON.values(), tuning=True) + _features_due(CELLS, tuning=False)
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for line in pool.map(store_features, *zip(*due, strict=True)):
+                print(line, flush=True)
+    pairs = {(target, cell.kind) for cell in CELLS.values() for target in cell.targets}
+    measured = sorted(pair for pair in pairs if pair[0] in targets.split(","))
+    chosen = {pair: choose(*pair, rows_of) for pair in measured}
+    jobs = list(measuring_jobs(chosen))
+    write_report(rows_of(jobs), chosen, runs.parent)
+
+
+if __name__ == "__main__":
+    typer.run(main)
