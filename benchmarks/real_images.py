@@ -10,8 +10,8 @@ Result: results/real_images.json, .md and .png; every run is a line of results/r
 Each method first tries four configurations on other splits than the ones that are reported, with half of the steps,
 and keeps the one that is best on val; photographs and writing choose apart, on one cell each. Then it runs with every
 seed, which draws train, val, labels and initial weights anew; test stays. All methods have as many optimisation steps,
-val chooses the epoch, nobody refits on val, and all but scratch, fine-tuning and the frozen target also see the training
-images without labels. From pretrained weights, every method that trains starts from a classifier that was fitted to the
+val chooses the epoch, nobody refits on val, and all but scratch, fine-tuning and the frozen target also see the
+training images without labels. From pretrained weights, every method that trains starts from a classifier that was fitted to the
 network's own features. Test is read at the end of a run and decides nothing.
 
 Limits: the ingredients of TDMR were chosen on val and test of other splits of the same sets (`split_seed` 7). The
@@ -339,6 +339,7 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = os.cpu_count() or 1,
     report: Annotated[bool, typer.Option("--report", help="run nothing, report finished runs")] = False,
     targets: Annotated[str, typer.Option(help="targets, separated by commas")] = ",".join(STEPS),
+    cells: Annotated[str, typer.Option(help="cells, separated by commas")] = ",".join(CELLS),
 ) -> None:
     """Tune, measure and report; Ctrl-C loses only the runs in progress."""
 
@@ -346,14 +347,15 @@ def main(
         return finished(jobs, runs) if report else run_missing(jobs, run_job, runs, workers)
 
     if not report:
-        due = _features_due(TUNED_ON.values(), tuning=True) + _features_due(CELLS, tuning=False)
+        tuned = {TUNED_ON[CELLS[name].kind] for name in cells.split(",")}
+        due = _features_due(sorted(tuned), tuning=True) + _features_due(cells.split(","), tuning=False)
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             for line in pool.map(store_features, *zip(*due, strict=True)):
                 print(line, flush=True)
-    pairs = {(target, cell.kind) for cell in CELLS.values() for target in cell.targets}
-    measured = sorted(pair for pair in pairs if pair[0] in targets.split(","))
-    chosen = {pair: choose(*pair, rows_of) for pair in measured}
-    jobs = list(measuring_jobs(chosen))
+    wanted = [CELLS[name] for name in cells.split(",")]
+    pairs = {(target, cell.kind) for cell in wanted for target in cell.targets if target in targets.split(",")}
+    chosen = {pair: choose(*pair, rows_of) for pair in sorted(pairs)}
+    jobs = [job for job in measuring_jobs(chosen) if job.cell in cells.split(",")]
     write_report(rows_of(jobs), chosen, runs.parent)
 
 
