@@ -11,8 +11,8 @@ Each method first tries four configurations on other splits than the ones that a
 and keeps the one that is best on val; photographs and writing choose apart, on one cell each. Then it runs with every
 seed, which draws train, val, labels and initial weights anew; test stays. All methods have as many optimisation steps,
 val chooses the epoch, nobody refits on val, and all but scratch, fine-tuning and the frozen target also see the
-training images without labels. From pretrained weights, every method that trains starts from a classifier that was fitted to the
-network's own features. Test is read at the end of a run and decides nothing.
+training images without labels. From pretrained weights, every method that trains starts from a classifier that was
+fitted to the network's own features. Test is read at the end of a run and decides nothing.
 
 Limits: the ingredients of TDMR were chosen on val and test of other splits of the same sets (`split_seed` 7). The
 transformer was trained for saliency and not by DINOv2. Cells of one solar module may lie in different splits, and some

@@ -29,8 +29,9 @@ from benchmarks.resumable import Row, run_missing
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.report.statistics import Estimate, estimate, paired_difference
 from tdmr_ray.training.batches import batches_per_epoch
-from tdmr_ray.training.config import DistillConfig, TrialConfig, hash_json
+from tdmr_ray.training.config import TrialConfig, hash_json
 from tdmr_ray.training.fit import fit
+from tdmr_ray.training.sections import DistillConfig
 
 NAME = "what_matters"
 STEPS = 500

@@ -12,10 +12,11 @@ from benchmarks.gpu.material import make_task
 from benchmarks.gpu.recorder import Recorder, or_unknown
 from benchmarks.gpu.sizes import Sizes
 from tdmr_ray.models import Foundation
-from tdmr_ray.training.config import FoundationConfig, Precision, TrialConfig
+from tdmr_ray.training.config import Precision, TrialConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.features import compute_features, num_feature_views, with_ids
 from tdmr_ray.training.networks import InPrecision, resident_foundation
+from tdmr_ray.training.sections import FoundationConfig
 
 MODES: tuple[tuple[str, Precision, str, bool], ...] = (
     ("fp32", "fp32", "highest", False),

@@ -13,9 +13,10 @@ from tdmr_ray.models.weights import FindCopy, create_network, save_copy
 from tdmr_ray.runner.shared_store import SharedStore
 from tdmr_ray.space import Space
 from tdmr_ray.store import Store
-from tdmr_ray.training.config import FoundationConfig, TargetConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls import build_control
 from tdmr_ray.training.networks import digest_of, foundation_digest, start_digest
+from tdmr_ray.training.sections import FoundationConfig, TargetConfig
 
 CHECK_PX = 224
 """Side of the images for which a target is built when only its weights are checked."""

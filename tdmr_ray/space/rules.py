@@ -18,10 +18,11 @@ from tdmr_ray.models.foundation import facts_of
 from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.space.parameter import ordered_by_condition
 from tdmr_ray.space.space import INPUT_PX, WEIGHTS, Space
-from tdmr_ray.training.config import COMPONENTS, FoundationConfig
+from tdmr_ray.training.config import COMPONENTS
 from tdmr_ray.training.controls import ControlFacts, build_control
 from tdmr_ray.training.metrics import METRICS
 from tdmr_ray.training.parameters import all_parameters
+from tdmr_ray.training.sections import FoundationConfig
 
 OBJECTIVES = tuple(f"val/{name}" for name in METRICS)
 MOST_SIZES = 16

@@ -7,9 +7,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt,
 
 from tdmr_ray.durations import parse_duration
 from tdmr_ray.space.controls import ControlEntry
-from tdmr_ray.training.config import FoundationConfig, TargetConfig
 from tdmr_ray.training.controls import LinearProbe, MajorityControl, PlainKD, Scratch
 from tdmr_ray.training.metrics import metric_name
+from tdmr_ray.training.sections import FoundationConfig, TargetConfig
 
 SamplerName = Literal["tpe", "gp", "nsga2", "random"]
 AllocationName = Literal["equal", "adaptive"]

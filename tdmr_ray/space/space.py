@@ -18,8 +18,9 @@ from tdmr_ray.space.sections import (
     SamplerName,
     Section,
 )
-from tdmr_ray.training.config import TargetConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.parameters import ParameterInfo, all_parameters
+from tdmr_ray.training.sections import TargetConfig
 
 INPUT_PX, WEIGHTS = "target.input_px", "target.weights"
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch
-from tdmr_ray.errors import InputError
 from tdmr_ray.method.losses import LOSSES, balanced_weights
 from tdmr_ray.method.schedules import Moment
 from tdmr_ray.method.stages import Stage, TermWeights, plan_stages, stage_at
@@ -22,7 +21,7 @@ from tdmr_ray.training.best_weights import BestWeights
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
-from tdmr_ray.training.fitted_classifier import fit_classifier, linear_classifier
+from tdmr_ray.training.fitted_classifier import fit_classifier, starts_fitted
 from tdmr_ray.training.learner import build_learner, freeze_batch_norm, run_target
 from tdmr_ray.training.metrics import LOG_LOSS, named, preference
 from tdmr_ray.training.micro_batches import MicroBatches
@@ -276,17 +275,9 @@ class Distillation:
 
         Source: Kumar et al. 2022 (LP-FT), arXiv 2202.10054: a random classifier distorts pretrained features.
         """
-        target, kind = self.learner.target, self.config.target.classifier
-        possible = linear_classifier(target) is not None
-        if kind == "random" or (kind == "auto" and not (possible and self.config.target.weights)):
-            return
-        if not possible:
-            rule = (
-                "'fitted' needs a network whose classifier is one linear layer with a bias; choose 'auto' or 'random'"
-            )
-            raise InputError("target.classifier", rule)
-        fit_classifier(target, self.config, self.task)
-        self._measure()
+        if starts_fitted(self.learner.target, self.config.target):
+            fit_classifier(self.learner.target, self.config, self.task)
+            self._measure()
 
     def _keep_start(self) -> Metrics:
         """End without a training; val had chosen the start."""

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from tdmr_ray.data.task import Images, Task
+from tdmr_ray.errors import InputError
 from tdmr_ray.models import Target
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
@@ -12,12 +13,26 @@ from tdmr_ray.training.learner import run_target
 from tdmr_ray.training.linear_heads import Head, Kind, choose_by_cross_validation, fit_head, kinds_for
 from tdmr_ray.training.metrics import LOG_LOSS, preference
 from tdmr_ray.training.micro_batches import MicroBatches
+from tdmr_ray.training.sections import TargetConfig
 
 
 def linear_classifier(target: Target) -> nn.Linear | None:
     """Return a target's classifier if it is one linear layer with a bias, so that a fitted one can take its place."""
     classifier = target.network.get_classifier()
     return classifier if isinstance(classifier, nn.Linear) and classifier.bias is not None else None
+
+
+def starts_fitted(target: Target, settings: TargetConfig) -> bool:
+    """Whether a training of a target starts from a classifier that is fitted to its features.
+
+    Raises:
+        InputError: If the settings ask for it, and the classifier is not one linear layer.
+    """
+    possible = linear_classifier(target) is not None
+    if settings.classifier == "fitted" and not possible:
+        rule = "'fitted' needs a network whose classifier is one linear layer with a bias; choose 'auto' or 'random'"
+        raise InputError("target.classifier", rule)
+    return possible and (settings.classifier == "fitted" or (settings.classifier == "auto" and bool(settings.weights)))
 
 
 def fit_classifier(target: Target, config: TrialConfig, task: Task) -> Kind:

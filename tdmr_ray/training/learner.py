@@ -10,9 +10,10 @@ from tdmr_ray.method.alignments import ALIGNMENTS, Alignment
 from tdmr_ray.method.component import ParameterGroup
 from tdmr_ray.method.schedules import SCHEDULES, Moment, Schedule
 from tdmr_ray.models import Target, TargetOutput, load_target
-from tdmr_ray.training.config import DistillConfig, Precision, TrialConfig
+from tdmr_ray.training.config import Precision, TrialConfig
 from tdmr_ray.training.device import autocast
 from tdmr_ray.training.micro_batches import run_in_micro_batches
+from tdmr_ray.training.sections import DistillConfig
 
 
 def run_target(target: Target, images: Tensor, precision: Precision, *, detach_head: bool = False) -> TargetOutput:

@@ -10,8 +10,9 @@ from tdmr_ray.models import Foundation, load_foundation
 from tdmr_ray.models.committee import Committee
 from tdmr_ray.models.onnx_features import OnnxFeatures, export_features
 from tdmr_ray.models.weights import create_network
-from tdmr_ray.training.config import FoundationConfig, Precision
+from tdmr_ray.training.config import Precision
 from tdmr_ray.training.device import autocast, pick_device
+from tdmr_ray.training.sections import FoundationConfig
 
 
 class InPrecision:

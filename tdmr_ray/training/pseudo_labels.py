@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.training.config import PseudoLabelsConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.evaluate import evaluate
+from tdmr_ray.training.sections import PseudoLabelsConfig
 
 
 def pseudo_labeled(task: Task, predict: Callable[[Tensor], Tensor], settings: PseudoLabelsConfig) -> Task:

@@ -14,11 +14,12 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch, Views, resolve_views
 from tdmr_ray.method.teacher import ProxySpace, Teacher, to_half
 from tdmr_ray.training.activity import doing
-from tdmr_ray.training.config import OutputsConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.features import NUM_SHARED_VIEWS, Features
 from tdmr_ray.training.label_propagation import propagate_labels
 from tdmr_ray.training.micro_batches import MicroBatches
+from tdmr_ray.training.sections import OutputsConfig
 from tdmr_ray.training.workers import ALONE, Workers
 
 ProxyFunction = Callable[[Tensor], ProxySpace]

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from tdmr_ray.records import TDMR, Pair, Phase
 from tdmr_ray.space import Value
-from tdmr_ray.training.config import DistillConfig, TrialConfig, hash_json
+from tdmr_ray.training.config import TrialConfig, hash_json
+from tdmr_ray.training.sections import DistillConfig
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from tdmr_ray.method.resize import resize
 from tdmr_ray.models.committee import Committee
 from tdmr_ray.models.foundation import load_foundation
 from tdmr_ray.models.names import RANDOM
-from tdmr_ray.training.config import FoundationConfig
 from tdmr_ray.training.networks import foundation_digest, resident_foundation
+from tdmr_ray.training.sections import FoundationConfig
 
 CNN = FoundationConfig(name="resnet10t", weights=RANDOM, image_px=32)
 VIT = FoundationConfig(name="vit_tiny_patch16_224", weights=RANDOM, image_px=48)

@@ -17,7 +17,7 @@ from benchmarks.local_hub import add_to_hub, make_hub, use_hub
 from tdmr_ray.errors import InputError
 from tdmr_ray.models.foundation import facts_of, load_foundation
 from tdmr_ray.models.names import RANDOM
-from tdmr_ray.training.config import FoundationConfig
+from tdmr_ray.training.sections import FoundationConfig
 
 SMALL = "resnet10t"
 

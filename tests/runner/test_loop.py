@@ -20,8 +20,9 @@ from tdmr_ray.runner.loop import run_trials
 from tdmr_ray.runner.messages import TrialReport, WorkerSettings, assignment_in
 from tdmr_ray.runner.process_loss import ActorRetired
 from tdmr_ray.space import Resources
-from tdmr_ray.training.config import FoundationConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.networks import foundation_digest
+from tdmr_ray.training.sections import FoundationConfig
 from tdmr_ray.tuning.listener import Listener
 from tdmr_ray.tuning.trial_source import Queue
 from tdmr_ray.tuning.trial_spec import TrialSpec, build_spec

@@ -18,8 +18,8 @@ from tdmr_ray.space import Space
 from tdmr_ray.space.reading import check_tree
 from tdmr_ray.storage import StoragePath
 from tdmr_ray.store import Store
-from tdmr_ray.training.config import FoundationConfig
 from tdmr_ray.training.networks import digest_of, foundation_digest, start_digest
+from tdmr_ray.training.sections import FoundationConfig
 
 BIG, SMALL = "resnet10t", "lcnet_035"
 

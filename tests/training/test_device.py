@@ -7,9 +7,10 @@ from torch.torch_version import TorchVersion
 
 from tdmr_ray.models import load_foundation
 from tdmr_ray.training import networks
-from tdmr_ray.training.config import FoundationConfig, Precision, TrialConfig
+from tdmr_ray.training.config import Precision, TrialConfig
 from tdmr_ray.training.device import autocast, pick_device, used_precision
 from tdmr_ray.training.reprogram import build_teacher
+from tdmr_ray.training.sections import FoundationConfig
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ from torch.nn.functional import one_hot
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.models import Target
-from tdmr_ray.training.config import DistillConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distill import Distillation
 from tdmr_ray.training.evaluate import Evaluation
 from tdmr_ray.training.fit import Run
+from tdmr_ray.training.sections import DistillConfig
 from tdmr_ray.training.workers import Metrics
 
 Script = Callable[[list[float]], None]

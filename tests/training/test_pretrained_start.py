@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tdmr_ray.data.task import Task
+from tdmr_ray.errors import InputError
 from tdmr_ray.models import load_target
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.distill import Distillation
@@ -54,9 +55,11 @@ def test_the_classifier_is_fitted_where_weights_are_given_or_as_asked(
 def test_a_network_without_a_linear_classifier_starts_from_a_random_one(
     config: TrialConfig, tiny_task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tdmr_ray.training.distill.linear_classifier", lambda target: None)
+    monkeypatch.setattr("tdmr_ray.training.fitted_classifier.linear_classifier", lambda target: None)
     training = Distillation(config, tiny_task, None)
     assert training.run_epoch()["best_epoch"] == 1
+    with pytest.raises(InputError, match="one linear layer with a bias; choose 'auto' or 'random'"):
+        Distillation(config.replace(target__classifier="fitted"), tiny_task, None).run_epoch()
 
 
 def test_a_restored_training_does_not_start_again(config: TrialConfig, tiny_task: Task) -> None:

@@ -10,10 +10,11 @@ from torch import Tensor
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.method.mappings import MAPPINGS, Mapping
 from tdmr_ray.models import load_foundation
-from tdmr_ray.training.config import PseudoLabelsConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run, fit
 from tdmr_ray.training.pseudo_labels import pseudo_labeled, with_predictions
 from tdmr_ray.training.reprogram import fit_teacher
+from tdmr_ray.training.sections import PseudoLabelsConfig
 from tdmr_ray.training.workers import Metrics
 
 

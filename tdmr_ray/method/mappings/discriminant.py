@@ -20,9 +20,9 @@ class DiscriminantMapping(Mapping):
 
     Standardised features are also the embedding; no standard deviation counts as below the median of its foundation's.
     Each foundation gets a linear discriminant analysis with shrinkage on features that are averaged over views, and a
-    temperature from a cross-validation over the same images. It is fitted again before every epoch of a prompt that learns, and when
-    pseudo-labels join. A committee judges better by this mean than by one analysis of the joined features
-    (docs/results.md).
+    temperature from a cross-validation over the same images. It is fitted again before every epoch of a prompt that
+    learns, and when pseudo-labels join. A committee judges better by this mean than by one analysis of the joined
+    features (docs/decisions.md).
 
     Source: `fit_discriminant`; means of log odds: Genest and Zidek 1986, "Combining probability distributions".
     """

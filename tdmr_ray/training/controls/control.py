@@ -7,8 +7,9 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.training.config import TargetConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls.rates import with_rates
+from tdmr_ray.training.sections import TargetConfig
 
 
 @dataclass(frozen=True)

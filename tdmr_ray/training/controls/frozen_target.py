@@ -3,10 +3,11 @@
 from typing import ClassVar, Literal
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.training.config import DistillConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls.control import ControlConfig
 from tdmr_ray.training.controls.pretrained import PretrainedControl, pretrained
 from tdmr_ray.training.controls.scratch import train_from_labels
+from tdmr_ray.training.sections import DistillConfig
 
 
 class FrozenTargetControl(PretrainedControl):

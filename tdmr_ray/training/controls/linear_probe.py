@@ -8,8 +8,9 @@ from tdmr_ray.method.losses import KLLoss
 from tdmr_ray.method.mappings import LinearMapping
 from tdmr_ray.method.prompts import BorderPrompt
 from tdmr_ray.method.schedules import ConstantSchedule, ScheduleConfig
-from tdmr_ray.training.config import DistillConfig, PseudoLabelsConfig, TargetConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls.control import Control, ControlConfig
+from tdmr_ray.training.sections import DistillConfig, PseudoLabelsConfig, TargetConfig
 
 
 class LinearProbe(Control):

@@ -3,9 +3,10 @@
 from typing import ClassVar, Literal
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.training.config import DistillConfig, TargetConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls.control import Control, ControlConfig
 from tdmr_ray.training.controls.scratch import train_from_labels
+from tdmr_ray.training.sections import DistillConfig, TargetConfig
 
 
 class MajorityControl(Control):

@@ -1,8 +1,9 @@
 """What controls have in common that start from a target's pretrained weights."""
 
 from tdmr_ray.models.names import PRETRAINED
-from tdmr_ray.training.config import TargetConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls.control import Control, ControlFacts
+from tdmr_ray.training.sections import TargetConfig
 
 PRETRAINED_LR = 0.0015
 """Default learning rate of AdamW from pretrained weights: an eighth of the default from random ones."""

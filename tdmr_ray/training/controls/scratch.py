@@ -3,8 +3,9 @@
 from typing import Literal
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.training.config import DistillConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls.control import Control, ControlConfig
+from tdmr_ray.training.sections import DistillConfig
 from tdmr_ray.training.steps import with_steps
 
 

@@ -5,9 +5,10 @@ from typing import Literal
 from pydantic import Field
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.training.config import PseudoLabelsConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls.control import Control, ControlConfig, ControlFacts
 from tdmr_ray.training.controls.scratch import train_from_labels
+from tdmr_ray.training.sections import PseudoLabelsConfig
 from tdmr_ray.training.steps import with_steps
 
 

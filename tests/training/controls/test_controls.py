@@ -9,8 +9,9 @@ from tdmr_ray.data.task import Images, Task
 from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.training import controls
 from tdmr_ray.training.batches import batches_per_epoch
-from tdmr_ray.training.config import TargetConfig, TrialConfig
+from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls import CONTROLS, Control, ControlFacts, PlainKD, SelfTrainingControl, build_control
+from tdmr_ray.training.sections import TargetConfig
 from tdmr_ray.training.steps import num_steps
 
 FULL = TrialConfig().with_values(
