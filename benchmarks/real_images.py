@@ -151,6 +151,8 @@ WITHOUT: dict[str, Overrides] = {
     "zero_alignment": {"distill.alignment_weight": 5.0},
 }
 """What is taken from TDMR for the part of each ingredient; the last two add what the first edition has."""
+LONG, LONG_METHODS = 4, ("plain_kd", "tdmr")
+"""Factor on the steps of the methods that are also trained longer."""
 ABLATED, ABLATION_SEEDS = ("elpv4_20", "script_5"), 3
 
 
@@ -175,21 +177,30 @@ class Job:
     @property
     def key(self) -> str:
         """A hash that is equal for equal runs."""
-        recipe = TDMR if self.method == "tdmr" else {}
+        recipe = TDMR if self.base_method == "tdmr" else {}
         removed = WITHOUT.get(self.without, {})
         return hash_json([asdict(self), self.steps, BATCH_SIZE[CELLS[self.cell].kind], recipe, removed])
 
     @property
+    def base_method(self) -> str:
+        """The method, however long it trains."""
+        return self.method.removesuffix("_long")
+
+    @property
     def steps(self) -> int:
-        """Optimisation steps; tuning has half of them."""
-        return STEPS[self.target, CELLS[self.cell].kind] // (2 if self.tuning else 1)
+        """Optimisation steps; tuning has half of them, and a long run four times as many."""
+        steps = STEPS[self.target, CELLS[self.cell].kind]
+        if self.tuning:
+            return steps // 2
+        return steps * LONG if self.method.endswith("_long") else steps
 
     @property
     def config(self) -> TrialConfig:
         """The whole configuration."""
         cell = CELLS[self.cell]
         task = resident_task(data_of(cell, self.seed, tuning=self.tuning))
-        members = cell.foundations if self.method == "tdmr" and self.without != "committee" else cell.foundations[:1]
+        ours_takes_part = self.base_method == "tdmr"
+        members = cell.foundations if ours_takes_part and self.without != "committee" else cell.foundations[:1]
         networks = [NETWORKS[name] for name in members]
         values: Overrides = {
             "data": data_of(cell, self.seed, tuning=self.tuning).model_dump(mode="json"),
@@ -197,12 +208,12 @@ class Job:
             "target": TARGETS[self.target],
             "seed": self.seed,
         }
-        recipe = TDMR | WITHOUT.get(self.without, {}) if self.method == "tdmr" else {}
-        ours = TrialConfig().with_values({**values, **recipe})
-        if self.method in CONTROLS:
-            ours = CONTROLS[self.method]().configure(ours, task, self.steps)
+        recipe = TDMR | WITHOUT.get(self.without, {}) if ours_takes_part else {}
+        config = TrialConfig().with_values({**values, **recipe})
+        if self.base_method in CONTROLS:
+            config = CONTROLS[self.base_method]().configure(config, task, self.steps)
         batches = {"distill.batch_size": BATCH_SIZE[cell.kind]}
-        return with_steps(ours.with_values({**batches, **self.overrides}), task, self.steps)
+        return with_steps(config.with_values({**batches, **self.overrides}), task, self.steps)
 
 
 RowsOf = Callable[[list[Job]], list[Row]]
@@ -294,8 +305,9 @@ def measuring_jobs(chosen: Mapping[tuple[str, str], Mapping[str, Overrides]]) ->
                     yield Job(name, target, method, seed, overrides)
     for seed in range(1, ABLATION_SEEDS + 1):
         for name in (name for name in ABLATED if ("small", CELLS[name].kind) in chosen):
-            for without in WITHOUT:
-                yield Job(name, "small", "tdmr", seed, chosen["small", CELLS[name].kind]["tdmr"], without=without)
+            settings = chosen["small", CELLS[name].kind]
+            yield from (Job(name, "small", f"{method}_long", seed, settings[method]) for method in LONG_METHODS)
+            yield from (Job(name, "small", "tdmr", seed, settings["tdmr"], without=without) for without in WITHOUT)
 
 
 def run_job(job: Job) -> Row:

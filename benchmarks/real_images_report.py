@@ -20,6 +20,7 @@ RIVALS = {
     "small": ("scratch", "self_training", "plain_kd", "first_edition"),
     "lite0": ("fine_tune", "self_training_pretrained", "frozen_target", "plain_kd"),
 }
+LONG = ("tdmr_long", "plain_kd_long")
 BEST_OF = {"small": RIVALS["small"], "lite0": RIVALS["lite0"][:3]}
 """Rivals of which the best one counts."""
 TITLES = {"small": "mobilenetv3_small_050 from random weights", "lite0": "EfficientNet-Lite0 from ImageNet weights"}
@@ -61,6 +62,9 @@ def figures_of(rows: Sequence[Row]) -> dict[str, Estimate]:
         for figure, method in rivals.items():
             if gain := gain_estimate(ours, right_by_seed(rows, cell, target, method)):
                 figures[f"{name}.{figure}"] = gain
+        for method in LONG:
+            if right := right_by_seed(rows, cell, target, method):
+                figures[f"{name}.{method}"] = accuracy_estimate(right)
         for without in dict.fromkeys(row["without"] for row in rows if row["without"]):
             if gain := gain_estimate(ours, right_by_seed(rows, cell, target, OURS, without)):
                 figures[f"{name}.part_of_{without}"] = gain
@@ -109,6 +113,19 @@ def parts_table(figures: Mapping[str, Estimate]) -> list[str]:
     return [*lines, ""]
 
 
+def long_table(figures: Mapping[str, Estimate]) -> list[str]:
+    """Return a Markdown table of the methods that were also trained longer."""
+    cells = list(dict.fromkeys(name.removesuffix(".tdmr_long") for name in figures if name.endswith(".tdmr_long")))
+    if not cells:
+        return []
+    head = [*LONG, *(method.removesuffix("_long") for method in LONG)]
+    lines = ["## Four times the steps", "", f"| cell | {' | '.join(head)} |", f"|---|{'--:|' * len(head)}"]
+    for cell in cells:
+        values = [percent(figures.get(f"{cell}.{method}")) for method in head]
+        lines.append(f"| {cell} | {' | '.join(values)} |")
+    return [*lines, ""]
+
+
 def draw(figures: Mapping[str, Estimate], path: Path) -> None:
     """Plot the accuracy of every method in every cell."""
     matplotlib.use("Agg")
@@ -141,7 +158,7 @@ def write_report(rows: Sequence[Row], chosen: Mapping[tuple[str, str], Mapping[s
     lines = ["Accuracy on test, %, with 95 % intervals over seeds and test images.", ""]
     for target in (target for target in RIVALS if any(row["target"] == target for row in rows)):
         lines += table_of([row for row in rows if not row["without"]], figures, target)
-    lines += parts_table(figures)
+    lines += parts_table(figures) + long_table(figures)
     settings = {f"{target}, {kind}": dict(of_methods) for (target, kind), of_methods in chosen.items()}
     print("\n".join(lines))
     print(keep(NAME, lines, figures, {"chosen": settings, "runs": len(rows)}, folder))
