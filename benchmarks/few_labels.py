@@ -24,8 +24,8 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.real_images import CELLS, NETWORKS, data_of, provide, resident_task
-from benchmarks.resumable import Row, run_missing
 from benchmarks.results_file import show_and_keep
+from benchmarks.resumable import Row, run_missing
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.report.statistics import Estimate, estimate
