@@ -1,4 +1,4 @@
-"""Measure what makes a teacher good with few labels: the mapping, a committee, and its own surest predictions.
+"""Measure what makes a teacher good with few labels: the mapping, a committee, and its own predictions.
 
 Run:    python benchmarks/few_labels.py [--cells CELL,CELL]      (finished runs are kept)
 Assets: those of `real_images.py`, which also says what the cells are.
@@ -41,17 +41,8 @@ TEACHERS: dict[str, tuple[bool, dict[str, Any]]] = {
     "discriminant": (False, DISCRIMINANT),
     "linear, committee": (True, {"mapping.kind": "linear"}),
     "discriminant, committee": (True, DISCRIMINANT),
-    "and all own predictions": (True, {**ROUNDS, "pseudo_labels.share": 1.0}),
-    "and the surest 35 % of each class": (True, {**ROUNDS, "pseudo_labels.share": 0.35}),
-    "and propagation": (
-        True,
-        {
-            **ROUNDS,
-            "pseudo_labels.share": 0.35,
-            "outputs.propagation_neighbors": 6,
-            "outputs.propagation_alpha": 0.5,
-        },
-    ),
+    "and own predictions": (True, ROUNDS),
+    "and propagation": (True, ROUNDS | {"outputs.propagation_neighbors": 6, "outputs.propagation_alpha": 0.5}),
 }
 """Whether a teacher has all foundations of the cell or the first one, and its settings."""
 

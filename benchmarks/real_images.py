@@ -115,7 +115,6 @@ TARGETS: dict[str, dict[str, Any]] = {
 TDMR: Overrides = {
     "mapping.kind": "discriminant",
     "pseudo_labels.rounds": 4,
-    "pseudo_labels.share": 0.35,
     "outputs.view_averaging": 1.0,
     "temperature.start": 4.0,
 }

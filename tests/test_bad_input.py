@@ -175,7 +175,10 @@ def test_a_one_to_one_mapping_needs_enough_source_classes(monkeypatch: pytest.Mo
     assert problems(10, "frequency") == []
     assert "needs a source class for each of the 10 task classes, but 'glyph_cnn' has 9" in problems(9, "frequency")[0]
     assert problems(9, "bayesian") == []
-    assert "reads source classes, and 'glyph_cnn' has none; use linear or prototype" in problems(0, "bayesian")[0]
+    assert (
+        "reads source classes, and 'glyph_cnn' has none; use a mapping of features (linear)"
+        in problems(0, "bayesian")[0]
+    )
     assert problems(0, "linear") == []
 
 

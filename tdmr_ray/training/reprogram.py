@@ -123,7 +123,7 @@ def fit_teacher(
             tracker.load_best()
         averaged = refits is not None and refits.averaged
         logits = _logits(teacher, *source.outputs(task.unlabeled, averaged=averaged))
-        filled = with_predictions(task, logits, config.pseudo_labels)
+        filled = with_predictions(task, logits, threshold=config.pseudo_labels.threshold)
         if refits is not None and refits.on_pseudo_labels:
             _refit(teacher, source, filled.labeled, refits)
             tracker.measure({})

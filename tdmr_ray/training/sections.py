@@ -84,8 +84,6 @@ class PseudoLabelsConfig(Section):
     """Number of times that a teacher learns again with its own pseudo-labels; needs `data.unlabeled`."""
     threshold: float = Field(default=0.0, ge=0, le=1)
     """Minimum probability of a pseudo-label; also used by the control `self_training`."""
-    share: float = Field(default=1.0, gt=0, le=1)
-    """Share of the predictions of each class that become pseudo-labels, the surest ones first."""
 
 
 class OutputsConfig(Section):

@@ -94,4 +94,4 @@ class SelfTraining:
         def predict(images: Tensor) -> Tensor:
             return run_target(target, images, precision).logits
 
-        return pseudo_labeled(self.task, predict, self.config.pseudo_labels)
+        return pseudo_labeled(self.task, predict, threshold=self.config.pseudo_labels.threshold)

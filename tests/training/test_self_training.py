@@ -12,9 +12,8 @@ from tdmr_ray.method.mappings import MAPPINGS, Mapping
 from tdmr_ray.models import load_foundation
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import Run, fit
-from tdmr_ray.training.pseudo_labels import pseudo_labeled, with_predictions
+from tdmr_ray.training.pseudo_labels import pseudo_labeled
 from tdmr_ray.training.reprogram import fit_teacher
-from tdmr_ray.training.sections import PseudoLabelsConfig
 from tdmr_ray.training.workers import Metrics
 
 
@@ -25,8 +24,7 @@ def always(logits: list[float]) -> Callable[[Tensor], Tensor]:
 
 @pytest.mark.parametrize(("threshold", "count"), [(0.0, 42), (0.6, 42), (0.7, 30)])
 def test_predictions_count_from_the_threshold_on(threshold: float, count: int, tiny_task: Task) -> None:
-    settings = PseudoLabelsConfig(threshold=threshold)
-    filled = pseudo_labeled(tiny_task, always([0.0, 1.3, 0.0]), settings)  # probability 0.65
+    filled = pseudo_labeled(tiny_task, always([0.0, 1.3, 0.0]), threshold=threshold)  # probability 0.65
     assert (len(filled.train), filled.num_labeled) == (count, count)
     assert torch.equal(filled.train.labels[:30], tiny_task.labeled.labels)
     assert (filled.train.labels[30:] == 1).all()
@@ -34,24 +32,7 @@ def test_predictions_count_from_the_threshold_on(threshold: float, count: int, t
 
 def test_task_without_unlabelled_images_is_returned_unchanged(tiny_task: Task) -> None:
     task = replace(tiny_task, train=tiny_task.labeled)
-    assert pseudo_labeled(task, always([1.0, 0.0, 0.0]), PseudoLabelsConfig()) is task
-
-
-def test_surest_share_of_each_class_is_rounded_up(tiny_task: Task) -> None:
-    """Five predictions of class 1 and seven of class 2; of class 1 the last rows are surest, of class 2 the first."""
-    logits = torch.zeros(12, 3)
-    logits[:5, 1], logits[5:, 2] = torch.arange(1.0, 6.0), torch.arange(8.0, 1.0, -1.0)
-    filled = with_predictions(tiny_task, logits, PseudoLabelsConfig(share=0.4))
-    assert filled.train.labels[30:].tolist() == [1, 1, 2, 2, 2]
-    assert torch.equal(filled.train.images[30:], tiny_task.unlabeled.images[[3, 4, 5, 6, 7]])
-
-
-def test_share_and_threshold_both_count(tiny_task: Task) -> None:
-    logits = torch.zeros(12, 3)
-    logits[:6, 0], logits[0, 0] = 1.0, 9.0
-    logits[6:, 1] = 9.0
-    filled = with_predictions(tiny_task, logits, PseudoLabelsConfig(share=0.5, threshold=0.9))
-    assert filled.train.labels[30:].tolist() == [0, 1, 1, 1]
+    assert pseudo_labeled(task, always([1.0, 0.0, 0.0]), threshold=0.0) is task
 
 
 def test_both_trainings_are_reported_and_the_second_sees_all_images(tiny_config: TrialConfig, tiny_task: Task) -> None:
@@ -101,6 +82,6 @@ def test_only_unlabelled_images_are_predicted(tiny_task: Task) -> None:
         seen.append(images)
         return torch.zeros(len(images), 3)
 
-    pseudo_labeled(tiny_task, remember, PseudoLabelsConfig())
+    pseudo_labeled(tiny_task, remember, threshold=0.0)
     hidden = Images(tiny_task.train.images[30:], tiny_task.train.labels[30:])
     assert torch.equal(torch.cat(seen), hidden.images.float() / 255)

@@ -26,10 +26,10 @@ class LabelMappingConfig(MappingConfig):
         """Require source classes, and enough of them for a one-to-one mapping."""
         kind, name, have = self.kind, foundation.name, foundation.num_source_classes
         if have == 0:
-            return [f"kind: '{kind}' reads source classes, and '{name}' has none; use linear or prototype"]
+            return [f"kind: '{kind}' reads source classes, and '{name}' has none; use a mapping of features (linear)"]
         if self.one_to_one and have < task.num_classes:
             rule = f"kind: '{kind}' needs a source class for each of the {task.num_classes} task classes"
-            return [f"{rule}, but '{name}' has {have}; use bayesian, linear or prototype"]
+            return [f"{rule}, but '{name}' has {have}; use bayesian or linear"]
         return []
 
 

@@ -91,7 +91,7 @@ def test_state_restores_a_mapping(kind: str) -> None:
 def test_foundation_without_a_classifier_is_refused(kind: str) -> None:
     tower = FoundationFacts("tower", 16, 0, takes_tokens=True)
     (problem,) = MAPPINGS[kind].Config().check(tower, TASK)
-    assert problem == f"kind: '{kind}' reads source classes, and 'tower' has none; use linear or prototype"
+    assert problem == f"kind: '{kind}' reads source classes, and 'tower' has none; use a mapping of features (linear)"
 
 
 @pytest.mark.parametrize("kind", MAPPINGS)
@@ -99,6 +99,6 @@ def test_only_one_to_one_mappings_need_a_source_class_for_each_task_class(kind: 
     problems = MAPPINGS[kind].Config().check(foundation_shape(), TaskFacts(6))
     if kind in ONE_TO_ONE:
         rule = f"kind: '{kind}' needs a source class for each of the 6 task classes, but 'tiny' has 5"
-        assert problems == [f"{rule}; use bayesian, linear or prototype"]
+        assert problems == [f"{rule}; use bayesian or linear"]
     else:
         assert problems == []
