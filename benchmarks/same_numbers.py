@@ -115,11 +115,11 @@ PROMPTS = (
 MAPPINGS = (
     *(
         Case(f"mapping: {kind}, border", {"mapping.kind": kind} | _prompt("border", size_px=2))
-        for kind in ("random", "frequency", "iterative", "bayesian", "bayesian_plus", "prototype")
+        for kind in ("random", "frequency", "iterative", "bayesian", "bayesian_plus", "prototype", "discriminant")
     ),
     *(
         Case(f"mapping: {kind}, no prompt", {"mapping.kind": kind})
-        for kind in ("random", "frequency", "iterative", "bayesian", "bayesian_plus", "prototype")
+        for kind in ("random", "frequency", "iterative", "bayesian", "bayesian_plus", "prototype", "discriminant")
     ),
     Case("mapping: linear, weight decay", {"mapping.weight_decay": 0.1, **_prompt("border", size_px=2)}),
     Case("mapping: bayesian, smoothing 5", {"mapping.kind": "bayesian", "mapping.smoothing": 5.0}),
