@@ -59,7 +59,7 @@ def export_features(foundation: Foundation) -> OnnxFeatures | None:
 
 @torch.no_grad()
 def worth_exporting(foundation: Foundation, num_images: int) -> bool:
-    """Whether ONNX Runtime is the faster engine for so many images on a CPU.
+    """Whether ONNX Runtime is the faster engine for so many images on a CPU, each view of an image counted.
 
     It is where most of the work is in convolutions. In products of matrices, as of transformers, torch is as fast
     (`benchmarks/foundation_speed.py`).
