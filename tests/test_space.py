@@ -196,7 +196,7 @@ def test_a_list_of_foundations_is_a_committee() -> None:
     [
         (["glyph_cnn"], {}, "at least two members"),
         (["glyph_cnn", "glyph_vjt"], {}, "must be a built-in or timm name, got 'glyph_vjt'"),
-        (["glyph_cnn", "glyph_vit"], {"mapping.kind": {"choices": ["linear", "frequency"]}}, "has none; use a mapping of"),
+        (["glyph_cnn", "glyph_vit"], {"mapping.kind": {"choices": ["linear", "frequency"]}}, "has none; use a map"),
         (["glyph_cnn", "glyph_vit"], {"prompt.kind": {"choices": ["tokens"]}}, "needs a plain transformer"),
     ],
 )
