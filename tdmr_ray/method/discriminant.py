@@ -8,6 +8,8 @@ from torch.nn.functional import cross_entropy
 
 SHRINKAGE = 0.8
 """Share of the identity in the covariance, for few images."""
+NEVER = -30.0
+"""Logit of a class without an image, relative to the smallest bias of the others."""
 NUM_FOLDS = 5
 TEMPERATURES = torch.logspace(-1, 2, 61, dtype=torch.float64)
 
@@ -32,7 +34,7 @@ def fit_discriminant(
     the system of the images is solved in place of that of the dimensions.
 
     Args:
-        features: Of one scale in all dimensions, [N, d].
+        features: Standardised features, [N, d].
         labels: Classes, [N]; each of the C must have an image.
         num_classes: C.
         shrinkage: Share of the identity, above 0; at 1 the nearest class mean wins.

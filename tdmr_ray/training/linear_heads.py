@@ -13,14 +13,12 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from tdmr_ray.method.discriminant import fit_discriminant, held_out_temperature
+from tdmr_ray.method.discriminant import NEVER, fit_discriminant, held_out_temperature
 
 INVERSE_PENALTIES = (1e-2, 1e-4, 1e-3, 1e-1, 1.0)
 """Values of C for logistic regression; the first stands where nothing can be chosen."""
 MIN_IMAGES_FOR_LDA = 3
 """Images of the smallest class from which on discriminant analysis has a covariance, in cross-validation too."""
-NEVER = -30.0
-"""Logit of a class without an image, below the smallest bias of the others."""
 MAX_FOLDS = 5
 
 

@@ -7,12 +7,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tdmr_ray.method.component import FoundationShape, TaskFacts
-from tdmr_ray.method.discriminant import SHRINKAGE, fit_discriminant, held_out_temperature
+from tdmr_ray.method.discriminant import NEVER, SHRINKAGE, fit_discriminant, held_out_temperature
 from tdmr_ray.method.mappings.feature_scaler import FeatureScaler
 from tdmr_ray.method.mappings.mapping import Mapping, MappingConfig, Refit
-
-NEVER = -30.0
-"""Logit of a class without an image, relative to the smallest bias of the others."""
 
 
 class DiscriminantMapping(Mapping):
