@@ -4,6 +4,7 @@ A folder appears under its key atomically and is checked against its manifest wh
 what the folders contain.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -62,14 +63,12 @@ class Store:
             write(draft)
             manifest = {path.name: _digest(path) for path in sorted(draft.iterdir())}
             (draft / MANIFEST).write_text(json.dumps(manifest, indent=1))
-            folder = self.local / key
-            if not folder.exists():
-                draft.replace(folder)
+            self._publish(draft, key)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         self._upload(key)
         self._make_room(key)
-        return folder
+        return self.local / key
 
     @contextmanager
     def held(self, key: str) -> Iterator[None]:
@@ -94,7 +93,7 @@ class Store:
         draft = self._new_draft()
         (self.shared / key).fetch(draft)
         self._forget(self.local / key)
-        draft.replace(self.local / key)
+        self._publish(draft, key)
         self._make_room(key)
         return True
 
@@ -109,6 +108,15 @@ class Store:
         draft = self.local / f"{DRAFT}{uuid.uuid4().hex}"
         draft.mkdir()
         return draft
+
+    def _publish(self, draft: Path, key: str) -> None:
+        """Move a draft to its key, unless another process has been faster."""
+        try:
+            draft.replace(self.local / key)
+        except OSError as failure:
+            if failure.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            shutil.rmtree(draft, ignore_errors=True)
 
     def _forget(self, folder: Path) -> None:
         """Remove a folder; no other process sees part of it."""
@@ -127,7 +135,8 @@ class Store:
         if self.max_bytes is None:
             return
         kept = {newest, *self._held_keys()}
-        sizes = {path.parent: _bytes(path.parent) for path in self.local.glob(f"*/{MANIFEST}")}
+        folders = [path.parent for path in self.local.glob(f"*/{MANIFEST}") if not path.parent.name.startswith(DRAFT)]
+        sizes = {folder: _bytes(folder) for folder in folders}
         total = sum(sizes.values())
         for folder in sorted(sizes, key=lambda folder: _changed(folder / MANIFEST)):
             if total <= self.max_bytes:
@@ -160,12 +169,19 @@ def _digest(path: Path) -> str:
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir()) if folder.exists() else 0
+    """Size of a folder; 0 if another process removes it meanwhile."""
+    try:
+        return sum(path.stat().st_size for path in folder.iterdir())
+    except FileNotFoundError:
+        return 0
 
 
 def _changed(path: Path) -> float:
-    """Modification time; 0 if the file does not exist."""
-    return path.stat().st_mtime if path.exists() else 0.0
+    """Modification time in seconds since the epoch; now if another process has removed the file."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _is_alive(pid: int) -> bool:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,15 @@ def test_the_first_of_two_writers_wins(store: Store) -> None:
     store.add("key", write("first"))
     assert store.add("key", write("second")).joinpath("a.txt").read_text() == "first"
     assert sorted(path.name for path in store.local.iterdir()) == [HOLDS, "key"]
+
+
+def test_writers_of_the_same_folders_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Each sees the others' drafts and folders come and go while it makes room."""
+    store = Store(tmp_path, max_bytes=3000)
+    with ThreadPoolExecutor(8) as pool:
+        added = pool.map(lambda number: store.add(f"key-{number % 4}", write()), range(400))
+        assert {folder.name for folder in added} == {f"key-{number}" for number in range(4)}
+    assert list(tmp_path.glob(f"{DRAFT}*")) == []
 
 
 def test_remove_removes_everywhere(store: Store) -> None:
