@@ -24,6 +24,13 @@ class LinearHead(NamedTuple):
         """Map features [N, d] to logits [N, C]."""
         return features @ self.weight.T + self.bias
 
+    def spread(self, known: Tensor, num_classes: int) -> "LinearHead":
+        """Return a head for more classes that never predicts the new ones; its own become the classes `known`, [C]."""
+        weight = self.weight.new_zeros(num_classes, self.weight.shape[1])
+        bias = self.bias.new_full((num_classes,), float(self.bias.min()) + NEVER)
+        weight[known], bias[known] = self.weight, self.bias
+        return LinearHead(weight, bias)
+
 
 def fit_discriminant(
     features: Tensor, labels: Tensor, num_classes: int, *, shrinkage: float = SHRINKAGE, balanced: bool = False

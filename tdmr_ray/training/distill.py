@@ -17,13 +17,13 @@ from tdmr_ray.method.teacher import ProxySpace
 from tdmr_ray.models import Target
 from tdmr_ray.training.activity import doing
 from tdmr_ray.training.batches import Batch, cycle, epoch_batches
-from tdmr_ray.training.best_weights import BestWeights
+from tdmr_ray.training.best_on_val import BestOnVal
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.fitted_classifier import fit_classifier, starts_fitted
 from tdmr_ray.training.learner import build_learner, freeze_batch_norm, run_target
-from tdmr_ray.training.metrics import LOG_LOSS, named, preference
+from tdmr_ray.training.metrics import LOG_LOSS, named
 from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.objective import BatchLabels, BatchOutputs, loss_terms, weighted_sum
 from tdmr_ray.training.teacher_outputs import TeacherOutputs, average_over_views, mix_of_images, training_views
@@ -48,9 +48,7 @@ class Distillation:
     Attributes:
         epoch: Epochs that have ended.
         steps: Optimisation steps that were taken.
-        best_epoch: Number of the epoch whose weights are kept, from 1; 0 is the start.
-        kept: Logits of the best weights for val, [N, C].
-        kept_metrics: Metrics on val of the best weights, by name.
+        best: The weights that are best on val; without a val split, only the number of the last epoch.
     """
 
     def __init__(
@@ -68,15 +66,13 @@ class Distillation:
         self.num_images = task.num_labeled if outputs is None else len(task.train)
         self.views = training_views(config, task)
         self.stages = _plan(config, outputs)
-        self.epoch = self.steps = self.best_epoch = 0
+        self.epoch = self.steps = 0
         self.logit_loss = LOSSES[config.loss.kind](config.loss)
         self.class_weights = _class_weights(config, task, self.device)
         self.learner = build_learner(config, task, None if outputs is None else outputs.embedding_dim).to(self.device)
         self.trained = workers.wrap(self.learner)
         self.optimizer = self._new_optimizer()
-        self.best = BestWeights()
-        self.kept = torch.empty(0)
-        self.kept_metrics: Metrics = {}
+        self.best = BestOnVal(config.objective, workers)
         self.past_logits: Tensor | None = None
 
     @property
@@ -87,7 +83,7 @@ class Distillation:
     @property
     def done(self) -> bool:
         """Whether the last epoch has ended, or val has not improved for too long."""
-        return self.epoch >= self.settings.last_epoch or self.epoch - self.best_epoch >= self.settings.patience_epochs
+        return self.epoch >= self.settings.last_epoch or self.epoch - self.best.epoch >= self.settings.patience_epochs
 
     @property
     def num_views_per_epoch(self) -> int:
@@ -121,7 +117,7 @@ class Distillation:
         metrics["images_per_s"] = self.num_views_per_epoch / seconds
         self.epoch += 1
         metrics |= self._measure()
-        counts = {"steps": self.steps, "best_epoch": self.best_epoch}
+        counts = {"steps": self.steps, "best_epoch": self.best.epoch}
         return {"epoch": self.epoch, "stage": stage.index + 1, **counts, **metrics}
 
     def best_target(self) -> Target:
@@ -133,7 +129,7 @@ class Distillation:
         """Return all metrics on val of the best weights, by name; every worker must call it."""
         if not len(self.task.val):
             return {}
-        return self.workers.mean(Evaluation(self.kept, self.task.val.labels).metrics)
+        return self.workers.mean(Evaluation(self.best.logits, self.task.val.labels).metrics)
 
     def evaluate_on(self, split: str, target: Target | None = None) -> Evaluation:
         """Measure a target on `val` or `test`; None is the target with its current weights."""
@@ -150,23 +146,19 @@ class Distillation:
         return {
             "epoch": self.epoch,
             "steps": self.steps,
-            "best_epoch": self.best_epoch,
             "learner": self.learner.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "best": self.best.state(),
-            "kept": self.kept,
-            "kept_metrics": self.kept_metrics,
             "past_logits": self.past_logits,
             "num_micro_batches": self.micro_batches.count,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state()` of the same configuration."""
-        self.epoch, self.steps, self.best_epoch = state["epoch"], state["steps"], state["best_epoch"]
+        self.epoch, self.steps = state["epoch"], state["steps"]
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best.restore(state["best"])
-        self.kept, self.kept_metrics = state["kept"], state["kept_metrics"]
         self.past_logits = state["past_logits"]
         self.micro_batches.count = state["num_micro_batches"]
 
@@ -254,21 +246,14 @@ class Distillation:
         return ProxySpace(embedding.to(self.device), logits.to(self.device))
 
     def _measure(self) -> Metrics:
-        """Measure the current weights on val; keep them if they are the best so far, or if there is no val split.
-
-        Only the objective, the accuracy and the log loss are computed, since all metrics take much longer.
-        """
+        """Measure the current weights on val and keep them if they are the best so far."""
         self.workers.align(self.learner)
         if not len(self.task.val):
-            self.best_epoch = self.epoch
+            self.best.epoch = self.epoch
             return {}
-        measured = self.evaluate_on("val", self.learner.target)
-        objective = self.config.objective
-        now = self.workers.mean(measured.measure((objective, "top1", LOG_LOSS)))
-        if self.best.offer(self.learner, *preference(now, objective)):
-            self.best_epoch, self.kept, self.kept_metrics = self.epoch, measured.logits, now
-        shown = {name: now[name] for name in (objective, LOG_LOSS)}
-        return {**named(self.kept_metrics, "val"), **named(shown, "val", "_now")}
+        now = self.best.offer(self.learner, self.evaluate_on("val"), epoch=self.epoch)
+        shown = {name: now[name] for name in (self.config.objective, LOG_LOSS)}
+        return {**named(self.best.metrics, "val"), **named(shown, "val", "_now")}
 
     def _start(self) -> None:
         """Fit the classifier to the target's own features if it starts so; this start is the first to be best on val.

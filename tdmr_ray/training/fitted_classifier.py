@@ -5,12 +5,13 @@ from torch import Tensor, nn
 
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.errors import InputError
+from tdmr_ray.method.discriminant import LinearHead
 from tdmr_ray.models import Target
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.evaluate import Evaluation
 from tdmr_ray.training.learner import run_target
-from tdmr_ray.training.linear_heads import Head, Kind, choose_by_cross_validation, fit_head, kinds_for
+from tdmr_ray.training.linear_heads import Kind, choose_by_cross_validation, fit_head, kinds_for
 from tdmr_ray.training.metrics import LOG_LOSS, preference
 from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.sections import TargetConfig
@@ -67,7 +68,7 @@ class _Fitting:
         self.balanced = config.distill.class_weights == "balanced"
         self.features = features_of(target, task.labeled, config)
 
-    def fit(self, kind: Kind) -> Head:
+    def fit(self, kind: Kind) -> LinearHead:
         labels, num_classes = self.task.labeled.labels, self.task.num_classes
         return fit_head(kind, self.features, labels, num_classes, balanced=self.balanced)
 
@@ -79,7 +80,7 @@ class _Fitting:
                 self.features, labels, num_classes, self._score, seed=seed, balanced=balanced
             )
         val = features_of(self.target, self.task.val, self.config)
-        return max(kinds_for(labels), key=lambda kind: self._score(self.fit(kind)(val), self.task.val.labels))
+        return max(kinds_for(labels), key=lambda kind: self._score(self.fit(kind).logits(val), self.task.val.labels))
 
     def _score(self, logits: Tensor, labels: Tensor) -> tuple[float, ...]:
         objective = self.config.objective

@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from tdmr_ray.method.discriminant import NEVER, fit_discriminant, held_out_temperature
+from tdmr_ray.method.discriminant import LinearHead, fit_discriminant, held_out_temperature
 
 INVERSE_PENALTIES = (1e-2, 1e-4, 1e-3, 1e-1, 1.0)
 """Values of C for logistic regression; the first stands where nothing can be chosen."""
@@ -39,25 +39,13 @@ class Kind:
         return f"logistic regression with C = {self.inverse_penalty:g}"
 
 
-@dataclass(frozen=True)
-class Head:
-    """A linear classifier of features: logits = weight f + bias, with weight [C, d] and bias [C]."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """Map features [N, d] to logits [N, C]."""
-        return features @ self.weight.T + self.bias
-
-
 def kinds_for(labels: Tensor) -> list[Kind]:
     """Return the ways to fit a head that the labels [N] allow."""
     regression = [Kind(value) for value in INVERSE_PENALTIES]
     return [*regression, Kind(None)] if _smallest_class(labels) >= MIN_IMAGES_FOR_LDA else regression
 
 
-def fit_head(kind: Kind, features: Tensor, labels: Tensor, num_classes: int, *, balanced: bool = False) -> Head:
+def fit_head(kind: Kind, features: Tensor, labels: Tensor, num_classes: int, *, balanced: bool = False) -> LinearHead:
     """Fit a head to standardised features; the standardisation becomes part of the head.
 
     Args:
@@ -67,25 +55,23 @@ def fit_head(kind: Kind, features: Tensor, labels: Tensor, num_classes: int, *, 
         num_classes: C.
         balanced: Whether all classes weigh the same, whatever their number of images.
     """
-    x, y = features.double().numpy(), labels.numpy()
-    known = np.unique(y)
-    weight, bias = np.zeros((num_classes, x.shape[1])), np.full(num_classes, NEVER)
-    bias[known] = 0.0
+    x = features.double().numpy()
+    known, place = labels.unique(return_inverse=True)
+    weight, bias = np.zeros((len(known), x.shape[1])), np.zeros(len(known))
     if len(known) > 1:
         scaler = StandardScaler().fit(x)
-        coefficients, intercepts = _fit(kind, scaler.transform(x), y, balanced=balanced)
-        weight[known] = coefficients / scaler.scale_
-        bias[known] = intercepts - weight[known] @ scaler.mean_
-        bias[np.setdiff1d(np.arange(num_classes), known)] = bias[known].min() + NEVER
-    return Head(torch.from_numpy(weight).float(), torch.from_numpy(bias).float())
+        coefficients, intercepts = _fit(kind, scaler.transform(x), place.numpy(), balanced=balanced)
+        weight = coefficients / scaler.scale_
+        bias = intercepts - weight @ scaler.mean_
+    return LinearHead(torch.from_numpy(weight).float(), torch.from_numpy(bias).float()).spread(known, num_classes)
 
 
 def _fit(
     kind: Kind, x: NDArray[np.float64], y: NDArray[np.int64], *, balanced: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return weights [k, d] and biases [k] of the k classes in `y`."""
+    """Return weights [k, d] and biases [k] of the k classes 0 to k - 1 in `y`."""
     if kind.inverse_penalty is None:
-        return _discriminant(torch.from_numpy(x), torch.from_numpy(np.unique(y, return_inverse=True)[1]), balanced)
+        return _discriminant(torch.from_numpy(x), torch.from_numpy(y), balanced)
     weights = "balanced" if balanced else None
     model = LogisticRegression(C=kind.inverse_penalty, class_weight=weights, max_iter=1000)
     with warnings.catch_warnings():
@@ -132,7 +118,7 @@ def choose_by_cross_validation(
         logits = torch.empty(len(labels), num_classes)
         for own, rest in division:
             head = fit_head(kind, features[own], labels[own], num_classes, balanced=balanced)
-            logits[rest] = head(features[rest].float())
+            logits[rest] = head.logits(features[rest].float())
         return logits
 
     return max(kinds, key=lambda kind: tuple(score(held_out(kind), labels)))

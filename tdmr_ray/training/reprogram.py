@@ -17,12 +17,11 @@ from tdmr_ray.method.teacher import Teacher
 from tdmr_ray.models import Foundation
 from tdmr_ray.training.activity import doing
 from tdmr_ray.training.batches import batches_per_epoch, cycle, epoch_batches
-from tdmr_ray.training.best_weights import BestWeights
+from tdmr_ray.training.best_on_val import BestOnVal
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import check_finite
 from tdmr_ray.training.evaluate import Evaluation
 from tdmr_ray.training.features import NUM_SHARED_VIEWS, Features, unmixed_views
-from tdmr_ray.training.metrics import LOG_LOSS, preference
 from tdmr_ray.training.micro_batches import MicroBatches, run_in_micro_batches
 from tdmr_ray.training.networks import InPrecision
 from tdmr_ray.training.pseudo_labels import with_predictions
@@ -130,7 +129,7 @@ def fit_teacher(
         _learn(config, teacher, source, filled.labeled, tracker, micro_batches, workers)
     tracker.load_best()
     notes = micro_batches.notes("teacher", config.reprogram.batch_size)
-    return FittedTeacher(teacher, tracker.history, tracker.kept.metrics if tracker.kept else {}, notes)
+    return FittedTeacher(teacher, tracker.history, tracker.all_metrics(), notes)
 
 
 def _source_of(
@@ -231,20 +230,15 @@ class _Tracker:
 
     Without a val split nothing is measured, and the teacher keeps the weights that it has. Under a prompt without
     parameters the foundation's outputs for val never change, so it runs once.
-
-    Attributes:
-        kept: Logits for val of the best weights; None without a val split.
     """
 
     def __init__(self, teacher: Teacher, source: Source, task: Task, objective: str, workers: Workers) -> None:
         self.teacher, self.source, self.task = teacher, source, task
-        self.objective, self.workers = objective, workers
         self.history: History = []
-        self.best = BestWeights()
+        self.best = BestOnVal(objective, workers)
         self.has_val = len(task.val) > 0
         measured_once = self.has_val and not teacher.prompt.learns
         self.outputs = source.outputs(task.val) if measured_once else None
-        self.kept: Evaluation | None = None
         self.measure({}, may_win=not teacher.mapping.starts_blank)
 
     def measure(self, metrics: dict[str, float], *, may_win: bool = True) -> None:
@@ -258,11 +252,12 @@ class _Tracker:
         if not self.has_val:
             self.history.append(metrics)
             return
-        measured = self._evaluate()
-        found = self.workers.mean(measured.measure((self.objective, "top1", LOG_LOSS)))
+        found = self.best.offer(self.teacher, self._evaluate(), epoch=len(self.history), may_win=may_win)
         self.history.append({**metrics, **{f"reprogram/val_{name}": value for name, value in found.items()}})
-        if may_win and self.best.offer(self.teacher, *preference(found, self.objective)):
-            self.kept = measured
+
+    def all_metrics(self) -> Metrics:
+        """Return all metrics on val of the best weights, by name; none without a val split."""
+        return Evaluation(self.best.logits, self.task.val.labels).metrics if self.has_val else {}
 
     def load_best(self) -> None:
         """Return to the weights that were best on val, if any were measured."""

@@ -204,7 +204,7 @@ def test_later_stage_starts_from_the_best_weights(
     distillation = Distillation(config, tiny_task, artifact.outputs)
     for _ in range(2):
         distillation.run_epoch()
-    marked = {name: value.clone() for name, value in distillation.best.weights.items()}
+    marked = {name: value.clone() for name, value in distillation.best.weights.weights.items()}
     for parameter in distillation.learner.parameters():
         torch.nn.init.zeros_(parameter)
     distillation._start_stage_from_best()

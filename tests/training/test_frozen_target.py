@@ -48,7 +48,7 @@ def test_head_is_the_best_of_all_kinds_on_val(config: TrialConfig, tiny_task: Ta
     features, val = (features_of(training.target, part, config) for part in (tiny_task.labeled, tiny_task.val))
     for kind in kinds_for(tiny_task.labeled.labels):
         head = fit_head(kind, features, tiny_task.labeled.labels, 3)
-        found[str(kind)] = float((head(val).argmax(dim=1) == tiny_task.val.labels).float().mean())
+        found[str(kind)] = float((head.logits(val).argmax(dim=1) == tiny_task.val.labels).float().mean())
     assert best["val/top1"] == max(found.values()) == found[note.removeprefix("head: ")]
 
 

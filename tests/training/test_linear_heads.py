@@ -35,14 +35,14 @@ def test_head_gives_the_probabilities_of_scikit_learns_pipeline(
     model = LogisticRegression(C=penalty, class_weight="balanced" if balanced else None, max_iter=1000)
     expected = make_pipeline(StandardScaler(), model).fit(features.double().numpy(), labels.numpy())
     probabilities = torch.from_numpy(expected.predict_proba(features.double().numpy())).float()
-    torch.testing.assert_close(head(features).softmax(dim=1), probabilities, atol=2e-3, rtol=1e-2)
+    torch.testing.assert_close(head.logits(features).softmax(dim=1), probabilities, atol=2e-3, rtol=1e-2)
 
 
 @pytest.mark.parametrize("penalty", [0.01, None])
 @pytest.mark.parametrize("counts", [[20, 0, 20], [20, 0, 0]], ids=["one missing", "two missing"])
 def test_class_without_images_is_never_predicted(penalty: float | None, counts: list[int]) -> None:
     features, labels = clusters(counts)
-    logits = fit_head(Kind(penalty), features, labels, 3)(features)
+    logits = fit_head(Kind(penalty), features, labels, 3).logits(features)
     assert torch.isfinite(logits).all()
     assert set(logits.argmax(dim=1).tolist()) == set(labels.tolist())
 

@@ -80,7 +80,7 @@ def test_code_of_a_teacher_is_what_its_module_imports() -> None:
     """The hash itself follows imports, as `test_code_digest.py` shows."""
     found = set(imported_sources(ROOT, teacher_artifact.__name__))
     components = {component.__module__ for component in [*PROMPTS.values(), *MAPPINGS.values()]}
-    training = {"evaluate", "reprogram", "teacher_outputs", "label_propagation", "best_weights", "batches"}
+    training = {"evaluate", "reprogram", "teacher_outputs", "label_propagation", "best_on_val", "batches"}
     assert components | {f"tdmr_ray.training.{name}" for name in training} <= found
     rooms = {name.split(".")[1] for name in found}
     assert rooms == {"code_digest", "data", "errors", "method", "models", "training"}

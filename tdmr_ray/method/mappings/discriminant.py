@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tdmr_ray.method.component import FoundationShape, TaskFacts
-from tdmr_ray.method.discriminant import NEVER, SHRINKAGE, fit_discriminant, held_out_temperature
+from tdmr_ray.method.discriminant import SHRINKAGE, LinearHead, fit_discriminant, held_out_temperature
 from tdmr_ray.method.mappings.feature_scaler import FeatureScaler
 from tdmr_ray.method.mappings.mapping import Mapping, MappingConfig, Refit
 
@@ -62,7 +62,6 @@ class DiscriminantMapping(Mapping):
             share = 1 / (temperature * len(self.member_dims))
             weights.append(head.weight * share)
             bias += head.bias * share
-        self.weight.zero_()
-        self.bias.fill_(float(bias.min()) + NEVER)
-        self.weight[known] = torch.cat(weights, dim=1).to(self.weight)
-        self.bias[known] = bias.to(self.bias)
+        head = LinearHead(torch.cat(weights, dim=1), bias).spread(known, len(self.bias))
+        self.weight.copy_(head.weight)
+        self.bias.copy_(head.bias)
