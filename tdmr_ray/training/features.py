@@ -223,3 +223,8 @@ def save_view(features: ViewFeatures, folder: Path) -> None:
 def load_view(folder: Path) -> ViewFeatures:
     """Open saved features; they stay on disk, mapped into memory."""
     return ViewFeatures(np.load(folder / IDS), np.load(folder / FEATURES, mmap_mode="r"))
+
+
+def half_from_views(plain: Tensor, views: Sequence[Tensor]) -> Tensor:
+    """Return the mean of outputs for images [N, k] and of their mean over views: half comes from the images."""
+    return (plain + torch.stack([*views]).mean(dim=0)) / 2

@@ -1,6 +1,5 @@
 """Where a teacher that is being fitted gets its foundation's outputs from: the network itself, or stored features."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from tdmr_ray.data.task import Images
 from tdmr_ray.data.views import Views, ViewSettings
 from tdmr_ray.method.teacher import ProxySpace, Teacher
-from tdmr_ray.training.features import NUM_SHARED_VIEWS, Features
+from tdmr_ray.training.features import NUM_SHARED_VIEWS, Features, half_from_views
 from tdmr_ray.training.micro_batches import MicroBatches
 
 
@@ -114,11 +113,6 @@ class FeatureSource:
         """Return features of views, [B, d]."""
         assert images.ids is not None, "stored features are found by ids"
         return self.features.views(images.ids[rows], numbers).to(self.device)
-
-
-def half_from_views(plain: Tensor, views: Sequence[Tensor]) -> Tensor:
-    """Return the mean of outputs for images [N, k] and of their mean over views."""
-    return (plain + torch.stack([*views]).mean(dim=0)) / 2
 
 
 class _OnFeatures(nn.Module):

@@ -16,7 +16,7 @@ from tdmr_ray.method.teacher import ProxySpace, Teacher, to_half
 from tdmr_ray.training.activity import doing
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
-from tdmr_ray.training.features import NUM_SHARED_VIEWS, Features
+from tdmr_ray.training.features import NUM_SHARED_VIEWS, Features, half_from_views
 from tdmr_ray.training.label_propagation import propagate_labels
 from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.sections import OutputsConfig
@@ -236,8 +236,7 @@ def _average(run: Callable[[int | None, Tensor], ProxySpace], num_images: int, w
         doing(f"averages over views, image {int(rows[0]) + 1} of {num_images}")
         clean = run(None, rows)
         moved = [run(number, rows) for number in range(NUM_SHARED_VIEWS)]
-        means = [torch.stack(outputs).mean(dim=0) for outputs in zip(*moved, strict=True)]
-        return tuple(((own + mean) / 2).cpu() for own, mean in zip(clean, means, strict=True))
+        return tuple(half_from_views(*outputs).cpu() for outputs in zip(clean, zip(*moved, strict=True), strict=True))
 
     return ProxySpace(*workers.map_rows(num_images, average))
 
