@@ -5,7 +5,7 @@ Run:    python benchmarks/first_edition_real.py --ledger RUN/records.jsonl --sec
 Cost:   seconds; the search itself took one to two hours on 2 shared cores (see the result).
 Result: results/first_edition_real.json and .md; the ledger is results/first_edition_real.jsonl.
 
-The search was run in a checkout of abe044e with the assets of `shared/tools/real_assets.py` in `assets/`:
+The search was run in a checkout of abe044e with the assets of `real_assets.sh` in `assets/`:
 
     python -m tdmr_ray.search --space benchmarks/first_edition_real.yaml --out runs/first_edition_real
 

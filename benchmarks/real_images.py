@@ -2,7 +2,7 @@
 
 Run:    python benchmarks/real_images.py             (run it again after an interruption: finished runs are kept)
         python benchmarks/real_images.py --report    (only the tables, from what has finished)
-Assets: images and weights in assets/, from `bash benchmarks/real_assets.sh TOOL`. No image is committed.
+Assets: images and weights in assets/, from `bash benchmarks/real_assets.sh`. No image is committed.
 Cost:   features of the foundations half an hour once, then about 2 minutes a run on one core; 5 hours of two cores.
 Result: results/real_images.json, .md and .png; every run is a line of results/real_images.jsonl.
 

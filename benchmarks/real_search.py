@@ -9,7 +9,7 @@ Run:    python benchmarks/focus_weights.py vit_s_focus.onnx FOLDER/focus.safeten
 Cost:   about an hour and a half on 2 cores of an otherwise idle machine.
 Result: results/real_search.json, .md and .png.
 
-ELPV4 is the set of solar cells of `shared/tools/real_assets.py`, which also converts EfficientNet-Lite0. FOLDER
+ELPV4 is the set of solar cells of `real_assets.sh`, which also converts EfficientNet-Lite0. FOLDER
 receives 320 of its photographs, 80 of each class. The search is `real_search.yaml`: 12 trials of up to 8 epochs,
 without a confirmation. The store is empty at the start.
 

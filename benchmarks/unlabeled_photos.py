@@ -7,7 +7,7 @@ Cost:   the searches take about half an hour on 2 cores.
 Result: results/unlabeled_photos.json and .md.
 
 FASHION holds a folder of 500 images for each of ten classes, and WEIGHTS is EfficientNet-Lite2 with ImageNet weights.
-Both come from `shared/tools/real_assets.py`. FOLDER receives train/ (20 images a class, of which val is split off),
+Both come from `real_assets.sh`. FOLDER receives train/ (20 images a class, of which val is split off),
 test/ (100 a class) and unlabeled/ (500 images, flat). The same search runs with and without unlabeled/, for as many
 steps. One trial each means the defaults of the space, so both have the same settings. The five seeds vary initial
 weights, views and order; the labelled images are the same ones for all.
