@@ -298,9 +298,9 @@ def _best(jobs: list[Job], rows_of: RowsOf) -> Overrides:
 
 
 def measuring_jobs(chosen: Mapping[tuple[str, str], Mapping[str, Overrides]]) -> Iterator[Job]:
-    """Yield all measured runs, one seed of all cells after the other, so that finished ones can be compared."""
-    for target in TARGETS:
-        for seed in range(1, SEEDS[target] + 1):
+    """Yield all measured runs, one seed of all targets and cells after the other: finished ones can be compared."""
+    for seed in range(1, max(SEEDS.values()) + 1):
+        for target in (target for target, count in SEEDS.items() if seed <= count):
             for name, cell in CELLS.items():
                 for method, overrides in chosen.get((target, cell.kind), {}).items():
                     yield Job(name, target, method, seed, overrides)
