@@ -1,4 +1,4 @@
-"""Measure what makes a teacher good with few labels: the mapping, a committee, and its own predictions.
+"""Measure what makes a teacher good with few labels: image size, mapping, a committee, and its own predictions.
 
 Run:    python benchmarks/few_labels.py [--cells CELL,CELL]      (finished runs are kept)
 Assets: those of `real_images.py`, which also says what the cells are.
@@ -36,7 +36,10 @@ RUNS = Path(__file__).parent / "results" / f"{NAME}.jsonl"
 SEEDS = range(1, 6)
 DISCRIMINANT = {"mapping.kind": "discriminant"}
 ROUNDS = {**DISCRIMINANT, "pseudo_labels.rounds": 4}
+SMALL_PX = 96
+SMALL = f"discriminant, foundation sees {SMALL_PX} px"
 TEACHERS: dict[str, tuple[bool, dict[str, Any]]] = {
+    SMALL: (False, DISCRIMINANT),
     "linear": (False, {"mapping.kind": "linear"}),
     "discriminant": (False, DISCRIMINANT),
     "linear, committee": (True, {"mapping.kind": "linear"}),
@@ -62,7 +65,15 @@ class Job:
     @property
     def key(self) -> str:
         """A hash that is equal for equal runs."""
-        return hash_json([asdict(self), TEACHERS[self.teacher]])
+        return hash_json([asdict(self), TEACHERS[self.teacher], [network.get("image_px") for network in self.networks]])
+
+    @property
+    def networks(self) -> list[dict[str, Any]]:
+        """The foundations that take part."""
+        foundations = CELLS[self.cell].foundations
+        names = foundations if TEACHERS[self.teacher][0] else foundations[:1]
+        smaller = {"image_px": SMALL_PX} if self.teacher == SMALL and CELLS[self.cell].kind == "photographs" else {}
+        return [{**NETWORKS[name], **smaller} for name in names]
 
 
 @cache
@@ -83,11 +94,10 @@ def hidden_labels(data: DataConfig) -> Tensor:
 def run_job(job: Job) -> Row:
     """Make a teacher and measure it."""
     torch.set_num_threads(1)
-    started, cell = perf_counter(), CELLS[job.cell]
-    data = data_of(cell, job.seed, tuning=False)
-    is_committee, settings = TEACHERS[job.teacher]
-    networks = [NETWORKS[name] for name in (cell.foundations if is_committee else cell.foundations[:1])]
-    foundation = {"members": networks} if is_committee else networks[0]
+    started = perf_counter()
+    data = data_of(CELLS[job.cell], job.seed, tuning=False)
+    settings, networks = TEACHERS[job.teacher][1], job.networks
+    foundation = networks[0] if len(networks) == 1 else {"members": networks}
     base = {"data": data.model_dump(mode="json"), "foundation": foundation, "outputs.view_averaging": 1.0}
     config, task = TrialConfig().with_values({**base, **settings, "seed": job.seed}), resident_task(data)
     artifact = provide(config, task)

@@ -67,6 +67,8 @@ BATCH_SIZE = {"photographs": 64, "writing": 128}
 SEEDS = {"small": 5, "lite0": 3}
 TUNING_SPLIT, TUNING_SEED = 7, 101
 GLYPHS = ("glyph_cnn", "glyph_vit", "glyph_hybrid")
+WITH_FOUNDATION = ("plain_kd", "first_edition", "tdmr")
+
 
 Overrides = dict[str, Any]
 
@@ -102,8 +104,8 @@ CELLS = {
 }
 TUNED_ON = {"photographs": "elpv4_20", "writing": "script_5"}
 NETWORKS: dict[str, dict[str, Any]] = {
-    "lite2": {"name": "tf_efficientnet_lite2", "weights": str(ASSETS / "lite2.safetensors"), "image_px": 96},
-    "lite0": {"name": "tf_efficientnet_lite0", "weights": str(ASSETS / "lite0.safetensors"), "image_px": 96},
+    "lite2": {"name": "tf_efficientnet_lite2", "weights": str(ASSETS / "lite2.safetensors"), "image_px": 224},
+    "lite0": {"name": "tf_efficientnet_lite0", "weights": str(ASSETS / "lite0.safetensors"), "image_px": 224},
     "focus": {"name": "vit_small_patch14_dinov2", "weights": str(ASSETS / "focus.safetensors"), "image_px": 98},
     **{name: {"name": name} for name in GLYPHS},
 }
@@ -179,8 +181,17 @@ class Job:
     def key(self) -> str:
         """A hash that is equal for equal runs."""
         recipe = TDMR if self.base_method == "tdmr" else {}
-        removed = WITHOUT.get(self.without, {})
-        return hash_json([asdict(self), self.steps, BATCH_SIZE[CELLS[self.cell].kind], recipe, removed])
+        removed, cell = WITHOUT.get(self.without, {}), CELLS[self.cell]
+        sizes = [NETWORKS[name].get("image_px") for name in self.foundations]
+        return hash_json([asdict(self), self.steps, BATCH_SIZE[cell.kind], recipe, removed, self.foundations, sizes])
+
+    @property
+    def foundations(self) -> tuple[str, ...]:
+        """Names of the foundations that take part."""
+        if self.base_method not in WITH_FOUNDATION:
+            return ()
+        members = CELLS[self.cell].foundations
+        return members if self.base_method == "tdmr" and self.without != "committee" else members[:1]
 
     @property
     def base_method(self) -> str:
@@ -201,14 +212,14 @@ class Job:
         cell = CELLS[self.cell]
         task = resident_task(data_of(cell, self.seed, tuning=self.tuning))
         ours_takes_part = self.base_method == "tdmr"
-        members = cell.foundations if ours_takes_part and self.without != "committee" else cell.foundations[:1]
-        networks = [NETWORKS[name] for name in members]
+        networks = [NETWORKS[name] for name in self.foundations]
         values: Overrides = {
             "data": data_of(cell, self.seed, tuning=self.tuning).model_dump(mode="json"),
-            "foundation": networks[0] if len(networks) == 1 else {"members": networks},
             "target": TARGETS[self.target],
             "seed": self.seed,
         }
+        if networks:
+            values["foundation"] = networks[0] if len(networks) == 1 else {"members": networks}
         recipe = TDMR | WITHOUT.get(self.without, {}) if ours_takes_part else {}
         config = TrialConfig().with_values({**values, **recipe})
         if self.base_method in CONTROLS:
