@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tdmr_ray.errors import InputError
 from tdmr_ray.method.component import FoundationFacts
 from tdmr_ray.method.resize import resize
+from tdmr_ray.models.at_once import in_parts
 from tdmr_ray.models.embedded import EMBEDDED, load_embedded
 from tdmr_ray.models.names import HUBS, PRETRAINED, RANDOM, check_foundation, foundation_facts
 from tdmr_ray.models.spec import InputSpec
@@ -75,10 +76,13 @@ class Foundation(nn.Module):
             images: [B, 3, H, W] in 0..1; scaled to `spec.size_px`.
             tokens: Learned tokens [P, token_dim] that join the patches of every image; transformers only.
         """
-        network = self.network
-        with nullcontext() if tokens is None else _added_tokens(network, tokens):
-            maps = network.forward_features(self.spec.normalize(resize(images, self.spec.size_px)))
-        pooled: Tensor = network.forward_head(maps, pre_logits=True)
+        with nullcontext() if tokens is None else _added_tokens(self.network, tokens):
+            return in_parts(self.features_at_once, images, self.spec.size_px)
+
+    def features_at_once(self, images: Tensor) -> Tensor:
+        """Return the same for all images at a time, whatever memory it takes."""
+        maps = self.network.forward_features(self.spec.normalize(resize(images, self.spec.size_px)))
+        pooled: Tensor = self.network.forward_head(maps, pre_logits=True)
         return pooled
 
     def source_logits(self, features: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from tdmr_ray.models.at_once import in_parts
 from tdmr_ray.models.foundation import Foundation
 from tdmr_ray.models.onnx_graph import write_onnx_graph
 
@@ -36,9 +37,13 @@ class OnnxFeatures:
             path = Path(folder) / "features.onnx"
             write_onnx_graph(_Graph(foundation), path, size_px=foundation.spec.size_px, output="features")
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._size_px = foundation.spec.size_px
 
     def __call__(self, images: Tensor) -> Tensor:
         """Map images [B, 3, size_px, size_px] in 0..1 to features [B, d]."""
+        return in_parts(self._run, images, self._size_px)
+
+    def _run(self, images: Tensor) -> Tensor:
         return torch.from_numpy(self._session.run(None, {"images": images.numpy()})[0])
 
 
@@ -80,4 +85,4 @@ class _Graph(nn.Module):
         self.foundation = foundation
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.foundation.features(images)
+        return self.foundation.features_at_once(images)

@@ -9,8 +9,9 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from tdmr_ray.data.task import Images
+from tdmr_ray.models.at_once import images_at_once
 from tdmr_ray.training.metrics import METRICS, measure
-from tdmr_ray.training.micro_batches import INFERENCE_BATCH, MicroBatches
+from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.workers import Metrics
 
 
@@ -56,11 +57,15 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    predict: Callable[[Tensor], Tensor], images: Images, *, device: torch.device, batch_size: int = INFERENCE_BATCH
+    predict: Callable[[Tensor], Tensor], images: Images, *, device: torch.device, batch_size: int | None = None
 ) -> Evaluation:
-    """Run `predict`, a function from images in 0..1 to logits, over images without augmentation."""
+    """Run `predict`, a function from images in 0..1 to logits, over images without augmentation.
+
+    By default `images_at_once` is the size of a batch.
+    """
+    count = batch_size or images_at_once(images.images.shape[-1], device)
 
     def logits_of(part: Tensor) -> Tensor:
         return predict(part.to(device).float().div(255.0)).float().cpu()
 
-    return Evaluation(torch.cat(MicroBatches().map(images.images, logits_of, batch_size)), images.labels)
+    return Evaluation(torch.cat(MicroBatches().map(images.images, logits_of, count)), images.labels)

@@ -7,6 +7,7 @@ from tdmr_ray.data.task import Images, Task
 from tdmr_ray.errors import InputError
 from tdmr_ray.method.discriminant import LinearHead
 from tdmr_ray.models import Target
+from tdmr_ray.models.at_once import images_at_once
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.evaluate import Evaluation
@@ -97,4 +98,4 @@ def features_of(target: Target, images: Images, config: TrialConfig) -> Tensor:
         shown = part.to(device).float().div(255.0).to(memory_format=torch.channels_last)
         return run_target(target, shown, config.precision).features.cpu()
 
-    return torch.cat(MicroBatches().map(images.images, run))
+    return torch.cat(MicroBatches().map(images.images, run, images_at_once(images.images.shape[-1], device)))

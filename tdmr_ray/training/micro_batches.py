@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from tdmr_ray.models.at_once import MAX_IMAGES
+
 Result = TypeVar("Result")
-INFERENCE_BATCH = 256
-"""Images in a batch without gradients."""
 
 
 class MicroBatches:
@@ -45,7 +45,7 @@ class MicroBatches:
             self.count *= 2
             torch.cuda.empty_cache()
 
-    def map(self, rows: Tensor, run: Callable[[Tensor], Result], batch_size: int = INFERENCE_BATCH) -> list[Result]:
+    def map(self, rows: Tensor, run: Callable[[Tensor], Result], batch_size: int = MAX_IMAGES) -> list[Result]:
         """Run a function without gradients over rows [N, ...], at most `batch_size` at a time; results in order."""
         return self.retry(batch_size, lambda count: [run(part) for part in rows.split(max(1, batch_size // count))])
 
