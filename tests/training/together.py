@@ -53,7 +53,7 @@ def main(rank: int, count: int, folder: Path) -> None:
             "val": [row["reprogram/val_top1"] for row in artifact.history],
             "logits": torch.from_numpy(artifact.outputs.logits).float(),
             "epochs": [{name: value for name, value in row.items() if "images_per_s" not in name} for row in epochs],
-            "weights": run.state()["training"]["best"]["weights"],
+            "weights": run.state()["training"]["best"]["weights"]["weights"],
         },
         folder / f"{rank}-of-{count}.pt",
     )
