@@ -1,16 +1,17 @@
 """Measure memory and speed of a foundation on a CPU by the number of images that pass it at a time.
 
 Run:    python benchmarks/images_at_once.py WEIGHTS     (EfficientNet-Lite2's, from `real_assets.sh`)
-Cost:   two minutes.
+Cost:   four minutes.
 Result: results/images_at_once.json and .md.
 
-Each figure comes from a process of its own, on one core: 256 images of 224 px, after a warm-up with the first ones.
-Memory is the growth of the process's peak over the loaded network.
+Each figure comes from a process of its own, on one core: 256 images, after a warm-up with the first ones, with freed
+memory kept as in a trial. Memory is the growth of the process's peak over the loaded network.
 """
 
 import resource
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -23,9 +24,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.results_file import show_and_keep
 from tdmr_ray.models import at_once, load_foundation
 from tdmr_ray.models.onnx_features import OnnxFeatures
+from tdmr_ray.training.memory import reuse_freed_memory
 
-NAME, NETWORK, PX, IMAGES = "images_at_once", "tf_efficientnet_lite2", 224, 256
-COUNTS = (1, 5, 20, 64, 256)
+NAME, NETWORK, IMAGES = "images_at_once", "tf_efficientnet_lite2", 256
+SIDES, COUNTS = (64, 224), (1, 5, 20, 64, 256)
 
 
 def peak_bytes() -> int:
@@ -34,13 +36,14 @@ def peak_bytes() -> int:
 
 
 @torch.no_grad()
-def measure(weights: str, engine: str, count: int) -> tuple[float, float]:
+def measure(weights: str, engine: str, size_px: int, count: int) -> tuple[float, float]:
     """Return milliseconds an image, and gigabytes."""
     torch.set_num_threads(1)
-    at_once.CPU_PIXELS = count * PX**2
-    foundation = load_foundation(NETWORK, weights=weights, image_px=PX)
+    reuse_freed_memory()
+    at_once.CPU_PIXELS = count * size_px**2
+    foundation = load_foundation(NETWORK, weights=weights, image_px=size_px)
     run = OnnxFeatures(foundation) if engine == "onnx" else foundation.features
-    images = torch.rand(IMAGES, 3, PX, PX)
+    images = torch.rand(IMAGES, 3, size_px, size_px)
     before = peak_bytes()
     run(images[:count])
     started = perf_counter()
@@ -50,23 +53,22 @@ def measure(weights: str, engine: str, count: int) -> tuple[float, float]:
 
 def main(
     weights: Annotated[str, typer.Argument(help="EfficientNet-Lite2's weights")],
-    one: Annotated[str, typer.Option(hidden=True, help="ENGINE:COUNT, for a process of its own")] = "",
+    one: Annotated[str, typer.Option(hidden=True, help="ENGINE:PX:COUNT, for a process of its own")] = "",
 ) -> None:
     """Measure every engine and number of images."""
     if one:
-        engine, count = one.split(":")
-        print(*measure(weights, engine, int(count)))
+        engine, *numbers = one.split(":")
+        print(*measure(weights, engine, *map(int, numbers)))
         return
     figures: dict[str, float] = {}
-    lines = [f"{NETWORK} at {PX} px, {IMAGES} images, one core.", ""]
-    lines += ["| images at a time | engine | ms an image | GB |", "|--:|---|--:|--:|"]
-    for engine in ("onnx", "torch"):
-        for count in COUNTS:
-            command = [sys.executable, __file__, weights, "--one", f"{engine}:{count}"]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            ms, gigabytes = map(float, done.stdout.split()[-2:])
-            figures |= {f"{engine}.{count}.ms": ms, f"{engine}.{count}.gb": gigabytes}
-            lines.append(f"| {count} | {engine} | {ms:.1f} | {gigabytes:.2f} |")
+    lines = [f"{NETWORK}, {IMAGES} images, one core.", ""]
+    lines += ["| engine | side | images at a time | ms an image | GB |", "|---|--:|--:|--:|--:|"]
+    for engine, size_px, count in product(("onnx", "torch"), SIDES, COUNTS):
+        command = [sys.executable, __file__, weights, "--one", f"{engine}:{size_px}:{count}"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        ms, gigabytes = map(float, done.stdout.split()[-2:])
+        figures |= {f"{engine}.{size_px}.{count}.ms": ms, f"{engine}.{size_px}.{count}.gb": gigabytes}
+        lines.append(f"| {engine} | {size_px} px | {count} | {ms:.1f} | {gigabytes:.2f} |")
     show_and_keep(NAME, lines, figures)
 
 

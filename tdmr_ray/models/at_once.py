@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 MAX_IMAGES = 256
-CPU_PIXELS = 2**20
-"""Pixels at a time on a CPU, 20 images of 224 px: more of them are no faster there (`benchmarks/images_at_once.py`)."""
+CPU_PIXELS = 2**18
+"""Pixels at a time on a CPU: 5 images of 224 px. More take memory and no less time (`benchmarks/images_at_once.py`)."""
 
 
 def images_at_once(size_px: int, device: torch.device) -> int:

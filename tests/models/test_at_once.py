@@ -10,7 +10,7 @@ from tdmr_ray.models.at_once import MAX_IMAGES, images_at_once, in_parts
 
 @pytest.mark.parametrize(
     ("size_px", "device", "count"),
-    [(32, "cpu", MAX_IMAGES), (64, "cpu", MAX_IMAGES), (96, "cpu", 113), (224, "cpu", 20), (4000, "cpu", 1)]
+    [(16, "cpu", MAX_IMAGES), (32, "cpu", 256), (64, "cpu", 64), (96, "cpu", 28), (224, "cpu", 5), (4000, "cpu", 1)]
     + [(size_px, "cuda", MAX_IMAGES) for size_px in (32, 224)],
 )
 def test_number_of_images(size_px: int, device: str, count: int) -> None:
