@@ -4,8 +4,8 @@ Run:    python benchmarks/real_sets.py PACKAGES SETS [elpv4 elpv2 fashion clipar
 Cost:   a minute.
 Result: SETS/NAME/CLASS/IMAGE, for example assets/sets/elpv4/mono_defective/cell0001.png.
 
-Of several images with equal pixels one is kept, and none if their labels differ. `elpv2` holds the same solar cells as
-`elpv4` without their material, and `fashion` the first 500 images of each class.
+If several images have equal pixels, one of them is kept; if their labels differ, all are left out. `elpv2` is `elpv4`
+with the material removed from the labels. `fashion` holds the first 500 images of each class.
 """
 
 import gzip
@@ -73,7 +73,7 @@ class Picture(NamedTuple):
 
 
 def solar_cells(packages: Path) -> Iterator[Picture]:
-    """Yield cells of both materials that are surely defective or surely functional (elpv-dataset, CC-BY-NC-SA-4.0)."""
+    """Yield the cells that experts graded as certainly defective or functional (elpv-dataset, CC-BY-NC-SA-4.0)."""
     table = next(packages.rglob("elpv_dataset/data/labels.csv"))
     for line in table.read_text().splitlines():
         path, probability, material = line.split()

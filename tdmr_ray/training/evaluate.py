@@ -61,7 +61,7 @@ def evaluate(
 ) -> Evaluation:
     """Run `predict`, a function from images in 0..1 to logits, over images without augmentation.
 
-    By default `images_at_once` is the size of a batch.
+    `batch_size` defaults to `images_at_once`.
     """
     count = batch_size or images_at_once(images.images.shape[-1], device)
 
