@@ -13,8 +13,8 @@ val chooses the epoch, nobody refits on val, and all but scratch, fine-tuning an
 training images without labels. From pretrained weights, every method that trains starts from a classifier that was
 fitted to the network's own features. Test is read at the end of a run and decides nothing.
 
-Limits: the ingredients of TDMR were chosen on val and test of other splits of the same sets (`split_seed` 7). The size of
-224 px for foundations was chosen on hidden training labels of the reported split. The transformer was trained for
+Limits: the ingredients of TDMR were chosen on val and test of other splits of the same sets (`split_seed` 7). The size
+of 224 px for foundations was chosen on hidden training labels of the reported split. The transformer was trained for
 saliency and not by DINOv2. Cells of one solar module may lie in different splits, and some drawings are alike.
 """
 
