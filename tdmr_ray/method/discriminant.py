@@ -1,5 +1,6 @@
 """Linear discriminant analysis with shrinkage, in closed form and fast for few images in many dimensions."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ SHRINKAGE = 0.8
 NEVER = -30.0
 """Logit of a class without an image, relative to the smallest bias of the others."""
 NUM_FOLDS = 5
-TEMPERATURES = torch.logspace(-1, 2, 61, dtype=torch.float64)
+TEMPERATURES = torch.logspace(-2, 2, 81, dtype=torch.float64)
 
 
 class LinearHead(NamedTuple):
@@ -30,6 +31,14 @@ class LinearHead(NamedTuple):
         bias = self.bias.new_full((num_classes,), float(self.bias.min()) + NEVER)
         weight[known], bias[known] = self.weight, self.bias
         return LinearHead(weight, bias)
+
+    def cooled(self, temperature: float) -> "LinearHead":
+        """Return the head with all logits divided by a temperature."""
+        return LinearHead(self.weight / temperature, self.bias / temperature)
+
+
+HeadFit = Callable[[Tensor, Tensor], LinearHead]
+"""Fits a head to features [N, d] and labels [N]."""
 
 
 def fit_discriminant(
@@ -73,31 +82,32 @@ def _solve(rows: Tensor, ridge: float, targets: Tensor) -> Tensor:
     return (targets - shares @ rows) / ridge
 
 
-def held_out_temperature(features: Tensor, labels: Tensor, num_classes: int, *, shrinkage: float = SHRINKAGE) -> float:
-    """Return the temperature at which discriminant analysis is most likely right about images that it has not seen.
+def held_out_temperature(fit: HeadFit, features: Tensor, labels: Tensor) -> float:
+    """Return the temperature at which a kind of head is most likely right about images that it has not seen.
 
     The images of a class go to five folds in turn. A class with a single image is fitted each time and never held out;
     the temperature is 1 if no class has more.
 
     Args:
+        fit: Fits a head to some of the features and their labels.
         features: [N, d].
         labels: Classes, [N]; each of the C must have an image.
-        num_classes: C.
-        shrinkage: See `fit_discriminant`.
-
-    Source: temperature scaling of Guo et al. 2017, arXiv 1706.04599, on held-out images.
     """
     fold = _folds(labels)
     logits, kept = [], []
     for number in fold[fold >= 0].unique():
         out = fold == number
-        head = fit_discriminant(features[~out], labels[~out], num_classes, shrinkage=shrinkage)
-        logits.append(head.logits(features[out].double()))
+        logits.append(fit(features[~out], labels[~out]).logits(features[out].double()))
         kept.append(labels[out])
-    if not logits:
-        return 1.0
-    found, right = torch.cat(logits), torch.cat(kept)
-    losses = torch.stack([cross_entropy(found / temperature, right) for temperature in TEMPERATURES])
+    return likeliest_temperature(torch.cat(logits), torch.cat(kept)) if logits else 1.0
+
+
+def likeliest_temperature(logits: Tensor, labels: Tensor) -> float:
+    """Return the temperature between 0.01 and 100 at which logits [N, C] make labels [N] likeliest.
+
+    Source: temperature scaling of Guo et al. 2017, arXiv 1706.04599.
+    """
+    losses = torch.stack([cross_entropy(logits.double() / temperature, labels) for temperature in TEMPERATURES])
     return float(TEMPERATURES[losses.argmin()])
 
 

@@ -22,7 +22,7 @@ from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
 from tdmr_ray.training.evaluate import Evaluation, evaluate
 from tdmr_ray.training.fitted_classifier import fit_classifier, starts_fitted
-from tdmr_ray.training.learner import build_learner, freeze_batch_norm, run_target
+from tdmr_ray.training.learner import build_learner, freeze_batch_norm, keeps_batch_norm, run_target
 from tdmr_ray.training.metrics import LOG_LOSS, named
 from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.objective import BatchLabels, BatchOutputs, loss_terms, weighted_sum
@@ -183,7 +183,7 @@ class Distillation:
 
     def _train(self, stage: Stage) -> Metrics:
         self.trained.train()
-        if self.settings.batch_norm == "frozen":
+        if keeps_batch_norm(self.config):
             freeze_batch_norm(self.learner.target)
         batches = self._batches(self.epoch)
         num_steps = len(batches)

@@ -80,6 +80,16 @@ def build_target(config: TrialConfig, task: Task) -> Target:
     )
 
 
+def keeps_batch_norm(config: TrialConfig) -> bool:
+    """Whether the statistics of batch norm stay as the target's initial weights have them.
+
+    The batches of a few hundred augmented images have other statistics than the millions which the weights know;
+    following them costs more than they teach (docs/decisions.md).
+    """
+    asked = config.distill.batch_norm
+    return asked == "frozen" or (asked == "auto" and bool(config.target.weights))
+
+
 def freeze_batch_norm(target: Target) -> None:
     """Keep the statistics of batch norm as they are until the next `train()`; its weights still learn."""
     for layer in target.modules():

@@ -3,17 +3,15 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from tdmr_ray.method.discriminant import LinearHead, fit_discriminant, held_out_temperature
+from tdmr_ray.method.discriminant import LinearHead, fit_discriminant, held_out_temperature, likeliest_temperature
 
 INVERSE_PENALTIES = (1e-2, 1e-4, 1e-3, 1e-1, 1.0)
 """Values of C for logistic regression; the first stands where nothing can be chosen."""
@@ -27,8 +25,7 @@ class Kind:
     """A way to fit a linear head.
 
     Attributes:
-        inverse_penalty: C of logistic regression; None is linear discriminant analysis with shrinkage and a temperature
-            from held-out images.
+        inverse_penalty: C of logistic regression; None is linear discriminant analysis with shrinkage.
     """
 
     inverse_penalty: float | None
@@ -48,6 +45,9 @@ def kinds_for(labels: Tensor) -> list[Kind]:
 def fit_head(kind: Kind, features: Tensor, labels: Tensor, num_classes: int, *, balanced: bool = False) -> LinearHead:
     """Fit a head to standardised features; the standardisation becomes part of the head.
 
+    A temperature from held-out images makes its probabilities credible: a strong penalty alone is underconfident, and
+    discriminant analysis of few images overconfident.
+
     Args:
         kind: The way to fit it.
         features: [N, d].
@@ -55,39 +55,44 @@ def fit_head(kind: Kind, features: Tensor, labels: Tensor, num_classes: int, *, 
         num_classes: C.
         balanced: Whether all classes weigh the same, whatever their number of images.
     """
-    x = features.double().numpy()
     known, place = labels.unique(return_inverse=True)
-    weight, bias = np.zeros((len(known), x.shape[1])), np.zeros(len(known))
+    fit = partial(_fit, kind, num_classes=len(known), balanced=balanced)
+    x = features.double()
+    head = fit(x, place)
     if len(known) > 1:
-        scaler = StandardScaler().fit(x)
-        coefficients, intercepts = _fit(kind, scaler.transform(x), place.numpy(), balanced=balanced)
-        weight = coefficients / scaler.scale_
-        bias = intercepts - weight @ scaler.mean_
-    return LinearHead(torch.from_numpy(weight).float(), torch.from_numpy(bias).float()).spread(known, num_classes)
+        head = head.cooled(held_out_temperature(fit, x, place))
+    return LinearHead(head.weight.float(), head.bias.float()).spread(known, num_classes)
 
 
-def _fit(
-    kind: Kind, x: NDArray[np.float64], y: NDArray[np.int64], *, balanced: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return weights [k, d] and biases [k] of the k classes 0 to k - 1 in `y`."""
+def _fit(kind: Kind, x: Tensor, y: Tensor, num_classes: int, *, balanced: bool) -> LinearHead:
+    """Fit a head to features [N, d] and classes [N], each of which has an image; the temperature stays as it is.
+
+    No standard deviation counts as below the median. A feature that hardly varies over the labelled images would
+    otherwise get a weight that other images, other views and batch statistics blow up.
+    """
+    if num_classes == 1:
+        return LinearHead(x.new_zeros(1, x.shape[1]), x.new_zeros(1))
+    std, mean = torch.std_mean(x, dim=0, correction=0)
+    std = std.clamp(min=float(std.median()))
+    std = torch.where(std > 0, std, torch.ones_like(std))
+    scaled = (x - mean) / std
     if kind.inverse_penalty is None:
-        return _discriminant(torch.from_numpy(x), torch.from_numpy(y), balanced)
-    weights = "balanced" if balanced else None
-    model = LogisticRegression(C=kind.inverse_penalty, class_weight=weights, max_iter=1000)
+        head = fit_discriminant(scaled, y, num_classes, balanced=balanced)
+    else:
+        head = _logistic_regression(kind.inverse_penalty, scaled, y, balanced=balanced)
+    weight = head.weight / std
+    return LinearHead(weight, head.bias - weight @ mean)
+
+
+def _logistic_regression(inverse_penalty: float, x: Tensor, y: Tensor, *, balanced: bool) -> LinearHead:
+    model = LogisticRegression(C=inverse_penalty, class_weight="balanced" if balanced else None, max_iter=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # val judges what it has found by then
-        model.fit(x, y)
-    if len(model.coef_) > 1:
-        return model.coef_, model.intercept_
-    half, offset = model.coef_[0] / 2, model.intercept_[0] / 2  # one row for two classes
-    return np.stack([-half, half]), np.array([-offset, offset])
-
-
-def _discriminant(x: Tensor, y: Tensor, balanced: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    count = int(y.max()) + 1
-    head = fit_discriminant(x, y, count, balanced=balanced)
-    temperature = held_out_temperature(x, y, count)
-    return (head.weight / temperature).numpy(), (head.bias / temperature).numpy()
+        model.fit(x.numpy(), y.numpy())
+    weight, bias = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
+    if len(weight) > 1:
+        return LinearHead(weight, bias)
+    return LinearHead(torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2)  # one row for two classes
 
 
 def choose_by_cross_validation(
@@ -117,9 +122,10 @@ def choose_by_cross_validation(
     def held_out(kind: Kind) -> Tensor:
         logits = torch.empty(len(labels), num_classes)
         for own, rest in division:
-            head = fit_head(kind, features[own], labels[own], num_classes, balanced=balanced)
-            logits[rest] = head.logits(features[rest].float())
-        return logits
+            known, place = labels[own].unique(return_inverse=True)
+            head = _fit(kind, features[own].double(), place, len(known), balanced=balanced)
+            logits[rest] = head.spread(known, num_classes).logits(features[rest].double()).float()
+        return logits / likeliest_temperature(logits, labels)
 
     return max(kinds, key=lambda kind: tuple(score(held_out(kind), labels)))
 

@@ -135,8 +135,9 @@ class DistillConfig(Section):
     stop_at: float = Field(default=1.0, ge=0, le=1)
     """Share of the epochs after which the training ends, on the schedule of all of them; 0 trains none and keeps the
     start. A refit sets it."""
-    batch_norm: Literal["trained", "frozen"] = "trained"
-    """Statistics of batch norm: `trained` on the target's batches, or `frozen` as its initial weights have them."""
+    batch_norm: Literal["auto", "trained", "frozen"] = "auto"
+    """Statistics of batch norm: `trained` on the target's batches, or `frozen` as its initial weights have them, which
+    `auto` does for a target with `weights`."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weights of classes in the label loss: `balanced` is inversely proportional to their number of labelled images."""
 

@@ -1,5 +1,7 @@
 """Linear discriminant analysis against scikit-learn's, and its temperature."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -40,7 +42,7 @@ def test_temperature_makes_new_images_likelier() -> None:
     features, labels = clusters([8] * 6, dim=200, distance=0.3)
     new, right = clusters([50] * 6, dim=200, distance=0.3)
     logits = fit_discriminant(features, labels, 6).logits(new.double())
-    temperature = held_out_temperature(features, labels, 6)
+    temperature = held_out_temperature(partial(fit_discriminant, num_classes=6), features, labels)
     assert temperature > 1
     assert cross_entropy(logits / temperature, right) < cross_entropy(logits, right)
 
@@ -48,7 +50,8 @@ def test_temperature_makes_new_images_likelier() -> None:
 @pytest.mark.parametrize(("counts", "is_known"), [([1, 1, 1], False), ([1, 4, 4], True)])
 def test_single_images_are_never_held_out(counts: list[int], is_known: bool) -> None:
     features, labels = clusters(counts, dim=6, distance=2.0)
-    assert (held_out_temperature(features, labels, 3) != 1.0) is is_known
+    fit = partial(fit_discriminant, num_classes=3)
+    assert (held_out_temperature(fit, features, labels) != 1.0) is is_known
 
 
 def test_identical_images_are_no_obstacle() -> None:

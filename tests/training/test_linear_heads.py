@@ -3,9 +3,8 @@
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
 
 from tdmr_ray.training.linear_heads import Kind, choose_by_cross_validation, fit_head, kinds_for
 from tdmr_ray.training.metrics import measure, preference
@@ -27,15 +26,44 @@ def score(logits: Tensor, labels: Tensor) -> tuple[float, float]:
 @pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("counts", [[20, 30, 10], [20, 7]], ids=["three classes", "two classes"])
 @pytest.mark.parametrize("penalty", [0.01, 1.0])
-def test_head_gives_the_probabilities_of_scikit_learns_pipeline(
+def test_log_odds_are_those_of_scikit_learn_but_for_a_temperature(
     penalty: float, counts: list[int], balanced: bool
 ) -> None:
     features, labels = clusters(counts)
     head = fit_head(Kind(penalty), features, labels, len(counts), balanced=balanced)
     model = LogisticRegression(C=penalty, class_weight="balanced" if balanced else None, max_iter=1000)
-    expected = make_pipeline(StandardScaler(), model).fit(features.double().numpy(), labels.numpy())
-    probabilities = torch.from_numpy(expected.predict_proba(features.double().numpy())).float()
-    torch.testing.assert_close(head.logits(features).softmax(dim=1), probabilities, atol=2e-3, rtol=1e-2)
+    scale = features.std(dim=0, correction=0)
+    scaled = ((features - features.mean(dim=0)) / scale.clamp(min=float(scale.median()))).numpy()
+    expected = log_odds(torch.from_numpy(model.fit(scaled, labels.numpy()).predict_log_proba(scaled)).float())
+    found = log_odds(head.logits(features))
+    temperature = float((expected * found).sum() / found.square().sum())
+    torch.testing.assert_close(found * temperature, expected, atol=2e-2, rtol=1e-2)
+
+
+def log_odds(logits: Tensor) -> Tensor:
+    """Log odds against the first class, whatever constant each row of logits has."""
+    return logits - logits[:, :1]
+
+
+@pytest.mark.parametrize("penalty", [1e-4, 1.0, None], ids=["underconfident", "overconfident", "discriminant"])
+def test_probabilities_are_credible_for_new_images(penalty: float | None) -> None:
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.arange(60) % 3
+    features = 0.3 * one_hot(labels, 3)[:, torch.arange(300) // 100] + torch.randn(60, 300, generator=generator)
+    new, right = features[30:], labels[30:]
+    head = fit_head(Kind(penalty), features[:30], labels[:30], 3)
+    loss = cross_entropy(head.logits(new), right)
+    assert loss < cross_entropy(3 * head.logits(new), right)
+    assert loss < cross_entropy(head.logits(new) / 3, right)
+
+
+@pytest.mark.parametrize("penalty", [0.01, None])
+def test_feature_that_hardly_varies_over_the_labelled_images_gets_no_great_weight(penalty: float | None) -> None:
+    features, labels = torch.randn(60, 8, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3
+    features[:, 0] *= 1e-4
+    features[labels == 0, 0] += 1e-4
+    weight = fit_head(Kind(penalty), features, labels, 3).weight.abs()
+    assert weight[:, 0].max() < 2 * weight[:, 1:].max()
 
 
 @pytest.mark.parametrize("penalty", [0.01, None])

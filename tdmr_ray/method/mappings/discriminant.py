@@ -1,5 +1,6 @@
 """Discriminant mapping: linear discriminant analysis of each foundation's features, in closed form."""
 
+from functools import partial
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -57,11 +58,10 @@ class DiscriminantMapping(Mapping):
         for scaler, own in zip(self.scalers, features.split(self.member_dims, dim=1), strict=True):
             cast("FeatureScaler", scaler).refit(own)
             part = scaler(own).cpu()
-            head = fit_discriminant(part, place, len(known), shrinkage=self.shrinkage)
-            temperature = held_out_temperature(part, place, len(known), shrinkage=self.shrinkage)
-            share = 1 / (temperature * len(self.member_dims))
-            weights.append(head.weight * share)
-            bias += head.bias * share
+            fit = partial(fit_discriminant, num_classes=len(known), shrinkage=self.shrinkage)
+            head = fit(part, place).cooled(held_out_temperature(fit, part, place) * len(self.member_dims))
+            weights.append(head.weight)
+            bias += head.bias
         head = LinearHead(torch.cat(weights, dim=1), bias).spread(known, len(self.bias))
         self.weight.copy_(head.weight)
         self.bias.copy_(head.bias)
