@@ -60,7 +60,7 @@ def test_configuration_that_is_best_on_val_is_chosen() -> None:
         return [{"key": job.key, "val_top1": 0.5 + 0.1 * (job.overrides == {"views.mix": 0.5})} for job in jobs]
 
     assert choose("small", "writing", rows_of)["tdmr"] == {"views.mix": 0.5}
-    assert TUNED_ON["writing"] in CELLS
+    assert set(TUNED_ON.values()) <= set(CELLS)
 
 
 @pytest.fixture
