@@ -120,7 +120,7 @@ TARGETS: dict[str, dict[str, Any]] = {
 }
 TDMR: Overrides = {
     "mapping.kind": "discriminant",
-    "pseudo_labels.rounds": 4,
+    "pseudo_labels.rounds": 1,
     "outputs.view_averaging": 1.0,
     "temperature.start": 4.0,
 }
