@@ -5,15 +5,15 @@ from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls.control import Control, ControlFacts
 from tdmr_ray.training.sections import TargetConfig
 
-PRETRAINED_LR = 0.0015
-"""Default learning rate of AdamW from pretrained weights: an eighth of the default from random ones."""
+PRETRAINED_LR = 0.0001
+"""Default learning rate of AdamW from pretrained weights, a hundredth of the default from random ones."""
 
 
 class PretrainedControl(Control):
     """A control that starts from the target's own initial weights, or from timm's where it has none.
 
     A rate that suits random weights destroys pretrained ones in the first epochs. The controls that train therefore
-    start at 0.0015, and the other rates that they try lie around it, from 0.0004 to 0.006. A finalist whose target has
+    start at 0.0001, and the other rates that they try lie around it, from 0.000025 to 0.0004. A finalist whose target has
     pretrained weights needs no such rule, since the search chooses its rate.
     """
 

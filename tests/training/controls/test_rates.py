@@ -38,9 +38,9 @@ def test_control_without_a_rate_has_one_variant(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "rate"),
-    [("scratch", 0.012), ("fine_tune", 0.0015), ("self_training_pretrained", 0.0015), ("plain_kd", 0.01)],
+    [("scratch", 0.012), ("fine_tune", 0.0001), ("self_training_pretrained", 0.0001), ("plain_kd", 0.01)],
 )
-def test_rates_from_pretrained_weights_are_an_eighth_of_those_from_random_ones(name: str, rate: float) -> None:
+def test_rates_from_pretrained_weights_are_far_below_those_from_random_ones(name: str, rate: float) -> None:
     control = CONTROLS[name]()
     config = control.configure(CONFIG.replace(method="tdmr"), TASK, 1500)
     rates = sorted(each.distill.lr for each in control.rates(config, 5))
