@@ -28,7 +28,7 @@ docs: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[test,export,docs]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[test,devices,docs]' --constraint constraints.txt
 	touch $@
 
 clean:

@@ -1,31 +1,108 @@
-"""`tdmr export DIR/best/PAIR`: a small model as an ONNX file, verified on images."""
+"""`tdmr export DIR/best/PAIR`: a small model as files for devices, each verified on images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tdmr_ray.cli import run_command
+from tdmr_ray.cli import FAILED, run_command
+from tdmr_ray.errors import InputError, near_match
+
+if TYPE_CHECKING:
+    from tdmr_ray.deploy.artifact import Artifact
+    from tdmr_ray.deploy.exporting import Failure
+
+ALL = "all"
 
 
 def export(
     folder: Annotated[Path, typer.Argument(help="A folder under best/ of a search's results.")],
-    out: Annotated[Path | None, typer.Option(help="The file [target.onnx in the folder].")] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="onnx, litert, executorch, coreml, openvino; several by commas; or all.")
+    ] = "onnx",
+    precisions: Annotated[
+        str, typer.Option("--precision", help="fp32, fp16, int8; several by commas; or all.")
+    ] = "fp32",
+    batch: Annotated[int, typer.Option(min=1, help="Images that a file takes at once.")] = 1,
+    max_loss: Annotated[
+        float, typer.Option(min=0, help="Points of accuracy that a file may lose; more, and it is not written.")
+    ] = 2.0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files [the model's own].")] = None,
 ) -> None:
-    """Write ONNX: input 'images' in 0..1 [B, 3, px, px], output 'probabilities' [B, C].
+    """Write files that take RGB pixels, uint8 [B, px, px, 3], and give probabilities [B, C].
 
-    `tdmr predict FILE.onnx IMAGE...` runs it without torch.
+    Each file is run on images of val before it is kept, and its figures are in artifacts.json. `all` leaves out
+    formats whose packages are not installed. `tdmr predict FILE.onnx IMAGE...` runs ONNX without torch.
     """
-    from tdmr_ray.deploy.onnx import export_onnx
+    from tdmr_ray.deploy.exporting import Failure, export_model
+    from tdmr_ray.deploy.formats import FORMATS, PRECISIONS
     from tdmr_ray.deploy.small_model import load_model
 
-    model = load_model(folder)
-    path = out or folder / "target.onnx"
-    verified = export_onnx(model, path)
-    size_mb = path.stat().st_size / 1e6
-    name = verified.objective
-    figures = f"{verified.metrics[name]:.4f} (before export {verified.before[name]:.4f})"
-    typer.echo(f"{path}: {size_mb:.2f} MB, {verified.split}/{name} {figures}")
+    names = _chosen("--format", formats, list(FORMATS))
+    if formats == ALL:
+        names = [name for name in names if _is_installed(name)]
+    wanted = [
+        (name, precision)
+        for name in names
+        for precision in PRECISIONS
+        if precision in _chosen("--precision", precisions, list(PRECISIONS))
+        and (precisions != ALL or precision in FORMATS[name].precisions)
+    ]
+    impossible = [
+        f"{name} has no {precision}" for name, precision in wanted if precision not in FORMATS[name].precisions
+    ]
+    if impossible:
+        raise InputError("--precision", [f"{each}; leave it out, or use 'all'" for each in impossible])
+    results = export_model(
+        load_model(folder),
+        out or folder,
+        wanted,
+        batch=batch,
+        source=folder,
+        max_loss=max_loss / 100,
+        on_result=lambda found: typer.echo(_line(found)),
+    )
+    if any(isinstance(each, Failure) for each in results):
+        raise typer.Exit(FAILED)
+
+
+def _chosen(option: str, text: str, legal: list[str]) -> list[str]:
+    if text == ALL:
+        return legal
+    names = [name.strip() for name in text.split(",")]
+    problems = [
+        f"'{name}' is unknown{near_match(name, legal)}; choose from {', '.join(legal)}, all"
+        for name in names
+        if name not in legal
+    ]
+    if problems:
+        raise InputError(option, problems)
+    return names
+
+
+def _is_installed(name: str) -> bool:
+    from tdmr_ray.deploy.formats import FORMATS
+
+    try:
+        FORMATS[name].check_installed()
+    except InputError as error:
+        typer.echo(f"{name} is left out: {error.problems[0]}", err=True)
+        return False
+    return True
+
+
+def _line(found: "Artifact | Failure") -> str:
+    from tdmr_ray.deploy.exporting import Failure
+
+    if isinstance(found, Failure):
+        return f"{found.format} {found.precision}: {found.reason}"
+    size = f"{found.file}: {found.size_bytes / 1e6:.2f} MB"
+    if found.top1 is None or found.torch_top1 is None:
+        return f"{size}, converted, cannot be run here"
+    return (
+        f"{size}, {found.split}/top1 {100 * found.top1:.1f} % (network {100 * found.torch_top1:.1f}), "
+        f"same class for {100 * (found.agreement or 0):.1f} %, {found.latency_ms:.1f} ms for {found.batch} on one core"
+    )
 
 
 if __name__ == "__main__":

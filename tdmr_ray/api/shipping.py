@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tdmr_ray.data.task import Task
+from tdmr_ray.deploy.calibration import calibrate
+from tdmr_ray.deploy.check_images import check_images_of
+from tdmr_ray.deploy.small_model import model_of
 from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.records import Pair, TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard
@@ -32,9 +35,10 @@ def ship_models(board: Leaderboard, records: Sequence[TrialRecord], layout: RunL
 
 def _ship(recipe: str, records: Sequence[TrialRecord], layout: RunLayout, task: Task, folder: Path) -> None:
     record = shipped_record(recipe, records)
-    weights = layout.finalists / record.artifacts / WEIGHTS_FILE if record else None
-    if record is not None and weights is not None and weights.exists():
-        write_model(record, weights, task, folder)
+    if record is None or not (weights := _weights_of(record, layout)).exists():
+        return
+    judged = max((each for each in _own(recipe, records) if each.phase == "confirm"), key=rank, default=None)
+    write_model(record, weights, task, folder, temperature=_temperature(judged, layout, task))
 
 
 def shipped_record(recipe: str, records: Sequence[TrialRecord]) -> TrialRecord | None:
@@ -43,7 +47,7 @@ def shipped_record(recipe: str, records: Sequence[TrialRecord]) -> TrialRecord |
     The refit with the most labels comes first. Refits have no val to be compared on, so the first seed is taken;
     without a refit, the seed that is best on val.
     """
-    own = [each for each in records if each.recipe == recipe and each.state == "complete" and each.artifacts]
+    own = _own(recipe, records)
     for join in ("all", "val"):
         found = [each for each in own if each.phase == "refit" and each.config["data"]["join"] == join]
         if found:
@@ -51,14 +55,34 @@ def shipped_record(recipe: str, records: Sequence[TrialRecord]) -> TrialRecord |
     return max((each for each in own if each.phase == "confirm"), key=rank, default=None)
 
 
-def write_model(record: TrialRecord, weights: Path, task: Task, folder: Path) -> None:
-    """Write a folder for `predict` and `export`: weights, configuration, preprocessing and class names.
+def _own(recipe: str, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    return [each for each in records if each.recipe == recipe and each.state == "complete" and each.artifacts]
+
+
+def _weights_of(record: TrialRecord, layout: RunLayout) -> Path:
+    return layout.finalists / record.artifacts / WEIGHTS_FILE
+
+
+def _temperature(record: TrialRecord | None, layout: RunLayout, task: Task) -> float:
+    """Return the temperature of a trial that never trained on val; 1 if there is none.
+
+    A refit has no images to be calibrated on, and takes the temperature of the same recipe before it.
+    """
+    if record is None or not len(task.val) or not (weights := _weights_of(record, layout)).exists():
+        return 1.0
+    config = TrialConfig.model_validate(record.config)
+    return calibrate(model_of(weights, config, task), task.val).temperature
+
+
+def write_model(record: TrialRecord, weights: Path, task: Task, folder: Path, *, temperature: float = 1.0) -> None:
+    """Write a folder for `predict` and `export`: weights, configuration, preprocessing, class names and check images.
 
     Args:
         record: The trial.
         weights: File with its weights.
-        task: Its images.
+        task: The images of the search.
         folder: The folder; made if it does not exist.
+        temperature: By which the logits are divided.
     """
     config = TrialConfig.model_validate(record.config)
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,4 +95,6 @@ def write_model(record: TrialRecord, weights: Path, task: Task, folder: Path) ->
         input_format=task.input_format,
         metrics=record.metrics,
         record=record.id,
+        temperature=temperature,
     )
+    check_images_of(task, joined=config.data.join).save(folder)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.errors import InputError
 
-CLASS_NAMES, INPUT_FORMAT = "class_names", "input_format"
+CLASS_NAMES, INPUT_FORMAT, TEMPERATURE = "class_names", "input_format", "temperature"
+"""Keys of a file's metadata; the temperature is part of the graph, and told for the record."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,27 @@ class OnnxModel:
     input_format: InputFormat
 
     def classify(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Map uint8 images [B, 3, size_px, size_px] to probabilities [B, C]."""
-        images = pixels.astype(np.float32) / np.float32(255.0)
-        probabilities: NDArray[np.float32] = self.session.run(None, {"images": images})[0]
-        return probabilities
+        """Map uint8 images [N, 3, size_px, size_px] to probabilities [N, C], as many at a time as the file takes."""
+        images = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+        batch = self.session.get_inputs()[0].shape[0]
+        found = [
+            self.session.run(None, {"images": _filled(images[start : start + batch], batch)})[0]
+            for start in range(0, len(images), batch)
+        ]
+        return np.concatenate(found)[: len(images)]
 
 
-def metadata_of(class_names: Sequence[str], form: InputFormat) -> dict[str, str]:
+def _filled(images: NDArray[np.uint8], batch: int) -> NDArray[np.uint8]:
+    """Fill a batch with copies of its last image."""
+    return np.concatenate([images, np.repeat(images[-1:], batch - len(images), axis=0)])
+
+
+def metadata_of(class_names: Sequence[str], form: InputFormat, temperature: float) -> dict[str, str]:
     """Return what the file's metadata say: everything but the network that a prediction needs."""
     return {
         CLASS_NAMES: json.dumps(list(class_names), ensure_ascii=False),
         INPUT_FORMAT: json.dumps(asdict(form)),
+        TEMPERATURE: json.dumps(temperature),
     }
 
 

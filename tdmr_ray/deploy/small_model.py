@@ -14,6 +14,7 @@ from torch import Tensor
 from tdmr_ray.data.arrays import read_pixels
 from tdmr_ray.data.dataset import scale_images
 from tdmr_ray.data.reading import BadImage, InputFormat
+from tdmr_ray.data.task import Task
 from tdmr_ray.deploy.predicting import BATCH_SIZE, Prediction, predict_files, predict_pixels
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import WEIGHTS_FILE, Target, load_target, save_target
@@ -33,6 +34,7 @@ class SmallModel:
         input_format: Format in which image files are read.
         config: The trial that made it.
         metrics: Figures of that trial, such as `test/top1`; without those on val if its images were trained on.
+        temperature: By which its logits are divided, so that its probabilities are credible.
     """
 
     target: Target
@@ -41,6 +43,7 @@ class SmallModel:
     input_format: InputFormat
     config: TrialConfig
     metrics: Mapping[str, float] = field(default_factory=dict)
+    temperature: float = 1.0
 
     @property
     def val_top1(self) -> float | None:
@@ -71,7 +74,7 @@ class SmallModel:
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
         """Map images [B, 3, H, W] in 0..1 to probabilities [B, C]; other sizes than `image_px` are scaled."""
-        result: Tensor = self.target(images).logits.softmax(dim=1)
+        result: Tensor = (self.target(images).logits / self.temperature).softmax(dim=1)
         return result
 
     def save(self, folder: str | Path) -> None:
@@ -86,6 +89,7 @@ class SmallModel:
             image_px=self.image_px,
             input_format=self.input_format,
             metrics=self.metrics,
+            temperature=self.temperature,
         )
 
     def _predict_files(self, paths: Sequence[Path], min_probability: float) -> list[Prediction]:
@@ -116,9 +120,28 @@ def load_model(folder: str | Path) -> SmallModel:
         raise InputError(str(path), "holds a model of an older version of tdmr_ray; search again")
     names, image_px = tuple(description["class_names"]), description["image_px"]
     config = TrialConfig.model_validate(description["config"])
+    target = _filled(weights, config, len(names), image_px)
+    form = InputFormat(**description["input_format"])
+    temperature = description.get("temperature", 1.0)
+    return SmallModel(target, names, image_px, form, config, description["metrics"], temperature)
+
+
+def model_of(weights: Path, config: TrialConfig, task: Task) -> SmallModel:
+    """Return the model of a trial from the file with its weights.
+
+    Args:
+        weights: The file.
+        config: The trial.
+        task: Its images.
+    """
+    image_px = task.target_px(config.target.input_px)
+    target = _filled(load_file(weights), config, task.num_classes, image_px)
+    return SmallModel(target, task.class_names, image_px, task.input_format, config)
+
+
+def _filled(weights: Mapping[str, Tensor], config: TrialConfig, num_classes: int, image_px: int) -> Target:
     target = load_target(
-        config.target.name, num_classes=len(names), image_px=image_px, weights=config.target.weights, empty=True
+        config.target.name, num_classes=num_classes, image_px=image_px, weights=config.target.weights, empty=True
     )
     target.load_state_dict(weights)
-    form = InputFormat(**description["input_format"])
-    return SmallModel(target.eval(), names, image_px, form, config, description["metrics"])
+    return target.eval()

@@ -35,7 +35,8 @@ class OnnxFeatures:
         options.intra_op_num_threads = torch.get_num_threads()
         with TemporaryDirectory() as folder:
             path = Path(folder) / "features.onnx"
-            write_onnx_graph(_Graph(foundation), path, size_px=foundation.spec.size_px, output="features")
+            side = foundation.spec.size_px
+            write_onnx_graph(_Graph(foundation), path, torch.zeros(2, 3, side, side), output="features", any_batch=True)
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._size_px = foundation.spec.size_px
 

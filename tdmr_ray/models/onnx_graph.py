@@ -6,11 +6,18 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
-def write_onnx_graph(network: nn.Module, path: Path, *, size_px: int, output: str) -> None:
-    """Write a network from `images` [B, 3, size_px, size_px] to one output, for batches of any size.
+def write_onnx_graph(network: nn.Module, path: Path, example: Tensor, *, output: str, any_batch: bool = False) -> None:
+    """Write a network from `images` to one output.
+
+    Args:
+        network: The network.
+        path: The file.
+        example: Images of the type and shape that it takes, [B, ...]; at least two for batches of any size.
+        output: Name of the output.
+        any_batch: Whether it takes batches of any size and not only B images.
 
     Raises:
         ImportError: If onnx or onnxscript is missing.
@@ -19,11 +26,11 @@ def write_onnx_graph(network: nn.Module, path: Path, *, size_px: int, output: st
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network.eval(),
-            (torch.zeros(2, 3, size_px, size_px),),
+            (example,),
             str(path),
             input_names=["images"],
             output_names=[output],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}} if any_batch else None,
             dynamo=True,
             external_data=False,
             verbose=False,

@@ -19,6 +19,7 @@ def describe_model(
     input_format: InputFormat,
     metrics: Mapping[str, float],
     record: str = "",
+    temperature: float = 1.0,
 ) -> None:
     """Write the description beside a model's weights.
 
@@ -30,6 +31,7 @@ def describe_model(
         input_format: Format in which image files are read.
         metrics: Figures of the trial.
         record: Id of its record, if a search made it.
+        temperature: By which its logits are divided.
     """
     description = {
         "record": record,
@@ -38,6 +40,7 @@ def describe_model(
         "image_px": image_px,
         "input_format": asdict(input_format),
         "preprocessing": preprocessing(input_format, image_px),
+        "temperature": temperature,
         "metrics": dict(metrics),
         "config": config.model_dump(mode="json"),
     }

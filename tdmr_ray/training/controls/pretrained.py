@@ -13,8 +13,8 @@ class PretrainedControl(Control):
     """A control that starts from the target's own initial weights, or from timm's where it has none.
 
     A rate that suits random weights destroys pretrained ones in the first epochs. The controls that train therefore
-    start at 0.0001, and the other rates that they try lie around it, from 0.000025 to 0.0004. A finalist whose target has
-    pretrained weights needs no such rule, since the search chooses its rate.
+    start at 0.0001, and the other rates that they try lie around it, from 0.000025 to 0.0004. A finalist whose target
+    has pretrained weights needs no such rule, since the search chooses its rate.
     """
 
     def check(self, facts: ControlFacts) -> list[str]:

@@ -1,0 +1,82 @@
+"""Images that travel with a model, so that a folder that was moved can still be exported and verified."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tdmr_ray.data.task import Images, Task
+from tdmr_ray.deploy.formats import Pixels
+
+CHECK_IMAGES = "check_images.npz"
+MAX_CHECKED, MAX_CALIBRATION = 500, 200
+MAX_PIXELS = 10_000_000
+"""Pixels of all images in the file, which is then at most about 30 MB."""
+
+
+@dataclass(frozen=True)
+class CheckImages:
+    """Images by which an export is calibrated and verified.
+
+    Attributes:
+        split: Split that `pixels` are from: val; test after a refit that trained on val, train if it trained on both.
+        pixels: Images on which a file is verified.
+        labels: Their classes, [N].
+        calibration: Training images, with labels or without, from which int8 takes its ranges.
+    """
+
+    split: str
+    pixels: Pixels
+    labels: NDArray[np.int64]
+    calibration: Pixels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def save(self, folder: Path) -> None:
+        """Write the file into a model's folder."""
+        np.savez_compressed(
+            folder / CHECK_IMAGES,
+            split=np.array(self.split),
+            pixels=self.pixels,
+            labels=self.labels,
+            calibration=self.calibration,
+        )
+
+
+def check_images_of(task: Task, *, joined: str = "none") -> CheckImages:
+    """Draw check images from a task; always the same ones.
+
+    Args:
+        task: The images.
+        joined: Splits that the model was also trained on: none, val, or all of them.
+    """
+    splits = [("val", task.val), ("test", task.test), ("train", task.labeled)]
+    left = splits[("none", "val", "all").index(joined) :]
+    split, images = next((name, each) for name, each in left if len(each))
+    most = max(1, MAX_PIXELS // task.train.images[0, 0].numel())
+    num_calibration = min(MAX_CALIBRATION, max(1, most // 4))
+    checked = _some(images, min(MAX_CHECKED, max(1, most - num_calibration)))
+    return CheckImages(split, _pixels(checked), checked.labels.numpy(), _pixels(_some(task.train, num_calibration)))
+
+
+def load_check_images(folder: Path) -> CheckImages | None:
+    """Open the check images in a model's folder; None if it has none."""
+    path = folder / CHECK_IMAGES
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as found:
+        return CheckImages(str(found["split"]), found["pixels"], found["labels"], found["calibration"])
+
+
+def _some(images: Images, count: int) -> Images:
+    if len(images) <= count:
+        return images
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    return images.pick(order[:count].sort().values)
+
+
+def _pixels(images: Images) -> Pixels:
+    return np.ascontiguousarray(images.images.permute(0, 2, 3, 1).numpy())

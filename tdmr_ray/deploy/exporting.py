@@ -1,0 +1,202 @@
+"""Export of a small model to files for devices; each is run and measured before it is kept."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tdmr_ray.data.loading import load_task
+from tdmr_ray.data.task import Task
+from tdmr_ray.deploy.artifact import Artifact, add_artifact
+from tdmr_ray.deploy.check_images import CheckImages, check_images_of, load_check_images
+from tdmr_ray.deploy.formats import FORMATS, Conversion, Format, Pixels, Precision, Runner, in_batches
+from tdmr_ray.deploy.graph import DeployedGraph
+from tdmr_ray.deploy.onnx_model import metadata_of
+from tdmr_ray.deploy.small_model import SmallModel
+from tdmr_ray.errors import InputError
+from tdmr_ray.training.evaluate import Evaluation
+
+LARGEST_DIFFERENCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.05, "int8": 1.0}
+"""Largest difference of a probability from the network's; of int8 only the accuracy counts."""
+MAX_LOSS = 0.02
+"""Accuracy that a file may lose against the network; one image more is always allowed."""
+WARM_UP, TIMED = 5, 40
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that was not written.
+
+    Attributes:
+        format: Name of its format.
+        precision: Its precision.
+        reason: What is wrong, in one line.
+    """
+
+    format: str
+    precision: Precision
+    reason: str
+
+
+def export_model(
+    model: SmallModel,
+    folder: Path,
+    wanted: Iterable[tuple[str, Precision]],
+    *,
+    batch: int = 1,
+    source: Path | None = None,
+    task: Task | None = None,
+    max_loss: float = MAX_LOSS,
+    on_result: Callable[[Artifact | Failure], None] = lambda _: None,
+) -> list[Artifact | Failure]:
+    """Write files, run each on images, and keep those that agree with the network.
+
+    Args:
+        model: The model.
+        folder: Folder for the files and `artifacts.json`; made if it does not exist.
+        wanted: Format and precision of each file.
+        batch: Images that a file takes at once.
+        source: The model's own folder, in which its check images are.
+        task: Images for a model without check images; None loads those that it was made from.
+        max_loss: Accuracy that a file may lose.
+        on_result: Is told of each file as soon as it is known.
+
+    Raises:
+        InputError: If a format's packages are missing, or there are no images to verify files on.
+    """
+    asked = list(wanted)
+    for name in dict.fromkeys(name for name, _ in asked):
+        FORMATS[name].check_installed()
+    images = (load_check_images(source) if source else None) or check_images_of(task or _own_task(model))
+    graph = DeployedGraph(model).eval()
+    metadata = metadata_of(model.class_names, model.input_format, model.temperature)
+    conversion = Conversion(graph, batch, images.calibration, metadata)
+    expected = _of_network(graph, images.pixels)
+    folder.mkdir(parents=True, exist_ok=True)
+    results: list[Artifact | Failure] = []
+    for name, precision in asked:
+        found = _export(FORMATS[name], conversion, precision, folder, images, expected, max_loss)
+        results.append(found)
+        on_result(found)
+    return results
+
+
+def _export(
+    form: Format,
+    conversion: Conversion,
+    precision: Precision,
+    folder: Path,
+    images: CheckImages,
+    expected: NDArray[np.float32],
+    max_loss: float,
+) -> Artifact | Failure:
+    name = f"target{'' if precision == 'fp32' else f'-{precision}'}{form.suffix}"
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / name
+        try:
+            form.write(conversion, precision, path)
+            measured = _measure(form, conversion, precision, path, images, expected)
+        except Exception as error:  # noqa: BLE001  # converters raise anything
+            return Failure(form.name, precision, f"cannot be converted: {_first_line(error)}")
+        reason = _objection(measured, max_loss)
+        if reason:
+            return Failure(form.name, precision, f"{reason}; it is not written")
+        for each in Path(scratch).iterdir():
+            _replace(each, folder / each.name)
+    add_artifact(folder, measured)
+    return measured
+
+
+def _measure(
+    form: Format,
+    conversion: Conversion,
+    precision: Precision,
+    path: Path,
+    images: CheckImages,
+    expected: NDArray[np.float32],
+) -> Artifact:
+    size = sum(each.stat().st_size for each in path.parent.rglob("*") if each.is_file())
+    known = Artifact(form.name, precision, conversion.batch, path.name, size, verified=False)
+    if not form.runs_here:
+        return known
+    started = perf_counter()
+    run = form.open(path, threads=1)
+    start_ms = 1000 * (perf_counter() - started)
+    found = in_batches(run, images.pixels, conversion.batch)
+    times = _latencies(run, images.pixels[:1].repeat(conversion.batch, axis=0))
+    return Artifact(
+        **{
+            **vars(known),
+            "verified": True,
+            "split": images.split,
+            "num_images": len(images),
+            "metrics": _metrics(found, images.labels),
+            "torch_top1": _metrics(expected, images.labels)["top1"],
+            "agreement": float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+            "largest_difference": float(np.abs(found - expected).max()),
+            "latency_ms": float(np.median(times)),
+            "latency_p95_ms": float(np.quantile(times, 0.95)),
+            "start_ms": start_ms,
+        }
+    )
+
+
+def _objection(artifact: Artifact, max_loss: float) -> str:
+    """Return why a file is not trusted; '' if it is."""
+    if artifact.top1 is None or artifact.torch_top1 is None or artifact.num_images is None:
+        return ""
+    difference, limit = artifact.largest_difference or 0.0, LARGEST_DIFFERENCE[artifact.precision]
+    if not difference <= limit:
+        return f"it differs from the network by {difference:.3g} in a probability, more than {limit:g}"
+    lost = artifact.torch_top1 - artifact.top1
+    if lost > max_loss + 1 / artifact.num_images:
+        return f"it loses {100 * lost:.1f} points on {artifact.split}, more than {100 * max_loss:g}"
+    return ""
+
+
+@torch.inference_mode()
+def _of_network(graph: DeployedGraph, pixels: Pixels) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = torch.cat([graph(part) for part in torch.from_numpy(pixels).split(32)]).numpy()
+    return found
+
+
+def _metrics(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
+    logits = torch.from_numpy(probabilities).clamp(min=torch.finfo(torch.float32).tiny).log()
+    return Evaluation(logits, torch.from_numpy(labels)).metrics
+
+
+def _latencies(run: Runner, pixels: Pixels) -> list[float]:
+    times = []
+    for _ in range(WARM_UP + TIMED):
+        started = perf_counter()
+        run(pixels)
+        times.append(1000 * (perf_counter() - started))
+    return times[WARM_UP:]
+
+
+def _own_task(model: SmallModel) -> Task:
+    """Load the images that a model was made from.
+
+    Raises:
+        InputError: If they are gone, or were arrays.
+    """
+    task = load_task(model.config.data)
+    if (task.class_names, task.image_px) != (model.class_names, model.input_format.size_px):
+        raise InputError("export", "the model was not made from files; call deploy.export_model with its task")
+    return task
+
+
+def _replace(source: Path, target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    shutil.move(source, target)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

@@ -1,0 +1,59 @@
+"""Core ML, for iPhones and Macs. It converts anywhere and runs on Apple's systems alone."""
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tdmr_ray.deploy.formats.format import Conversion, Format, Precision, Runner
+from tdmr_ray.deploy.graph import DeployedGraph
+
+
+class CoreMlFormat(Format):
+    """An `.mlpackage` that takes an RGB image and gives a class label with probabilities."""
+
+    name: ClassVar[str] = "coreml"
+    suffix: ClassVar[str] = ".mlpackage"
+    extra: ClassVar[str] = "coreml"
+    modules: ClassVar[tuple[str, ...]] = ("coremltools",)
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "fp16")
+    runs_here: ClassVar[bool] = False
+
+    def write(self, conversion: Conversion, precision: Precision, path: Path) -> None:
+        """Write the package; its input is an image and not an array."""
+        logging.getLogger("coremltools").setLevel(logging.ERROR)
+        import coremltools
+
+        planes = torch.zeros(conversion.batch, 3, conversion.graph.read_px, conversion.graph.read_px)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            exported = torch.export.export(_Planes(conversion.graph).eval(), (planes,)).run_decompositions({})
+            model = coremltools.convert(
+                exported,
+                inputs=[coremltools.ImageType("images", tuple(planes.shape), color_layout="RGB")],
+                outputs=[coremltools.TensorType("probabilities")],
+                classifier_config=coremltools.ClassifierConfig(json.loads(conversion.metadata["class_names"])),
+                convert_to="mlprogram",
+                minimum_deployment_target=coremltools.target.iOS16,
+                compute_precision=getattr(coremltools.precision, {"fp32": "FLOAT32", "fp16": "FLOAT16"}[precision]),
+                skip_model_load=True,
+            )
+        model.user_defined_metadata.update(conversion.metadata)
+        model.save(str(path))
+
+    def open(self, path: Path, threads: int) -> Runner:
+        """Core ML runs on Apple's systems alone."""
+        raise NotImplementedError
+
+
+class _Planes(nn.Module):
+    def __init__(self, graph: DeployedGraph) -> None:
+        super().__init__()
+        self.deployed = graph
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.deployed.from_planes(images)

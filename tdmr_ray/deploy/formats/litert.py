@@ -1,0 +1,73 @@
+"""LiteRT (formerly TensorFlow Lite), for Android and microcomputers."""
+
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tdmr_ray.deploy.formats.format import Conversion, Format, Pixels, Precision, Runner
+
+SIGNATURE, INPUT = "serving_default", "args_0"
+"""Names that litert-torch gives."""
+
+
+class LiteRtFormat(Format):
+    """A `.tflite` file; int8 weights have a scale for each channel, activations one for each tensor."""
+
+    name: ClassVar[str] = "litert"
+    suffix: ClassVar[str] = ".tflite"
+    extra: ClassVar[str] = "litert"
+    modules: ClassVar[tuple[str, ...]] = ("litert_torch", "ai_edge_litert", "ai_edge_quantizer")
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "fp16", "int8")
+
+    def write(self, conversion: Conversion, precision: Precision, path: Path) -> None:
+        """Write the file."""
+        import litert_torch
+
+        with TemporaryDirectory() as scratch, redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            exported = Path(scratch) / "graph.tflite"
+            litert_torch.convert(conversion.graph, (conversion.graph.example(conversion.batch),)).export(str(exported))
+            content = exported.read_bytes() if precision == "fp32" else _quantized(exported, conversion, precision)
+        path.write_bytes(content)
+
+    def open(self, path: Path, threads: int) -> Runner:
+        """Return a runner of the LiteRT interpreter with XNNPACK."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(str(path), num_threads=threads or None)
+        interpreter.allocate_tensors()
+        source, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+        def run(pixels: Pixels) -> NDArray[np.float32]:
+            interpreter.set_tensor(source, pixels)
+            interpreter.invoke()
+            found: NDArray[np.float32] = interpreter.get_tensor(result)
+            return found
+
+        return run
+
+
+def _quantized(exported: Path, conversion: Conversion, precision: Precision) -> Any:
+    from ai_edge_quantizer import qtyping, quantizer, recipe
+
+    work = quantizer.Quantizer(str(exported))
+    if precision == "fp16":
+        work.update_quantization_recipe(
+            regex=".*",
+            operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+            op_config=qtyping.OpQuantizationConfig(
+                weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+                compute_precision=qtyping.ComputePrecision.FLOAT,
+            ),
+            algorithm_key=recipe.AlgorithmName.FLOAT_CASTING,
+        )
+        return bytes(work.quantize().quantized_model)
+    work.load_quantization_recipe(recipe.static_wi8_ai8())
+    for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
+        work.update_quantization_recipe(regex=".*", operation_name=end, algorithm_key=recipe.AlgorithmName.NO_QUANTIZE)
+    images = [{INPUT: conversion.calibration[[row] * conversion.batch]} for row in range(len(conversion.calibration))]
+    return bytes(work.quantize(work.calibrate({SIGNATURE: images})).quantized_model)
