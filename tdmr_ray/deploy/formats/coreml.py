@@ -1,8 +1,6 @@
 """Core ML, for iPhones and Macs. It converts anywhere and runs on Apple's systems alone."""
 
 import json
-import logging
-import warnings
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,12 +23,10 @@ class CoreMlFormat(Format):
 
     def write(self, conversion: Conversion, precision: Precision, path: Path) -> None:
         """Write the package; its input is an image and not an array."""
-        logging.getLogger("coremltools").setLevel(logging.ERROR)
         import coremltools
 
         planes = torch.zeros(conversion.batch, 3, conversion.graph.read_px, conversion.graph.read_px)
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
+        with torch.no_grad():
             exported = torch.export.export(_Planes(conversion.graph).eval(), (planes,)).run_decompositions({})
             model = coremltools.convert(
                 exported,

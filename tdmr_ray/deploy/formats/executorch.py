@@ -1,7 +1,5 @@
 """ExecuTorch with XNNPACK, for apps on PyTorch's own runtime."""
 
-import logging
-import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,17 +25,9 @@ class ExecuTorchFormat(Format):
         from executorch.exir import to_edge_transform_and_lower
 
         example = (conversion.graph.example(conversion.batch),)
-        logging.disable(logging.WARNING)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                network: Any = conversion.graph
-                if precision == "int8":
-                    network = _quantized(conversion, example)
-                exported = torch.export.export(network, example)
-                program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
-        finally:
-            logging.disable(logging.NOTSET)
+        network: Any = _quantized(conversion, example) if precision == "int8" else conversion.graph
+        exported = torch.export.export(network, example)
+        program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
         path.write_bytes(program.buffer)
 
     def open(self, path: Path, threads: int) -> Runner:

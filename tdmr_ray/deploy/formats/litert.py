@@ -1,7 +1,5 @@
 """LiteRT (formerly TensorFlow Lite), for Android and microcomputers."""
 
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -13,6 +11,8 @@ from tdmr_ray.deploy.formats.format import Conversion, Format, Pixels, Precision
 
 SIGNATURE, INPUT = "serving_default", "args_0"
 """Names that litert-torch gives."""
+NETWORK = ".*Target_target.*"
+"""Layers that int8 concerns: the network itself, without preprocessing and softmax."""
 
 
 class LiteRtFormat(Format):
@@ -28,7 +28,7 @@ class LiteRtFormat(Format):
         """Write the file."""
         import litert_torch
 
-        with TemporaryDirectory() as scratch, redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        with TemporaryDirectory() as scratch:
             exported = Path(scratch) / "graph.tflite"
             litert_torch.convert(conversion.graph, (conversion.graph.example(conversion.batch),)).export(str(exported))
             content = exported.read_bytes() if precision == "fp32" else _quantized(exported, conversion, precision)
@@ -66,8 +66,6 @@ def _quantized(exported: Path, conversion: Conversion, precision: Precision) -> 
             algorithm_key=recipe.AlgorithmName.FLOAT_CASTING,
         )
         return bytes(work.quantize().quantized_model)
-    work.load_quantization_recipe(recipe.static_wi8_ai8())
-    for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
-        work.update_quantization_recipe(regex=".*", operation_name=end, algorithm_key=recipe.AlgorithmName.NO_QUANTIZE)
+    work.load_quantization_recipe([{**rule, "regex": NETWORK} for rule in recipe.static_wi8_ai8()])
     images = [{INPUT: conversion.calibration[[row] * conversion.batch]} for row in range(len(conversion.calibration))]
     return bytes(work.quantize(work.calibrate({SIGNATURE: images})).quantized_model)

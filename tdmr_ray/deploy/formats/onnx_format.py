@@ -1,10 +1,6 @@
 """ONNX, for ONNX Runtime on servers, in browsers and on phones."""
 
-import logging
-import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -94,25 +90,19 @@ def _quantized(graph: Any, conversion: Conversion, scratch: Path) -> Any:
 
     plain, ready, done = scratch / "plain.onnx", scratch / "ready.onnx", scratch / "int8.onnx"
     onnx.save(graph, plain)
-    with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
-            outside = [node.name for node in onnx.load(ready).graph.node if node.op_type in PREPROCESSING_AND_END]
-            quantize_static(
-                str(ready),
-                str(done),
-                Reader(),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                nodes_to_exclude=outside,
-                calibrate_method=CalibrationMethod.MinMax,
-            )
-        finally:
-            logging.disable(logging.NOTSET)
+    quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+    outside = [node.name for node in onnx.load(ready).graph.node if node.op_type in PREPROCESSING_AND_END]
+    quantize_static(
+        str(ready),
+        str(done),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=outside,
+        calibrate_method=CalibrationMethod.MinMax,
+    )
     return onnx.load(done)
 
 
