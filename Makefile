@@ -26,9 +26,10 @@ lint: .venv/installed
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir $(CURDIR)/.venv/site
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml constraints.txt tests/litert.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[test,devices,docs]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[test,export,executorch,coreml,openvino,docs]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/litert.txt
 	touch $@
 
 clean:
