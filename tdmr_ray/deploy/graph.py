@@ -1,10 +1,13 @@
 """The network as a device runs it: pixels in, calibrated probabilities out, nothing left to do around it."""
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from tdmr_ray.deploy.small_model import SmallModel
+from tdmr_ray.models.fast_layers import use_plain_convolutions
 
 
 class DeployedGraph(nn.Module):
@@ -17,7 +20,8 @@ class DeployedGraph(nn.Module):
 
     def __init__(self, model: SmallModel) -> None:
         super().__init__()
-        self.target, self.temperature = model.target, model.temperature
+        self.target, self.temperature = deepcopy(model.target), model.temperature
+        use_plain_convolutions(self.target)
         self.read_px, input_px = model.input_format.size_px, model.target.spec.size_px
         same = self.read_px == input_px
         self.register_buffer("scaling", None if same else scaling_matrix(self.read_px, input_px))

@@ -24,6 +24,13 @@ def use_fast_layers(network: nn.Module) -> None:
             module.inplace = False
 
 
+def use_plain_convolutions(network: nn.Module) -> None:
+    """Undo `SmallMapConv2d`, in place: converters fold and quantise convolutions better than what stands for them."""
+    for module in network.modules():
+        if type(module) is SmallMapConv2d:
+            module.__class__ = nn.Conv2d
+
+
 class SmallMapConv2d(nn.Conv2d):
     """A convolution that computes 1x1 maps as products if it is dense or depthwise.
 

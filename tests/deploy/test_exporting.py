@@ -26,6 +26,7 @@ from tdmr_ray.deploy.predicting import find_images, predict_files
 from tdmr_ray.errors import InputError
 from tdmr_ray.export import export
 from tdmr_ray.method.resize import resize
+from tdmr_ray.models.fast_layers import SmallMapConv2d
 from tdmr_ray.training.config import TrialConfig
 
 COMBINATIONS = [(name, precision) for name, form in FORMATS.items() for precision in form.precisions]
@@ -234,3 +235,10 @@ def test_the_command_runs_an_exported_file_without_torch(
     paths = find_images([odd_images / "val"])
     assert [line.split("\t")[0] for line in lines] == [str(path) for path in paths]
     assert [line.split("\t")[1] for line in lines] == [each.class_name for each in small.predict(paths)]
+
+
+def test_graph_has_plain_convolutions_and_leaves_the_model_as_it_is(small: tdmr_ray.SmallModel) -> None:
+    before = {type(module) for module in small.target.modules()}
+    after = {type(module) for module in DeployedGraph(small).modules()}
+    assert SmallMapConv2d in before - after
+    assert {type(module) for module in small.target.modules()} == before
