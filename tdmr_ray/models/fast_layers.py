@@ -28,7 +28,7 @@ def use_plain_convolutions(network: nn.Module) -> None:
     """Undo `SmallMapConv2d`, in place: converters fold and quantise convolutions better than what stands for them."""
     for module in network.modules():
         if type(module) is SmallMapConv2d:
-            module.__class__ = nn.Conv2d
+            module.__class__ = nn.Conv2d  # type: ignore[assignment]  # back to the class that it had
 
 
 class SmallMapConv2d(nn.Conv2d):
