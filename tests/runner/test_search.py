@@ -348,9 +348,10 @@ def test_the_winner_can_be_exported_and_is_measured_again(out: Path) -> None:
     directory = out / "best" / "glyph_cnn-lcnet_035"
     output = run("export", directory)
     assert (directory / "target.onnx").stat().st_size > 100_000
-    match = re.search(r"\w+/top1 ([\d.]+) \(before export ([\d.]+)\)", output)
-    assert match
+    match = re.search(r"test/top1 ([\d.]+) % \(network ([\d.]+)\)", output)
+    assert match, "the labels of val joined train"
     assert match.group(1) == match.group(2)
+    assert load_model(directory).temperature != 1.0
 
 
 def test_two_runs_with_one_seed_and_one_trial_at_a_time_give_the_same_records(folder: Path, tmp_path: Path) -> None:
