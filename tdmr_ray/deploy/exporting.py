@@ -190,7 +190,9 @@ def _own_task(model: SmallModel) -> Task:
     """
     task = load_task(model.config.data)
     if (task.class_names, task.image_px) != (model.class_names, model.input_format.size_px):
-        raise InputError("export", "the model was not made from files; call deploy.export_model with its task")
+        raise InputError(
+            "export", "the model was not made from files; call tdmr_ray.deploy.exporting.export_model with its task"
+        )
     return task
 
 

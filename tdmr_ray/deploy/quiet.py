@@ -5,7 +5,8 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 
 
 @contextmanager
@@ -13,9 +14,12 @@ def quiet() -> Iterator[None]:
     """Drop warnings, log messages, and all that is written to standard output and error, by C++ too."""
     sys.stdout.flush()
     sys.stderr.flush()
-    before = logging.root.manager.disable
-    kept = [os.dup(1), os.dup(2)]
-    with open(os.devnull, "w") as nowhere, warnings.catch_warnings():  # noqa: PTH123  # not a path of ours
+    before, kept = logging.root.manager.disable, [os.dup(1), os.dup(2)]
+    with ExitStack() as stack:
+        nowhere = stack.enter_context(Path(os.devnull).open("w"))
+        stack.enter_context(redirect_stdout(nowhere))
+        stack.enter_context(redirect_stderr(nowhere))
+        stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
         os.dup2(nowhere.fileno(), 1)
@@ -23,8 +27,6 @@ def quiet() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
             for number, copy in enumerate(kept, start=1):
                 os.dup2(copy, number)
                 os.close(copy)
