@@ -82,7 +82,7 @@ def write_model(record: TrialRecord, weights: Path, task: Task, folder: Path, *,
         weights: File with its weights.
         task: The images of the search.
         folder: The folder; made if it does not exist.
-        temperature: By which the logits are divided.
+        temperature: Temperature of the softmax.
     """
     config = TrialConfig.model_validate(record.config)
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from tdmr_ray.data.task import Images
 from tdmr_ray.deploy.small_model import SmallModel
+from tdmr_ray.method.discriminant import likeliest_temperature
 from tdmr_ray.training.evaluate import evaluate
 
 NUM_BINS = 15
-TEMPERATURES = torch.logspace(-1, 1, 201, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Calibration:
     """A temperature and what it does on the images that it was fitted to.
 
     Attributes:
-        temperature: By which logits are divided.
+        temperature: Temperature that makes the labels likeliest.
         num_images: Images of val.
         error_before: Expected calibration error without it.
         error: Expected calibration error with it.
@@ -33,14 +32,10 @@ class Calibration:
 
 
 def calibrate(model: SmallModel, images: Images) -> Calibration:
-    """Fit a temperature to images that a model was not trained on.
-
-    Source: Guo et al. 2017, arXiv 1706.04599.
-    """
+    """Fit a temperature to images that a model was not trained on."""
     with torch.inference_mode():
         logits = evaluate(lambda batch: model.target(batch).logits, images, device=torch.device("cpu")).logits
-    losses = torch.stack([cross_entropy(logits.double() / each, images.labels) for each in TEMPERATURES])
-    temperature = float(TEMPERATURES[losses.argmin()])
+    temperature = likeliest_temperature(logits, images.labels)
     before = calibration_error(logits.softmax(dim=1), images.labels)
     after = calibration_error((logits / temperature).softmax(dim=1), images.labels)
     return Calibration(temperature, len(images), before, after)

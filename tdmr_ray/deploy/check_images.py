@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from tdmr_ray.data.task import Images, Task
-from tdmr_ray.deploy.formats import Pixels
+from tdmr_ray.deploy.batches import Pixels
 
 CHECK_IMAGES = "check_images.npz"
 MAX_CHECKED, MAX_CALIBRATION = 500, 200

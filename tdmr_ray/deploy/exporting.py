@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.task import Task
 from tdmr_ray.deploy.artifact import Artifact, add_artifact
+from tdmr_ray.deploy.batches import Pixels, Runner, in_batches
 from tdmr_ray.deploy.check_images import CheckImages, check_images_of, load_check_images
-from tdmr_ray.deploy.formats import FORMATS, Conversion, Format, Pixels, Precision, Runner, in_batches
+from tdmr_ray.deploy.formats import FORMATS, Conversion, Format, Precision
 from tdmr_ray.deploy.graph import DeployedGraph
 from tdmr_ray.deploy.onnx_model import metadata_of
 from tdmr_ray.deploy.quiet import quiet
@@ -125,10 +126,10 @@ def _measure(
 ) -> Artifact:
     size = sum(each.stat().st_size for each in path.parent.rglob("*") if each.is_file())
     known = Artifact(form.name, precision, conversion.batch, path.name, size, verified=False)
-    if not form.runs_here:
-        return known
     started = perf_counter()
     run = form.open(path, threads=1)
+    if run is None:
+        return known
     start_ms = 1000 * (perf_counter() - started)
     found = in_batches(run, images.pixels, conversion.batch)
     times = _latencies(run, images.pixels[:1].repeat(conversion.batch, axis=0))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdmr_ray.data.reading import InputFormat
+from tdmr_ray.deploy.batches import Pixels, in_batches
 from tdmr_ray.errors import InputError
 
 CLASS_NAMES, INPUT_FORMAT, TEMPERATURE = "class_names", "input_format", "temperature"
@@ -33,17 +34,11 @@ class OnnxModel:
     def classify(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 images [N, 3, size_px, size_px] to probabilities [N, C], as many at a time as the file takes."""
         images = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
-        batch = self.session.get_inputs()[0].shape[0]
-        found = [
-            self.session.run(None, {"images": _filled(images[start : start + batch], batch)})[0]
-            for start in range(0, len(images), batch)
-        ]
-        return np.concatenate(found)[: len(images)]
+        return in_batches(self._run, images, self.session.get_inputs()[0].shape[0])
 
-
-def _filled(images: NDArray[np.uint8], batch: int) -> NDArray[np.uint8]:
-    """Fill a batch with copies of its last image."""
-    return np.concatenate([images, np.repeat(images[-1:], batch - len(images), axis=0)])
+    def _run(self, images: Pixels) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = self.session.run(None, {"images": images})[0]
+        return found
 
 
 def metadata_of(class_names: Sequence[str], form: InputFormat, temperature: float) -> dict[str, str]:

@@ -34,7 +34,7 @@ class SmallModel:
         input_format: Format in which image files are read.
         config: The trial that made it.
         metrics: Figures of that trial, such as `test/top1`; without those on val if its images were trained on.
-        temperature: By which its logits are divided, so that its probabilities are credible.
+        temperature: Temperature of the softmax, fitted to val.
     """
 
     target: Target

@@ -31,7 +31,7 @@ def describe_model(
         input_format: Format in which image files are read.
         metrics: Figures of the trial.
         record: Id of its record, if a search made it.
-        temperature: By which its logits are divided.
+        temperature: Temperature of the softmax.
     """
     description = {
         "record": record,

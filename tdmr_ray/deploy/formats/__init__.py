@@ -2,7 +2,7 @@
 
 from tdmr_ray.deploy.formats.coreml import CoreMlFormat
 from tdmr_ray.deploy.formats.executorch import ExecuTorchFormat
-from tdmr_ray.deploy.formats.format import PRECISIONS, Conversion, Format, Pixels, Precision, Runner, in_batches
+from tdmr_ray.deploy.formats.format import PRECISIONS, Conversion, Format, Precision
 from tdmr_ray.deploy.formats.litert import LiteRtFormat
 from tdmr_ray.deploy.formats.onnx_format import OnnxFormat
 from tdmr_ray.deploy.formats.openvino import OpenVinoFormat
@@ -11,4 +11,4 @@ FORMATS: dict[str, Format] = {
     each.name: each for each in (OnnxFormat(), LiteRtFormat(), ExecuTorchFormat(), CoreMlFormat(), OpenVinoFormat())
 }
 
-__all__ = ["FORMATS", "PRECISIONS", "Conversion", "Format", "Pixels", "Precision", "Runner", "in_batches"]
+__all__ = ["FORMATS", "PRECISIONS", "Conversion", "Format", "Precision"]

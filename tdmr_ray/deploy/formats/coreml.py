@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from tdmr_ray.deploy.formats.format import Conversion, Format, Precision, Runner
+from tdmr_ray.deploy.formats.format import Conversion, Format, Precision
 from tdmr_ray.deploy.graph import DeployedGraph
 
 
@@ -19,7 +19,6 @@ class CoreMlFormat(Format):
     extra: ClassVar[str] = "coreml"
     modules: ClassVar[tuple[str, ...]] = ("coremltools",)
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "fp16")
-    runs_here: ClassVar[bool] = False
 
     def write(self, conversion: Conversion, precision: Precision, path: Path) -> None:
         """Write the package; its input is an image and not an array."""
@@ -41,9 +40,8 @@ class CoreMlFormat(Format):
         model.user_defined_metadata.update(conversion.metadata)
         model.save(str(path))
 
-    def open(self, path: Path, threads: int) -> Runner:
-        """Core ML runs on Apple's systems alone."""
-        raise NotImplementedError
+    def open(self, path: Path, threads: int) -> None:
+        """Return None: Core ML runs on Apple's systems alone."""
 
 
 class _Planes(nn.Module):

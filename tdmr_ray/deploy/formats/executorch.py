@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tdmr_ray.deploy.formats.format import Conversion, Format, Pixels, Precision, Runner
+from tdmr_ray.deploy.batches import Pixels, Runner
+from tdmr_ray.deploy.formats.format import Conversion, Format, Precision
 
 
 class ExecuTorchFormat(Format):

@@ -2,23 +2,16 @@
 
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tdmr_ray.deploy.batches import Pixels, Runner
 from tdmr_ray.deploy.graph import DeployedGraph
 from tdmr_ray.errors import InputError
 
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
-Pixels = NDArray[np.uint8]
-"""RGB images, uint8 [B, px, px, 3]."""
-Runner = Callable[[Pixels], NDArray[np.float32]]
-"""Runs a file: `Pixels` to probabilities [B, C]."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,6 @@ class Format(ABC):
         extra: Extra of this package that installs what is needed.
         modules: Python modules that must be importable.
         precisions: Precisions that can be written.
-        runs_here: Whether its files can be run where they are written; others are converted and not verified.
     """
 
     name: ClassVar[str]
@@ -55,15 +47,14 @@ class Format(ABC):
     extra: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
     precisions: ClassVar[tuple[Precision, ...]]
-    runs_here: ClassVar[bool] = True
 
     @abstractmethod
     def write(self, conversion: Conversion, precision: Precision, path: Path) -> None:
         """Write the file."""
 
     @abstractmethod
-    def open(self, path: Path, threads: int) -> Runner:
-        """Return a runner of a file, which takes as many images at once as it was written for."""
+    def open(self, path: Path, threads: int) -> Runner | None:
+        """Return a runner of a file for as many images as it takes at once; None where it cannot be run here."""
 
     def check_installed(self) -> None:
         """Raise an `InputError` if a module is missing."""
@@ -71,16 +62,3 @@ class Format(ABC):
         if missing:
             rule = f"needs {' and '.join(missing)}; do: pip install 'tdmr_ray[{self.extra}]'"
             raise InputError(f"export --format {self.name}", rule)
-
-
-def in_batches(run: Runner, pixels: Pixels, batch: int) -> NDArray[np.float32]:
-    """Run any number of images, filling the last batch with copies of its last image."""
-    found: Sequence[NDArray[np.float32]] = [
-        run(_filled(pixels[start : start + batch], batch))[: len(pixels) - start]
-        for start in range(0, len(pixels), batch)
-    ]
-    return np.concatenate(found)
-
-
-def _filled(pixels: Pixels, batch: int) -> Pixels:
-    return np.concatenate([pixels, np.repeat(pixels[-1:], batch - len(pixels), axis=0)])

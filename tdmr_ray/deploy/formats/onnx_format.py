@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tdmr_ray.deploy.formats.format import Conversion, Format, Pixels, Precision, Runner
+from tdmr_ray.deploy.batches import Pixels, Runner
+from tdmr_ray.deploy.formats.format import Conversion, Format, Precision
 from tdmr_ray.models.onnx_graph import write_onnx_graph
 
 OUTPUT = "probabilities"

@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tdmr_ray.deploy.formats.format import Conversion, Format, Pixels, Precision, Runner
+from tdmr_ray.deploy.batches import Pixels, Runner
+from tdmr_ray.deploy.formats.format import Conversion, Format, Precision
 
 
 class OpenVinoFormat(Format):
