@@ -103,6 +103,14 @@ def test_defaults_are_the_nearest_that_the_space_allows() -> None:
     assert space.default_values() == {"prompt.size_px": 2, "mapping.kind": "linear", "temperature.start": 3.0}
 
 
+@pytest.mark.parametrize(("weights", "lr"), [("", 0.012), ("pretrained", 0.0001)])
+def test_the_default_rate_follows_from_the_target_s_weights(weights: str, lr: float) -> None:
+    pairs = {"foundations": ["glyph_cnn"], "targets": [{"name": "mobilenetv3_small_100", "weights": weights}]}
+    space = build({"distill.lr": {"low": 1e-5, "high": 0.1}}, pairs=pairs)
+    assert space.default_values("mobilenetv3_small_100") == {"distill.lr": lr}
+    assert space.config({}, "glyph_cnn", "mobilenetv3_small_100").distill.lr == lr
+
+
 def test_overrides_pin_parameters_and_change_sections(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     tree = {

@@ -181,7 +181,7 @@ def _places(space: Space, control: Control) -> int:
 
 def _step_seconds(space: Space, task: Task, target: str) -> float:
     """Time a few optimisation steps of a target, at a learning rate that cannot diverge; add a step's share of val."""
-    config = space.config(space.default_values(), space.all_pairs[0][0], target)
+    config = space.config(space.default_values(target), space.all_pairs[0][0], target)
     short = config.replace(method="scratch", distill__epochs=2, distill__num_stages=1, distill__lr=1e-4)
     few = replace(task, val=task.val.pick(slice(config.distill.batch_size)))
     run = Distillation(short, few, None, length=TIMED_STEPS * config.distill.batch_size)

@@ -55,8 +55,8 @@ def _measured_share(space: Space, settings: WorkerSettings) -> float:
 
     if not ray.cluster_resources().get("GPU"):
         return 0.0
-    values = space.default_values()
-    configs = [shortened(space.config(values, *pair)) for pair in space.all_pairs]
+    pairs = space.all_pairs
+    configs = [shortened(space.config(space.default_values(target), source, target)) for source, target in pairs]
     measure = ray.remote(num_gpus=1, max_calls=1)(taken_bytes)
     taken, total = ray.get(measure.remote(configs, settings, task_key(space.data), torch.cuda.mem_get_info))
     return gpu_share(taken, total)

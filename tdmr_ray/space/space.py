@@ -100,9 +100,14 @@ class Space(Section):
         owned = {name: value for name, value in chosen.items() if self._is_owned(name, chosen)}
         return TrialConfig().with_values({**base, **owned})
 
-    def default_values(self) -> dict[str, Value]:
-        """The searched parameters at `TrialConfig`'s defaults, or as near to them as the space allows."""
-        return self.values_near(TrialConfig())
+    def default_values(self, target: str = "") -> dict[str, Value]:
+        """The searched parameters at `TrialConfig`'s defaults, or as near to them as the space allows.
+
+        Args:
+            target: Name of the target, whose initial weights decide some defaults; empty for the first one.
+        """
+        own = self.pairs.by_name[target or self.all_pairs[0][1]]
+        return self.values_near(TrialConfig().with_values({WEIGHTS: self.fixed.get(WEIGHTS, own.weights)}))
 
     def values_near(self, config: TrialConfig) -> dict[str, Value]:
         """The searched parameters as in another configuration, or as near to it as the space allows."""

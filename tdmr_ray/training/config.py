@@ -19,6 +19,7 @@ from tdmr_ray.method.prompts import PROMPTS, BorderPrompt, PromptConfig
 from tdmr_ray.method.schedules import SCHEDULES, ConstantSchedule, ScheduleConfig
 from tdmr_ray.training.metrics import METRICS
 from tdmr_ray.training.sections import (
+    PRETRAINED_LR,
     DistillConfig,
     FoundationConfig,
     OutputsConfig,
@@ -73,6 +74,17 @@ class TrialConfig(Section):
     seed: Annotated[int, SHAPES_TEACHER] = Field(default=0, ge=0)
     """Seed of initial weights and batch order, and of views if `views.seed` is None."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_fits_start(cls, tree: Any) -> Any:
+        """Give a target with initial weights a rate that does not destroy them, unless a rate is given."""
+        if not isinstance(tree, dict):
+            return tree
+        target, distill = (_given(tree.get(name, {})) for name in ("target", "distill"))
+        if not target.get("weights") or "lr" in distill:
+            return tree
+        return {**tree, "distill": {**distill, "lr": PRETRAINED_LR}}
+
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
         if self.distill.num_stages > self.distill.epochs:
@@ -126,12 +138,15 @@ class TrialConfig(Section):
     def with_values(self, values: Mapping[str, Any]) -> "TrialConfig":
         """Return a copy with some values changed, by dotted path.
 
-        A component whose kind changes keeps the values that its new kind knows too and that were not defaults.
+        A component whose kind changes keeps the values that its new kind knows too and that were not defaults. A
+        target that gains or loses its initial weights changes a learning rate that was the default.
 
         Raises:
             pydantic.ValidationError: If a path or a value is not legal.
         """
         tree = self.model_dump(mode="json")
+        if tree["distill"]["lr"] == _default_lr(self.target):
+            del tree["distill"]["lr"]
         for section, choice in COMPONENTS.items():
             kind = values.get(f"{section}.{choice.key}")
             if kind in choice.registry and kind != tree[section][choice.key]:
@@ -147,6 +162,17 @@ class TrialConfig(Section):
     def flat(self) -> dict[str, Any]:
         """Return all values by dotted path."""
         return flatten(self.model_dump(mode="json"))
+
+
+def _given(section: Any) -> dict[str, Any]:
+    """Return the values that a section was given; {} if it is none, which its own validation reports."""
+    if isinstance(section, Section):
+        return section.model_dump(exclude_unset=True)
+    return section if isinstance(section, dict) else {}
+
+
+def _default_lr(target: TargetConfig) -> float:
+    return PRETRAINED_LR if target.weights else DistillConfig().lr
 
 
 def _shapes_teacher(field: FieldInfo) -> bool:

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tdmr_ray.models.names import sized
 
+PRETRAINED_LR = 0.0001
+"""Default learning rate of AdamW from initial weights, a hundredth of the default from random ones."""
+
 
 class Section(BaseModel):
     """A typed, immutable section of a configuration that refuses unknown keys."""
@@ -123,7 +126,7 @@ class DistillConfig(Section):
     self_distillation_weight: float = Field(default=0.0, ge=0, le=1)
     """Share of the target's own earlier logits in the logits it learns from, from the second stage on."""
     lr: float = Field(default=0.012, gt=0)
-    """Peak learning rate."""
+    """Peak learning rate. The default is 0.0001 for a target with `weights`."""
     weight_decay: float = Field(default=0.02, ge=0)
     """AdamW's weight decay."""
     clip_norm: float = Field(default=1.0, gt=0)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from tdmr_ray.records import Pair, TrialRecord, complete
 from tdmr_ray.space import Space, Value
-from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.metrics import score
 from tdmr_ray.tuning.replay import config_of
 
@@ -31,8 +30,8 @@ def opening_values(
     sisters = {record.pair.name: record for record in reversed(_best_first(space, finished))}
     groups = (own, rest, sisters.values())
     winners = [record for group in groups for record in _best_first(space, group)[:NUM_WINNERS]]
-    models = [TrialConfig(), *(config for record in winners if (config := config_of(record)) is not None)]
-    openers = [space.values_near(config) for config in models]
+    models = [config for record in winners if (config := config_of(record)) is not None]
+    openers = [space.default_values(pair.target), *(space.values_near(config) for config in models)]
     return [values for index, values in enumerate(openers) if values not in openers[:index]]
 
 

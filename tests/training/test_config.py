@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.sections import DistillConfig, TargetConfig
 
 FULL = TrialConfig().with_values(
     {
@@ -62,6 +63,23 @@ def test_another_kind_keeps_values_that_it_shares_and_that_are_no_defaults() -> 
     overlay = TrialConfig().with_values({"prompt.size_px": 4, "prompt.lr": 0.3})
     masked = overlay.with_values({"prompt.kind": "masked"})
     assert masked.prompt.model_dump() == {"kind": "masked", "size_px": 4, "lr": 0.3, "patch_px": 4, "mask_lr": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("config", "lr"),
+    [
+        (TrialConfig(), 0.012),
+        (TrialConfig().with_values({"target.weights": "pretrained"}), 0.0001),
+        (TrialConfig().with_values({"target.weights": "pretrained", "distill.lr": 0.012}), 0.012),
+        (TrialConfig().with_values({"target.weights": "pretrained"}).with_values({"target.weights": ""}), 0.012),
+        (TrialConfig().with_values({"distill.lr": 0.003}).with_values({"target.weights": "pretrained"}), 0.003),
+        (TrialConfig(target=TargetConfig(weights="pretrained"), distill=DistillConfig(epochs=3)), 0.0001),
+        (TrialConfig(target=TargetConfig(weights="pretrained"), distill=DistillConfig(lr=0.002)), 0.002),
+    ],
+    ids=["random", "weights", "both", "weights taken away", "rate first", "sections", "section with a rate"],
+)
+def test_the_default_rate_suits_the_target_s_start(config: TrialConfig, lr: float) -> None:
+    assert config.distill.lr == lr
 
 
 def test_another_kind_takes_its_own_defaults_for_values_that_were_defaults() -> None:

@@ -3,10 +3,7 @@
 from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.controls.control import Control, ControlFacts
-from tdmr_ray.training.sections import TargetConfig
-
-PRETRAINED_LR = 0.0001
-"""Default learning rate of AdamW from pretrained weights, a hundredth of the default from random ones."""
+from tdmr_ray.training.sections import PRETRAINED_LR, TargetConfig
 
 
 class PretrainedControl(Control):
