@@ -78,7 +78,7 @@ class TrialRecord(BaseModel):
         confusion: Confusion matrix on test, rows are true classes; None if test was not read.
         right: For each class, `1` or `0` for each of its test images in their order; None if test was not read.
         steps: Optimisation steps of the target.
-        num_val: Number of val images; 0 if there are none.
+        label_counts: Labelled images of each class in `train`, `val` and `test`.
         teacher: Key of the teacher artifact, '' if the trial has no teacher.
         teacher_reused: Whether the teacher was already in the store.
         teacher_seconds: Time it took to make the teacher, in this or an earlier trial.
@@ -93,6 +93,7 @@ class TrialRecord(BaseModel):
         artifacts: Folder of a finalist's weights under `finalists/`, '' if there are none.
         restarts: Number of times the trial's process died and another one continued.
         moves: Number of times the trial's machine was lost and another one continued.
+        outside: Whether the search was continued with a space that does not hold the trial, which counts no more.
         notes: Remarks that a reader of the figures should know.
     """
 
@@ -111,7 +112,7 @@ class TrialRecord(BaseModel):
     confusion: list[list[int]] | None = None
     right: list[str] | None = None
     steps: int = 0
-    num_val: int = 0
+    label_counts: dict[str, list[int]] = Field(default_factory=dict)
     teacher: str = ""
     teacher_reused: bool = False
     teacher_seconds: float = 0.0
@@ -131,7 +132,13 @@ class TrialRecord(BaseModel):
     restarts: int = 0
     moves: int = 0
     error: str = ""
+    outside: bool = False
     notes: tuple[Note, ...] = ()
+
+    @property
+    def num_val(self) -> int:
+        """Number of val images; 0 if there are none."""
+        return sum(self.label_counts.get("val", ()))
 
 
 class Ledger:

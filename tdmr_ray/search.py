@@ -12,7 +12,10 @@ from rich.console import Console
 from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tdmr_ray.api import SearchResult
+    from tdmr_ray.records import TrialRecord
     from tdmr_ray.space import Space
 
 NUM_SAMPLES = 3
@@ -120,12 +123,20 @@ def exit_code(result: "SearchResult", storage: str | None, console: Console) -> 
         also = f" --storage {storage}" if storage else ""
         say(console, f"interrupted; continue with --out {result.out}{also} --resume")
         return INTERRUPTED
-    searched = [record for record in result.records if record.phase == "search"]
-    if not any(record.state == "complete" for record in searched):
-        reasons = {record.error for record in searched if record.error}
-        say(console, f"every trial failed: {'; '.join(sorted(reasons))}" if reasons else "no trial has finished")
-        return FAILED
-    return 0
+    searched = [record for record in result.records if record.phase == "search" and not record.outside]
+    if any(record.state == "complete" for record in searched):
+        return 0
+    say(console, _why_none_finished(searched))
+    return FAILED
+
+
+def _why_none_finished(searched: "Sequence[TrialRecord]") -> str:
+    failed = [record for record in searched if record.state == "failed"]
+    early = sum(record.state == "pruned" for record in searched)
+    parts = [f"{early} stopped early"] if early else []
+    if failed:
+        parts.append(f"{len(failed)} failed: {'; '.join(sorted({record.error for record in failed}))}")
+    return f"no trial finished: {', '.join(parts)}" if parts else "no trial has finished"
 
 
 if __name__ == "__main__":

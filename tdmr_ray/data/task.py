@@ -158,6 +158,12 @@ class Task:
         """Format in which further images are to be read."""
         return self.form or InputFormat(self.image_px)
 
+    @property
+    def label_counts(self) -> dict[str, list[int]]:
+        """Labelled images of each class in train, val and test."""
+        splits = {"train": self.labeled, "val": self.val, "test": self.test}
+        return {name: each.labels.bincount(minlength=self.num_classes).tolist() for name, each in splits.items()}
+
     def target_px(self, input_px: int | None) -> int:
         """Return the side of a target's input, for the `input_px` that it may have of its own."""
         return input_px or self.default_px or self.image_px

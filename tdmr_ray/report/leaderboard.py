@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from tdmr_ray.models.names import RANDOM
 from tdmr_ray.prices import load_prices
 from tdmr_ray.records import TDMR, TrialRecord
-from tdmr_ray.report.models import choose_model, num_counted, rank_models, val_scores, with_ties
+from tdmr_ray.report.evidence import Evidence
+from tdmr_ray.report.models import choose_model, evidence_for, num_counted, rank_models, val_scores, with_ties
 from tdmr_ray.report.row import Control, Model, Row
 from tdmr_ray.report.row_comparison import with_corrected_p_values, with_fronts
 from tdmr_ray.report.rows import Costs, build_row, count_states, group_trials
@@ -22,7 +23,8 @@ class Leaderboard:
         objective: Name of the metric that everything was chosen by.
         rows: Best on val first, confirmed rows before all others.
         models: Every small model that may ship, best on val first.
-        recommended: The model to ship; None if nothing is confirmed, or nothing is better than `majority`.
+        recommended: The model to ship; None if nothing is confirmed, or nothing is significantly better than a
+            constant answer.
         controls: Names of all rivals in the rows.
         num_records: Number of trials by state.
         failures: Records of failed trials.
@@ -36,6 +38,7 @@ class Leaderboard:
         saved_gpu_hours: GPU hours that making these teachers again would have taken.
         data_notes: Notes about the images.
         random_foundations: Foundations that had random instead of pretrained weights.
+        evidence: What val says about the best model; None if unknown.
     """
 
     objective: str
@@ -55,6 +58,7 @@ class Leaderboard:
     saved_gpu_hours: float
     data_notes: tuple[str, ...] = ()
     random_foundations: tuple[str, ...] = ()
+    evidence: Evidence | None = None
 
     @property
     def best_row(self) -> Row | None:
@@ -76,10 +80,10 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Costs) -> Leaderboa
     """Rank the pairs of one or more searches on the same images by val; test decides nothing.
 
     Args:
-        records: All records of the searches; trials that are still running are ignored.
+        records: All records of the searches; trials that are still running or outside the space are ignored.
         costs: Costs of the targets.
     """
-    records = [record for record in records if record.state != "running"]
+    records = [record for record in records if record.state != "running" and not record.outside]
     scores = val_scores(records)
     rows = with_ties(
         [build_row(group, records, costs) for group in group_trials(records)], scores, num_counted(records)
@@ -89,13 +93,14 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Costs) -> Leaderboa
     rows = with_corrected_p_values(with_fronts(rows, sign))
     rows.sort(key=lambda row: (row.confirmed, sign * row.val.mean), reverse=True)
     models = rank_models(rows, scores)
+    evidence = evidence_for(models, records, objective)
     reused = [record for record in records if record.teacher_reused]
     notes = (note for record in records for note in record.notes)
     return Leaderboard(
         objective=objective,
         rows=tuple(rows),
         models=models,
-        recommended=choose_model(models, scores),
+        recommended=choose_model(models, scores, evidence),
         controls=tuple(dict.fromkeys(name for row in rows for name in row.controls)),
         num_records=count_states(records),
         failures=tuple(record for record in records if record.state == "failed"),
@@ -111,6 +116,7 @@ def build_leaderboard(records: Iterable[TrialRecord], costs: Costs) -> Leaderboa
         random_foundations=tuple(
             dict.fromkeys(record.pair.foundation for record in records if _has_random_foundation(record))
         ),
+        evidence=evidence,
     )
 
 

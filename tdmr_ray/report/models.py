@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tdmr_ray.records import TDMR, TrialRecord
+from tdmr_ray.report.evidence import Evidence, evidence_of
 from tdmr_ray.report.readings import BY_IMAGE
 from tdmr_ray.report.row import Model, Row
 from tdmr_ray.report.statistics import not_significantly_beaten
@@ -62,13 +63,22 @@ def rank_models(rows: Sequence[Row], scores: ValScores) -> tuple[Model, ...]:
     return tuple(sorted(found.values(), key=lambda model: -_mean(scores[model.figures.recipe])))
 
 
-def choose_model(models: Sequence[Model], scores: ValScores) -> Model | None:
+def evidence_for(models: Sequence[Model], records: Iterable[TrialRecord], objective: str) -> Evidence | None:
+    """Return what val says about the best model; None if nothing is confirmed or the labels of val are unknown."""
+    if not models:
+        return None
+    best = models[0].figures
+    counts = next((each.label_counts for each in records if each.recipe == best.recipe and each.phase == "confirm"), {})
+    return evidence_of(objective, best.val.mean, counts)
+
+
+def choose_model(models: Sequence[Model], scores: ValScores, evidence: Evidence | None = None) -> Model | None:
     """Return the fastest of the models that are tied with the best on val and at most `TOLERANCE` behind it.
 
-    Equally fast models are ordered by val, and so are all where a latency is unknown. None if nothing is confirmed, or
-    if the best model is not better than `majority`.
+    Equally fast models are ordered by val, and so are all where a latency is unknown. None if nothing is confirmed, if
+    the evidence is insufficient, or if the best model is not better than `majority`.
     """
-    if not models:
+    if not models or (evidence is not None and not evidence.is_sufficient):
         return None
     best = _mean(scores[models[0].figures.recipe])
     floors = [_mean(scores[row.controls["majority"].recipe]) for row in _rows(models) if "majority" in row.controls]

@@ -78,7 +78,8 @@ class PublishedTable:
     Attributes:
         data: Fingerprint of the images and their split.
         objective: Metric that everything was chosen by.
-        recommended: The model to ship; None if nothing is confirmed, or nothing is better than `majority`.
+        recommended: The model to ship; None if nothing is confirmed, or nothing is significantly better than a
+            constant answer.
         rows: Finalists with their rivals, best on val first.
         per_class: Figures of the recommended model for every class; None if no confusion matrix was kept.
     """

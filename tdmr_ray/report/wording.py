@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from tdmr_ray.prices import load_prices
 from tdmr_ray.records import TDMR
+from tdmr_ray.report.evidence import Evidence
 from tdmr_ray.report.formatting import difference, milliseconds, spread, value
 from tdmr_ray.report.leaderboard import Leaderboard
 from tdmr_ray.report.row import Figures, Model, Row
@@ -47,11 +48,24 @@ def sentence(board: Leaderboard) -> str:
         )
     model = board.recommended
     if model is None:
-        return "Nothing to ship: no model is better on val than always answering the largest class."
+        return _nothing_to_ship(board.evidence)
     reasons = [_on_test(model.figures, board.objective), _rank(board, model)]
     if "latency_ms" in model.row.cost:
         reasons.append(f"{milliseconds(model.row.cost['latency_ms'])} ms per image")
     return f"Ship {describe(model)}: {', '.join(reasons)}.{_verdict(board)}"
+
+
+def _nothing_to_ship(evidence: Evidence | None) -> str:
+    """State why nothing is recommended, and how many labels would change it."""
+    if evidence is None or not evidence.is_better or evidence.constant is None:
+        return "Nothing to ship: no model is better on val than always answering the largest class."
+    best, constant = (value(each, evidence.objective) for each in (evidence.value, evidence.constant))
+    needed = evidence.labels_needed
+    more = f"about {needed - evidence.num_labels} more labelled images" if needed else "far more labelled images"
+    return (
+        f"Nothing to ship yet: {_count(evidence.num_images, 'val image')} cannot tell the best model ({best}) from "
+        f"always answering the largest class ({constant}). If it stays that good, {more} would."
+    )
 
 
 def describe(model: Model) -> str:

@@ -113,7 +113,7 @@ class TrialReport:
         device: Kind of device.
         precision: `fp32` or `bf16`.
         data: Fingerprint of the images; '' before they are loaded.
-        num_val: Number of val images; 0 before they are loaded.
+        label_counts: Labelled images of each class by split; {} before they are loaded.
         notes: Remarks for readers of the record.
         confusion: Confusion matrix on test; None if it was not read.
         right: For each class, `1` or `0` for each of its test images; None if test was not read.
@@ -134,7 +134,7 @@ class TrialReport:
     device: str = "cpu"
     precision: str = "fp32"
     data: str = ""
-    num_val: int = 0
+    label_counts: dict[str, list[int]] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     confusion: list[list[int]] | None = None
     right: list[str] | None = None

@@ -9,7 +9,7 @@ from functools import partial
 
 from rich.console import Console
 
-from tdmr_ray.records import Ledger, Pair, Phase, TrialRecord, note_weak_teachers
+from tdmr_ray.records import TDMR, Ledger, Pair, Phase, TrialRecord, note_weak_teachers
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.confirmation import PHASES, Confirmation
 from tdmr_ray.runner.costs import Costs
@@ -81,7 +81,6 @@ class Search:
         self.board = TensorBoardLog(layout.tensorboard, store, self.objective)
         self.phase = CurrentPhase()
         self.writer = LedgerWriter(layout, lambda: self.phase.epochs)
-        self.outside: set[str] = set()
         self.confirmation = Confirmation(space, tasks)
 
     @property
@@ -119,9 +118,9 @@ class Search:
         self.meter.count(record for record in records if record.phase == "search")
         studies = PairStudies(self.space, records, self.others)
         self._report_outside(studies.outside)
+        self._mark_outside(records, studies.outside)
         self.progress.begin(TITLES["search"], list(studies.studies), studies.num_left)
-        self.outside = {record.id for record in studies.outside}
-        rungs = Rungs(self.space.budget.epochs, self._inside(records), costs=self._pair_costs())
+        rungs = Rungs(self.space.budget.epochs, self._inside(), costs=self._pair_costs())
         self.phase.begin("search", rungs)
         if not studies.exhausted:
             yield self._cache_aware(studies, afterwards=partial(self._left, "confirm"))
@@ -130,8 +129,24 @@ class Search:
         self.layout.study.unlink(missing_ok=True)
         export_studies(studies.studies, f"sqlite:///{self.layout.study}")
 
-    def _inside(self, records: list[TrialRecord]) -> list[TrialRecord]:
-        return [record for record in records if record.id not in self.outside]
+    def _mark_outside(self, records: list[TrialRecord], searched: list[TrialRecord]) -> None:
+        """Note in the ledger which trials the space does not hold any more, or holds again.
+
+        Args:
+            records: All records.
+            searched: The trials of the search that are outside; the confirmation of their recipes is, too.
+        """
+        ids = {record.id for record in searched}
+        inside = {record.recipe for record in records if record.phase == "search" and record.id not in ids}
+        recipes = {record.recipe for record in searched} - inside
+        for record in records:
+            outside = record.id in ids or (record.role == TDMR and record.recipe in recipes)
+            if outside != record.outside:
+                self.ledger.append(record.model_copy(update={"outside": outside}))
+
+    def _inside(self) -> list[TrialRecord]:
+        """Return the records of the ledger that count."""
+        return [record for record in self.ledger.read() if not record.outside]
 
     def _pair_costs(self) -> dict[str, list[float]]:
         """The costs that are minimised beside the score, for each pair; empty if none are. Each target has one size."""
@@ -158,7 +173,7 @@ class Search:
 
     def _left(self, phase: Phase) -> list[TrialSpec]:
         """Return the trials of a phase that are left, for the finalists as they are now."""
-        return self.confirmation.left(phase, self._inside(self.ledger.read()))
+        return self.confirmation.left(phase, self._inside())
 
     def _note_weak_teachers(self) -> None:
         for record in note_weak_teachers(self.ledger.read()):

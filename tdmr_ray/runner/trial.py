@@ -182,5 +182,5 @@ class Trial:
             device=device.type,
             precision=used_precision(self.spec.config.precision, device),
             data=self.run.task.fingerprint if self.run else "",
-            num_val=len(self.run.task.val) if self.run else 0,
+            label_counts=self.run.task.label_counts if self.run else {},
         )

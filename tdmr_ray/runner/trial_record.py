@@ -84,7 +84,7 @@ def build_record(
             "device": report.device,
             "precision": report.precision,
             "data": report.data,
-            "num_val": report.num_val,
+            "label_counts": report.label_counts,
             "weights": foundation_digest(spec.config.foundation) if spec.config.needs_teacher else "",
             "target_weights": start_digest(spec.config.target.name, spec.config.target.weights),
             "artifacts": report.artifacts,

@@ -8,7 +8,7 @@ import optuna
 from tdmr_ray.records import Pair, TrialRecord
 from tdmr_ray.space import Space, Value
 from tdmr_ray.tuning.allocation import ALLOCATIONS, PairScores
-from tdmr_ray.tuning.pair_study import PairStudy
+from tdmr_ray.tuning.pair_study import REPEATED, PairStudy
 from tdmr_ray.tuning.replay import divide_records
 from tdmr_ray.tuning.trial_spec import TrialSpec
 from tdmr_ray.tuning.warm_start import opening_values
@@ -105,7 +105,8 @@ class PairStudies:
 
 
 def export_studies(studies: dict[str, optuna.Study], url: str) -> None:
-    """Copy studies into a database for optuna-dashboard."""
+    """Copy the trials that have run into a database for optuna-dashboard."""
     for name, study in studies.items():
         copy = optuna.create_study(study_name=name, storage=url, directions=study.directions)
-        copy.add_trials([trial for trial in study.trials if trial.state.is_finished()])
+        finished = [trial for trial in study.trials if trial.state.is_finished()]
+        copy.add_trials([trial for trial in finished if REPEATED not in trial.user_attrs])

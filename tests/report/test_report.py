@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -288,12 +289,51 @@ def test_a_tied_row_that_is_far_behind_is_not_recommended() -> None:
 def test_a_lead_of_single_val_images_beats_nobody() -> None:
     def counted(target: str, right: tuple[int, ...], num_val: int) -> list[TrialRecord]:
         found = confirmed(target, [count / 540 for count in right])
-        return [each.model_copy(update={"num_val": num_val}) for each in found]
+        return [each.model_copy(update={"label_counts": {"val": [num_val // 2] * 2}}) for each in found]
 
     ours, theirs = (513, 510, 516), (512, 509, 514)
     for num_val, tied in ((540, True), (540_000, False)):
         board = build_leaderboard([*counted("a", ours, num_val), *counted("b", theirs, num_val)], {})
         assert [row.tied for row in board.rows] == [True, tied], num_val
+
+
+@pytest.mark.parametrize(
+    ("classes", "val", "objective", "says"),
+    [
+        # 5 images a class: a val of 2 images, all of them right
+        ([1, 1], 1.0, "top1", "yet: 2 val images cannot tell the best model (100.0 %) from .* 18 more labelled"),
+        ([3, 3], 1.0, "top1", ""),
+        ([1] * 300, 0.002, "top1", "no model is better on val than always answering the largest class"),
+        ([38, 2], 0.067, "top1", "no model is better on val"),
+        ([38, 2], 0.96, "top1", "cannot tell the best model (96.0 %) from always answering the largest class (95.0 %)"),
+        ([38, 2], 1.0, "top1", "yet"),
+        ([38, 1], 0.97, "balanced_accuracy", "(50.0 %)"),
+        ([38, 12], 0.97, "balanced_accuracy", ""),
+        ([20, 20], 0.7, "auroc", ""),
+        ([20, 20], 0.5, "auroc", "no model is better on val"),
+        ([20, 20], 0.5, "log_loss", ""),
+        ([20, 20], 0.7, "log_loss", "no model is better on val"),
+    ],
+)
+def test_nothing_is_recommended_at_chance(classes: list[int], val: float, objective: str, says: str) -> None:
+    counts = {"train": [4 * count for count in classes], "val": classes, "test": classes}
+    figures = {f"{split}/{name}": val for split in ("val", "test") for name in (objective, "log_loss")}
+    found = [
+        each.model_copy(
+            update={"label_counts": counts, "metrics": figures, "config": {**each.config, "objective": objective}}
+        )
+        for each in confirmed("t", [val] * 3)
+    ]
+    board = build_leaderboard(found, {})
+    assert (board.recommended is None) == bool(says)
+    if says:
+        assert re.search(says.replace("(", r"\(").replace(")", r"\)"), sentence(board))
+
+
+def test_trials_outside_the_space_do_not_count() -> None:
+    inside, outside = confirmed("a", [0.8] * 3), confirmed("b", [0.9] * 3)
+    board = build_leaderboard([*inside, *(each.model_copy(update={"outside": True}) for each in outside)], {})
+    assert [row.target for row in board.rows] == ["a"]
 
 
 def test_few_seeds_are_a_caution() -> None:

@@ -158,4 +158,5 @@ def test_only_trials_inside_a_narrowed_space_are_confirmed(shared_store: Path, t
     assert "1 earlier trials are outside the space and do not count" in output
     records = Ledger(tmp_path / "out/records.jsonl").read()
     assert [record.phase for record in records] == ["search", "search", "search", "confirm"]
+    assert [record.outside for record in records] == [record.config["distill"]["lr"] == 1e-2 for record in records]
     assert records[-1].config["distill"]["lr"] in narrow["distill.lr"]["choices"]
