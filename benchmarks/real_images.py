@@ -75,12 +75,17 @@ Overrides = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """A data set with a number of labels a class; its first foundation is the one that plain distillation has."""
+    """A data set with a number of labels a class; its first foundation is the one that plain distillation has.
+
+    `methods` are all that are compared in the cell; empty for all there are.
+    """
 
     data: str
     shots: int
     image_px: int | None
     foundations: tuple[str, ...]
+    unlabeled: bool = True
+    methods: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -101,6 +106,8 @@ CELLS = {
     "clipart_10": Cell("clipart", 10, 96, PHOTO_FOUNDATIONS),
     "digits_5": Cell("digits", 5, None, GLYPHS),
     "script_5": Cell("script", 5, None, GLYPHS),
+    "digits_5_labels": Cell("digits", 5, None, GLYPHS, unlabeled=False, methods=("scratch", "tdmr")),
+    "digits_10": Cell("digits", 10, None, GLYPHS, methods=("self_training", "tdmr")),
 }
 TUNED_ON = {
     ("small", "photographs"): "elpv4_20",
@@ -223,6 +230,8 @@ class Job:
         if networks:
             values["foundation"] = networks[0] if len(networks) == 1 else {"members": networks}
         recipe = TDMR | WITHOUT.get(self.without, {}) if ours_takes_part else {}
+        if ours_takes_part and not cell.unlabeled:
+            recipe |= {"pseudo_labels.rounds": 0}
         config = TrialConfig().with_values({**values, **recipe})
         if self.base_method in CONTROLS:
             config = CONTROLS[self.base_method]().configure(config, task, self.steps)
@@ -241,7 +250,7 @@ def data_of(cell: Cell, seed: int, *, tuning: bool) -> DataConfig:
         name=cell.data if cell.kind == "writing" else str(folder),
         image_px=cell.image_px,
         shots=cell.shots,
-        unlabeled=True,
+        unlabeled=cell.unlabeled,
         split_seed=TUNING_SPLIT if tuning else 0,
         draw=seed,
     )
@@ -317,7 +326,8 @@ def measuring_jobs(chosen: Mapping[tuple[str, str], Mapping[str, Overrides]]) ->
         for target in (target for target, count in SEEDS.items() if seed <= count):
             for name, cell in CELLS.items():
                 for method, overrides in chosen.get((target, cell.kind), {}).items():
-                    yield Job(name, target, method, seed, overrides)
+                    if not cell.methods or method in cell.methods:
+                        yield Job(name, target, method, seed, overrides)
     for seed in range(1, ABLATION_SEEDS + 1):
         for name in (name for name in ABLATED if ("small", CELLS[name].kind) in chosen):
             settings = chosen["small", CELLS[name].kind]

@@ -149,8 +149,8 @@ class TrialConfig(Section):
             del tree["distill"]["lr"]
         for section, choice in COMPONENTS.items():
             kind = values.get(f"{section}.{choice.key}")
-            if kind in choice.registry and kind != tree[section][choice.key]:
-                tree[section] = _of_other_kind(tree[section], choice, str(kind))
+            if isinstance(kind, str) and kind in choice.registry and kind != tree[section][choice.key]:
+                tree[section] = _of_other_kind(tree[section], choice, kind)
         for path, value in values.items():
             *parents, leaf = path.split(".")
             node = tree
