@@ -125,13 +125,16 @@ TARGETS: dict[str, dict[str, Any]] = {
     "small": {"name": "mobilenetv3_small_050"},
     "lite0": {"name": "tf_efficientnet_lite0", "weights": str(ASSETS / "lite0.safetensors")},
 }
-TDMR: Overrides = {
-    "mapping.kind": "discriminant",
-    "pseudo_labels.rounds": 1,
-    "outputs.view_averaging": 1.0,
-    "temperature.start": 4.0,
+TDMR: dict[str, Overrides] = {
+    "small": {
+        "mapping.kind": "discriminant",
+        "pseudo_labels.rounds": 1,
+        "outputs.view_averaging": 1.0,
+        "temperature.start": 4.0,
+    },
 }
-"""The recipe of the second edition, in which it differs from the first one's defaults."""
+TDMR["lite0"] = {**TDMR["small"], "distill.learn_first": "labels"}
+"""The recipes of the second edition, in which they differ from the first one's defaults."""
 LOGITS_ALONE: Overrides = {
     "distill.alignment_weight": 0.0,
     "distill.labels_weight": 0.0,
@@ -161,11 +164,17 @@ WITHOUT: dict[str, Overrides] = {
     "new_views": {"outputs.view_averaging": 0.0},
     "alignment": {"distill.alignment_weight": 0.0},
     "labels": {"distill.labels_weight": 0.0},
+    "labels_first": {"distill.learn_first": "teacher"},
 }
 """What is taken from TDMR for the part of each ingredient."""
 LONG, LONG_METHODS = 4, ("plain_kd", "tdmr")
 """Factor on the steps of the methods that are also trained longer."""
-ABLATED, ABLATION_SEEDS = ("elpv4_20", "script_5"), 3
+ABLATION_SEEDS = 3
+ABLATED = {
+    "small": (("elpv4_20", "script_5"), [name for name in WITHOUT if name != "labels_first"]),
+    "lite0": (("elpv4_20", "clipart_10"), ["labels_first"]),
+}
+"""Cells and ingredients of which one is left out, by target."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +198,7 @@ class Job:
     @property
     def key(self) -> str:
         """A hash that is equal for equal runs."""
-        recipe = TDMR if self.base_method == "tdmr" else {}
+        recipe = TDMR[self.target] if self.base_method == "tdmr" else {}
         removed, cell = WITHOUT.get(self.without, {}), CELLS[self.cell]
         sizes = [NETWORKS[name].get("image_px") for name in self.foundations]
         return hash_json([asdict(self), self.steps, BATCH_SIZE[cell.kind], recipe, removed, self.foundations, sizes])
@@ -229,7 +238,7 @@ class Job:
         }
         if networks:
             values["foundation"] = networks[0] if len(networks) == 1 else {"members": networks}
-        recipe = TDMR | WITHOUT.get(self.without, {}) if ours_takes_part else {}
+        recipe = TDMR[self.target] | WITHOUT.get(self.without, {}) if ours_takes_part else {}
         if ours_takes_part and not cell.unlabeled:
             recipe |= {"pseudo_labels.rounds": 0}
         config = TrialConfig().with_values({**values, **recipe})
@@ -329,10 +338,14 @@ def measuring_jobs(chosen: Mapping[tuple[str, str], Mapping[str, Overrides]]) ->
                     if not cell.methods or method in cell.methods:
                         yield Job(name, target, method, seed, overrides)
     for seed in range(1, ABLATION_SEEDS + 1):
-        for name in (name for name in ABLATED if ("small", CELLS[name].kind) in chosen):
+        for target, (cells, ingredients) in ABLATED.items():
+            for name in (name for name in cells if (target, CELLS[name].kind) in chosen):
+                settings = chosen[target, CELLS[name].kind]
+                yield from (Job(name, target, "tdmr", seed, settings["tdmr"], without=each) for each in ingredients)
+    for seed in range(1, ABLATION_SEEDS + 1):
+        for name in (name for name in ABLATED["small"][0] if ("small", CELLS[name].kind) in chosen):
             settings = chosen["small", CELLS[name].kind]
             yield from (Job(name, "small", f"{method}_long", seed, settings[method]) for method in LONG_METHODS)
-            yield from (Job(name, "small", "tdmr", seed, settings["tdmr"], without=without) for without in WITHOUT)
 
 
 def run_job(job: Job) -> Row:

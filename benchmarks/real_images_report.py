@@ -104,12 +104,12 @@ def parts_table(figures: Mapping[str, Estimate]) -> list[str]:
     lines = [
         "## What each ingredient adds",
         "",
-        "| cell | ingredient | TDMR with it over TDMR without it |",
-        "|---|---|--:|",
+        "| cell | target | ingredient | TDMR with it over TDMR without it |",
+        "|---|---|---|--:|",
     ]
     for name, estimate in parts.items():
-        cell, ingredient = name.split(".small.part_of_")
-        lines.append(f"| {cell} | {ingredient.replace('_', ' ')} | {percent(estimate, signed=True)} |")
+        cell, target, ingredient = name.replace("part_of_", "").split(".")
+        lines.append(f"| {cell} | {target} | {ingredient.replace('_', ' ')} | {percent(estimate, signed=True)} |")
     return [*lines, ""]
 
 

@@ -23,6 +23,7 @@ class Stage:
         weights: Weights of the loss terms.
         detach_head: Whether the head learns the logits without moving the features. A first stage, which only aligns
             features, can then be measured (and pruned) like any other.
+        only_labels: Whether only labelled images take part, with the label loss alone.
     """
 
     index: int
@@ -30,6 +31,7 @@ class Stage:
     num_epochs: int
     weights: TermWeights
     detach_head: bool
+    only_labels: bool = False
 
     @property
     def last_epoch(self) -> int:
@@ -37,7 +39,9 @@ class Stage:
         return self.first_epoch + self.num_epochs - 1
 
 
-def plan_stages(num_stages: int, num_epochs: int, weights: TermWeights) -> tuple[Stage, ...]:
+def plan_stages(
+    num_stages: int, num_epochs: int, weights: TermWeights, *, labels_first: bool = False
+) -> tuple[Stage, ...]:
     """Divide a fixed number of epochs into stages of (nearly) equal length.
 
     A single stage uses all terms with `weights`. With several, the first stage aligns features. From the second to the
@@ -48,16 +52,20 @@ def plan_stages(num_stages: int, num_epochs: int, weights: TermWeights) -> tuple
         num_stages: >= 1.
         num_epochs: >= num_stages; the total, whatever the number of stages.
         weights: Base weights.
+        labels_first: Whether a stage with labels alone comes before all others and takes half of the epochs, as far as
+            each of the others keeps one.
 
     Raises:
         ValueError: If there are fewer epochs than stages.
     """
     if not 1 <= num_stages <= num_epochs:
         raise ValueError(f"1 <= num_stages <= num_epochs must hold, but got ({num_stages=}, {num_epochs=})")
-    edges = [round(index * num_epochs / num_stages) for index in range(num_stages + 1)]
-    return tuple(
+    before = min(num_epochs // 2, num_epochs - num_stages) if labels_first else 0
+    first = (Stage(0, 0, before, TermWeights(0.0, 0.0, 1.0), detach_head=False, only_labels=True),) if before else ()
+    edges = [before + round(index * (num_epochs - before) / num_stages) for index in range(num_stages + 1)]
+    return first + tuple(
         Stage(
-            index=index,
+            index=index + len(first),
             first_epoch=edges[index],
             num_epochs=edges[index + 1] - edges[index],
             weights=_stage_weights(index, num_stages, weights),

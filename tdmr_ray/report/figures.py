@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from tdmr_ray.method.schedules import SCHEDULES, Moment
-from tdmr_ray.method.stages import TermWeights, plan_stages
 from tdmr_ray.records import TDMR, TrialRecord
 from tdmr_ray.report.formatting import scale_of, unit
 from tdmr_ray.report.importance import Importance
@@ -17,6 +16,7 @@ from tdmr_ray.report.leaderboard import Leaderboard
 from tdmr_ray.report.row import Row
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.metrics import value_of
+from tdmr_ray.training.stage_plan import stages_of
 from tdmr_ray.tuning.ranking import objective_of
 
 COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
@@ -238,9 +238,8 @@ def timeline(finalists: Iterable[TrialRecord]) -> go.Figure | None:
     figure = go.Figure()
     for number, record in enumerate(finalists):
         config = TrialConfig.model_validate(record.config)
-        temperature, epochs, stages = config.temperature, config.distill.epochs, config.distill.num_stages
-        schedule = SCHEDULES[temperature.schedule](temperature)
-        plan = plan_stages(stages, epochs, TermWeights(1.0, 1.0, 1.0))
+        temperature, epochs, plan = config.temperature, config.distill.epochs, stages_of(config)
+        schedule, stages = SCHEDULES[temperature.schedule](temperature), len(plan)
         colour = COLOURS[number % len(COLOURS)]
         heights = [
             schedule.planned(Moment(epoch / max(1, epochs - 1), stage.index, stages))

@@ -12,11 +12,11 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.data.views import ViewBatch
 from tdmr_ray.method.losses import LOSSES, balanced_weights
 from tdmr_ray.method.schedules import Moment
-from tdmr_ray.method.stages import Stage, TermWeights, plan_stages, stage_at
+from tdmr_ray.method.stages import Stage, stage_at
 from tdmr_ray.method.teacher import ProxySpace
 from tdmr_ray.models import Target
 from tdmr_ray.training.activity import doing
-from tdmr_ray.training.batches import Batch, cycle, epoch_batches
+from tdmr_ray.training.batches import Batch, cycle, epoch_batches, views_per_epoch
 from tdmr_ray.training.best_on_val import BestOnVal
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.device import check_finite, pick_device
@@ -26,6 +26,7 @@ from tdmr_ray.training.learner import build_learner, freeze_batch_norm, keeps_ba
 from tdmr_ray.training.metrics import LOG_LOSS, named
 from tdmr_ray.training.micro_batches import MicroBatches
 from tdmr_ray.training.objective import BatchLabels, BatchOutputs, loss_terms, weighted_sum
+from tdmr_ray.training.stage_plan import past_share, stages_of
 from tdmr_ray.training.teacher_outputs import TeacherOutputs, average_over_views, mix_of_images, training_views
 from tdmr_ray.training.workers import ALONE, Metrics, Workers
 
@@ -35,8 +36,9 @@ class Distillation:
 
     Every random choice of an epoch follows from seed and epoch, so that a restored training continues as if it had
     never stopped. The weights that are best on val are kept, or the last ones without a val split. A new stage starts
-    from them, and their own logits for the training images join the teacher's with `distill.self_distillation_weight`.
-    The training ends at `distill.stop_at`, or when val has not improved for `distill.patience`.
+    from them, and their own logits for the training images join the teacher's with `distill.self_distillation_weight`,
+    or as those of one more member after a stage with labels alone. The training ends at `distill.stop_at`, or when val
+    has not improved for `distill.patience`, of which a stage with labels alone does not count.
 
     Args:
         config: The trial.
@@ -65,7 +67,8 @@ class Distillation:
         self.micro_batches = MicroBatches(may_divide=workers.count == 1)
         self.num_images = task.num_labeled if outputs is None else len(task.train)
         self.views = training_views(config, task)
-        self.stages = _plan(config, outputs)
+        self.stages = stages_of(config, has_teacher=outputs is not None)
+        self.past_share = past_share(config, self.stages)
         self.epoch = self.steps = 0
         self.logit_loss = LOSSES[config.loss.kind](config.loss)
         self.class_weights = _class_weights(config, task, self.device)
@@ -83,7 +86,9 @@ class Distillation:
     @property
     def done(self) -> bool:
         """Whether the last epoch has ended, or val has not improved for too long."""
-        return self.epoch >= self.settings.last_epoch or self.epoch - self.best.epoch >= self.settings.patience_epochs
+        first = self.stages[0]
+        waited = self.epoch - max(self.best.epoch, first.num_epochs if first.only_labels else 0)
+        return self.epoch >= self.settings.last_epoch or waited >= self.settings.patience_epochs
 
     @property
     def num_views_per_epoch(self) -> int:
@@ -170,14 +175,15 @@ class Distillation:
         return torch.optim.AdamW(groups, lr=self.settings.lr, fused=True)
 
     def _batches(self, epoch: int) -> list[Batch]:
+        only_labels = stage_at(self.stages, min(epoch, self.num_epochs - 1)).only_labels
         return list(
             epoch_batches(
-                self.num_images,
+                self.task.num_labeled if only_labels else self.num_images,
                 batch_size=self.settings.batch_size,
                 epoch=epoch,
                 seed=self.config.seed,
                 num_views=None if self.outputs is None else self.outputs.num_views,
-                length=self.length,
+                length=self.length or views_per_epoch(self.num_images),
             )
         )
 
@@ -241,8 +247,7 @@ class Distillation:
             return None
         embedding, logits = self.outputs.batch(view)
         if self.past_logits is not None:
-            past = mix_of_images(self.past_logits, view)
-            logits = torch.lerp(logits, past, self.settings.self_distillation_weight)
+            logits = torch.lerp(logits, mix_of_images(self.past_logits, view), self.past_share)
         return ProxySpace(embedding.to(self.device), logits.to(self.device))
 
     def _measure(self) -> Metrics:
@@ -280,20 +285,12 @@ class Distillation:
 
         Source: Kim et al. 2021 (PS-KD), arXiv 2006.12000: past predictions of a network become part of its targets.
         """
-        if self.outputs is None or not self.settings.self_distillation_weight:
+        if self.outputs is None or not self.past_share:
             return None
         target, precision = self.learner.target.eval(), self.config.precision
         return average_over_views(
             lambda images: ProxySpace(*run_target(target, images, precision)), self.views, self.device
         ).logits
-
-
-def _plan(config: TrialConfig, outputs: TeacherOutputs | None) -> tuple[Stage, ...]:
-    settings = config.distill
-    if outputs is None:
-        return plan_stages(1, settings.epochs, TermWeights(0.0, 0.0, 1.0))
-    base = TermWeights(settings.alignment_weight, settings.logits_weight, settings.labels_weight)
-    return plan_stages(settings.num_stages, settings.epochs, base)
 
 
 def _class_weights(config: TrialConfig, task: Task, device: torch.device) -> Tensor | None:

@@ -141,6 +141,10 @@ class DistillConfig(Section):
     batch_norm: Literal["auto", "trained", "frozen"] = "auto"
     """Statistics of batch norm: `trained` on the target's batches, or `frozen` as its initial weights have them, which
     `auto` does for a target with `weights`."""
+    learn_first: Literal["auto", "labels", "teacher"] = "auto"
+    """What the first half of the epochs is learned from: the `teacher`, or the `labels` alone, after which the target's
+    own logits for all training images are averaged with the teacher's. `auto` is `labels` for a target with
+    `weights`."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weights of classes in the label loss: `balanced` is inversely proportional to their number of labelled images."""
 

@@ -37,6 +37,21 @@ def test_only_a_first_of_several_stages_keeps_the_head_apart(num_stages: int, de
     assert [stage.detach_head for stage in plan_stages(num_stages, 9, BASE)] == detached
 
 
+@pytest.mark.parametrize(
+    ("num_stages", "num_epochs", "lengths"),
+    [(1, 10, [5, 5]), (2, 10, [5, 2, 3]), (1, 1, [1]), (3, 4, [1, 1, 1, 1]), (3, 3, [1, 1, 1])],
+)
+def test_a_stage_with_labels_alone_takes_half_if_the_others_keep_an_epoch(
+    num_stages: int, num_epochs: int, lengths: list[int]
+) -> None:
+    stages = plan_stages(num_stages, num_epochs, BASE, labels_first=True)
+    assert [stage.num_epochs for stage in stages] == lengths
+    assert [stage.index for stage in stages] == list(range(len(lengths)))
+    assert [stage.only_labels for stage in stages] == [len(lengths) > num_stages, *[False] * (len(lengths) - 1)]
+    plain = plan_stages(num_stages, num_epochs, BASE)
+    assert [stage.weights for stage in stages[-num_stages:]] == [stage.weights for stage in plain]
+
+
 @pytest.mark.parametrize(("num_stages", "num_epochs"), [(0, 5), (6, 5)])
 def test_impossible_plans_are_refused(num_stages: int, num_epochs: int) -> None:
     with pytest.raises(ValueError, match="num_stages <= num_epochs"):

@@ -79,17 +79,19 @@ def test_seed_changes_the_training(tiny_config: TrialConfig, tiny_task: Task, ar
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
-@pytest.mark.parametrize("self_distillation_weight", [0.0, 0.5])
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"distill.self_distillation_weight": 0.5}, {"distill.num_stages": 1, "distill.learn_first": "labels"}],
+    ids=["two stages", "own logits", "labels first"],
+)
 def test_restored_distillation_continues_as_if_it_had_never_stopped(
     stop_after: int,
-    self_distillation_weight: float,
+    change: dict[str, object],
     tiny_config: TrialConfig,
     tiny_task: Task,
     artifact: TeacherArtifact,
 ) -> None:
-    config = tiny_config.replace(
-        distill__epochs=4, distill__num_stages=2, distill__self_distillation_weight=self_distillation_weight
-    )
+    config = tiny_config.with_values({"distill.epochs": 4, "distill.num_stages": 2, **change})
     whole = Distillation(config, tiny_task, artifact.outputs)
     expected = [without_times(whole.run_epoch()) for _ in range(4)]
     first = Distillation(config, tiny_task, artifact.outputs)
@@ -235,6 +237,25 @@ def test_own_logits_join_from_the_second_stage_on(
     expected = average_over_views(lambda images: ProxySpace(*best(images)), distillation.views, torch.device("cpu"))
     assert distillation.past_logits is not None
     torch.testing.assert_close(distillation.past_logits, expected.logits)
+
+
+def test_after_labels_alone_the_own_logits_are_averaged_with_the_teachers(
+    tiny_config: TrialConfig, tiny_task: Task, artifact: TeacherArtifact
+) -> None:
+    config = tiny_config.replace(distill__epochs=4, distill__learn_first="labels")
+    distillation = Distillation(config, tiny_task, artifact.outputs)
+    of_labels, of_teacher = distillation._batches(1), distillation._batches(2)
+    assert len(of_labels) == len(of_teacher)
+    assert max(int(batch.rows.max()) for batch in of_labels) == tiny_task.num_labeled - 1
+    assert max(int(batch.rows.max()) for batch in of_teacher) == len(tiny_task.train) - 1
+    rows = [distillation.run_epoch() for _ in range(2)]
+    assert all(row["train/loss"] == pytest.approx(row["train/labels"]) for row in rows)
+    distillation.run_epoch()
+    view = distillation.views.batch(torch.tensor([0, 35]), 0)
+    found, past = distillation._teacher_outputs(view), distillation.past_logits
+    assert found is not None and past is not None and artifact.outputs is not None
+    expected = (artifact.outputs.batch(view).logits + past[[0, 35]]) / 2
+    torch.testing.assert_close(found.logits, expected)
 
 
 def test_scratch_trains_on_labelled_images_without_a_foundation(tiny_config: TrialConfig, tiny_task: Task) -> None:

@@ -40,6 +40,7 @@ class PlainKD(Control):
         distill = finalist.distill.model_copy(
             update={
                 "num_stages": 1,
+                "learn_first": "teacher",
                 "alignment_weight": 0.0,
                 "logits_weight": self.config.logits_weight,
                 "labels_weight": self.config.labels_weight,
