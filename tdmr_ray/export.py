@@ -10,7 +10,9 @@ from tdmr_ray.errors import InputError, near_match
 
 if TYPE_CHECKING:
     from tdmr_ray.deploy.artifact import Artifact
+    from tdmr_ray.deploy.demo.runtime import Runtime
     from tdmr_ray.deploy.exporting import Failure
+    from tdmr_ray.deploy.formats import Precision
 
 ALL = "all"
 
@@ -28,6 +30,12 @@ def export(
         float, typer.Option(min=0, help="Points of accuracy that a file may lose; more, and it is not written.")
     ] = 2.0,
     out: Annotated[Path | None, typer.Option(help="Folder for the files [the model's own].")] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Write demo/index.html too: a page that runs the ONNX file in a browser.")
+    ] = False,
+    runtime: Annotated[
+        Path | None, typer.Option(help="Tarball of onnxruntime-web for --demo [from the npm registry, then cached].")
+    ] = None,
 ) -> None:
     """Write files that take RGB pixels, uint8 [B, px, px, 3], and give probabilities [B, C].
 
@@ -53,6 +61,9 @@ def export(
     ]
     if impossible:
         raise InputError("--precision", [f"{each}; leave it out, or use 'all'" for each in impossible])
+    if runtime is not None and not demo:
+        raise InputError("--runtime", "is for the page; add --demo")
+    carried = _runtime(wanted, batch, runtime) if demo else None
     results = export_model(
         load_model(folder),
         out or folder,
@@ -62,6 +73,8 @@ def export(
         max_loss=max_loss / 100,
         on_result=lambda found: typer.echo(_line(found)),
     )
+    if carried is not None:
+        _write_demo(folder, out or folder, results, carried)
     if any(isinstance(each, Failure) for each in results):
         raise typer.Exit(FAILED)
 
@@ -89,6 +102,37 @@ def _is_installed(name: str) -> bool:
         typer.echo(f"{name} is left out: {error.problems[0]}", err=True)
         return False
     return True
+
+
+def _runtime(wanted: "list[tuple[str, Precision]]", batch: int, given: Path | None) -> "Runtime":
+    """Return what a page needs, before files are made; it runs ONNX, one image at once."""
+    from tdmr_ray.deploy.demo.runtime import load_runtime
+
+    if "onnx" not in dict(wanted):
+        raise InputError("--demo", "needs an ONNX file; add onnx to --format")
+    if batch != 1:
+        raise InputError("--demo", f"classifies one image at once, got --batch {batch}; leave out --batch")
+    return load_runtime(given)
+
+
+def _write_demo(source: Path, folder: Path, results: "list[Artifact | Failure]", runtime: "Runtime") -> None:
+    """Write the page for the first ONNX file that was kept."""
+    from tdmr_ray.deploy.artifact import Artifact
+    from tdmr_ray.deploy.demo.page import DEMO, Shown, threshold_of, write_demo
+    from tdmr_ray.deploy.small_model import load_model
+
+    found = next((each for each in results if isinstance(each, Artifact) and each.format == "onnx"), None)
+    if found is None:
+        typer.echo("demo: there is no ONNX file to show; it is not written")
+        return
+    model = load_model(source)
+    notes = [f"It is right on {100 * (found.top1 or 0):.1f} % of {found.num_images} images of {found.split}."]
+    if model.temperature != 1:
+        notes.append(f"Its probabilities were calibrated, with temperature {model.temperature:.2f}.")
+    name = model.config.target.name
+    shown = Shown(name, model.class_names, model.input_format, threshold_of(source), notes)
+    page = write_demo(folder / DEMO, folder / found.file, shown, runtime)
+    typer.echo(f"{page.relative_to(folder)}: {page.stat().st_size / 1e6:.2f} MB, open it in a browser")
 
 
 def _line(found: "Artifact | Failure") -> str:

@@ -78,19 +78,22 @@ def load(root: Path, resize: str = "crop") -> tdmr_ray.Task:
 def fit_head(task: tdmr_ray.Task) -> tdmr_ray.SmallModel:
     """Fit the head of a random target to the training images, and measure it on val as training does."""
     torch.manual_seed(0)
-    target = load_target("lcnet_035", num_classes=2, image_px=INPUT_PX)
+    target = load_target("lcnet_035", num_classes=task.num_classes, image_px=INPUT_PX)
     images = task.train.images.float().div(255.0)
     with torch.no_grad():
         for _ in range(20):
             target.train()(images)
         features = target.eval()(images).features
         scaler = StandardScaler().fit(features.numpy())
-        fitted = LogisticRegression(C=0.1).fit(scaler.transform(features.numpy()), task.train.labels.numpy())
+        fitted = LogisticRegression(C=0.1, max_iter=1000).fit(
+            scaler.transform(features.numpy()), task.train.labels.numpy()
+        )
         weight = torch.from_numpy(fitted.coef_ / scaler.scale_) / 2
         bias = torch.from_numpy(fitted.intercept_) / 2 - weight @ torch.from_numpy(scaler.mean_)
         head = target.network.get_classifier()
-        head.weight.copy_(torch.cat([-weight, weight]))
-        head.bias.copy_(torch.cat([-bias, bias]))
+        is_pair = task.num_classes == 2  # one row says how much likelier the second class is
+        head.weight.copy_(torch.cat([-weight, weight]) if is_pair else weight)
+        head.bias.copy_(torch.cat([-bias, bias]) if is_pair else bias)
     found = evaluate(lambda batch: target(batch).logits, task.val, device=torch.device("cpu"))
     config = TrialConfig(data=task.source or DataConfig()).with_values(
         {"target.name": "lcnet_035", "target.input_px": INPUT_PX}

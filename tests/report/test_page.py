@@ -1,15 +1,13 @@
 """The page in a real browser: headless Chromium without a network."""
 
-import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from helpers.browsing import chromium, forget_logs, requests_of
 from helpers.made_search import HOSTILE, made_search
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -17,31 +15,13 @@ from tdmr_ray.report.folder import Search, compare
 from tdmr_ray.report.page import render_page
 
 MAX_BYTES = 5_000_000
-DRIVER = shutil.which("chromedriver")
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    if DRIVER is None:
-        pytest.skip("apt-get install chromium chromium-driver")
-    options = ChromeOptions()
-    profile = tmp_path_factory.mktemp("profile")
-    quiet = ("background-networking", "component-update", "sync", "quic", "gpu", "dev-shm-usage", "default-apps")
-    for argument in (
-        "headless=new",
-        "no-sandbox",
-        "no-first-run",
-        f"user-data-dir={profile}",
-        "proxy-server=127.0.0.1:9",
-    ):
-        options.add_argument(f"--{argument}")
-    options.add_argument("--enable-unsafe-swiftshader")  # for WebGL without a GPU
-    for feature in quiet:
-        options.add_argument(f"--disable-{feature}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with Chrome(options=options, service=ChromeService(DRIVER)) as driver:
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
         yield driver
 
 
@@ -50,18 +30,10 @@ def open_page(browser: Chrome, searches: list[Search], folder: Path, *, width: i
     text = render_page(compare(searches))
     (folder / "page.html").write_text(text, encoding="utf-8")
     browser.set_window_size(width, 900)
-    for kind in ("browser", "performance"):
-        browser.get_log(kind)
+    forget_logs(browser)
     browser.get(f"file://{folder}/page.html")
     WebDriverWait(browser, 60).until(lambda _: browser.execute_script("return document.body.dataset.drawn"))
     return text
-
-
-def requests_of(browser: Chrome) -> list[str]:
-    """Return the URLs that were requested since the page was opened."""
-    events: list[dict[str, Any]] = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    sent = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    return [url for url in sent if not url.startswith(("data:", "blob:", "chrome"))]
 
 
 @pytest.mark.parametrize("names", [(), HOSTILE], ids=["plain names", "hostile names"])
