@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tdmr_ray.data.reading import BadImage, InputFormat, is_image, read_image
 from tdmr_ray.errors import InputError
+from tdmr_ray.training.thresholds import Thresholds, names_of_set
 
 BATCH_SIZE = 64
 NONE_OF_THESE = "none of these"
@@ -28,11 +29,49 @@ class Prediction:
         class_name: The most probable class, or `NONE_OF_THESE`.
         probability: The largest probability.
         probabilities: Probabilities of all classes, [C].
+        class_set: Classes that the image may have, the most probable first; empty unless a coverage was wanted.
     """
 
     class_name: str
     probability: float
     probabilities: NDArray[np.float32]
+    class_set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How probabilities become a prediction.
+
+    Attributes:
+        min_probability: Least probability of a class; with less, an image is `NONE_OF_THESE`.
+        set_probability: Least probability of the classes in `class_set`; None leaves it empty.
+    """
+
+    min_probability: float = 0.0
+    set_probability: float | None = None
+
+    @classmethod
+    def choose(
+        cls,
+        thresholds: Thresholds,
+        min_probability: float = 0.0,
+        *,
+        none_of_these: bool = False,
+        coverage: float | None = None,
+    ) -> "Rules":
+        """Take rules from a model's thresholds.
+
+        Args:
+            thresholds: The model's.
+            min_probability: Least probability of a class.
+            none_of_these: Whether it is at least the one that val chose.
+            coverage: Wanted coverage of `class_set`.
+
+        Raises:
+            InputError: If val had too few images for them.
+        """
+        least = max(min_probability, thresholds.none_of_these()) if none_of_these else min_probability
+        return cls(least, None if coverage is None else thresholds.for_coverage(coverage))
 
 
 class Classifier(Protocol):
@@ -45,6 +84,10 @@ class Classifier(Protocol):
     @property
     def input_format(self) -> InputFormat:
         """Format in which files are read."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Thresholds on its probabilities."""
 
     def classify(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 images [B, 3, size_px, size_px] to probabilities [B, C]."""
@@ -69,7 +112,7 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
 
 
 def predict_files(
-    model: Classifier, paths: Iterable[Path], *, min_probability: float = 0.0
+    model: Classifier, paths: Iterable[Path], rules: Rules = Rules()
 ) -> Iterator[tuple[Path, Prediction | BadImage]]:
     """Classify files in batches; yield each file with its prediction, or the reason why it cannot be read."""
     waiting = iter(paths)
@@ -77,16 +120,14 @@ def predict_files(
         while batch := list(islice(waiting, BATCH_SIZE)):
             read = list(pool.map(partial(_read, form=model.input_format), batch))
             good = [pixels for pixels in read if not isinstance(pixels, BadImage)]
-            rows = iter(predict_pixels(model, np.stack(good), min_probability=min_probability) if good else [])
+            rows = iter(predict_pixels(model, np.stack(good), rules) if good else [])
             for path, pixels in zip(batch, read, strict=True):
                 yield path, pixels if isinstance(pixels, BadImage) else next(rows)
 
 
-def predict_pixels(
-    model: Classifier, pixels: NDArray[np.uint8], *, min_probability: float = 0.0
-) -> Sequence[Prediction]:
+def predict_pixels(model: Classifier, pixels: NDArray[np.uint8], rules: Rules = Rules()) -> Sequence[Prediction]:
     """Classify uint8 images [B, 3, size_px, size_px] of the model's format."""
-    return [_prediction(row, model.class_names, min_probability) for row in model.classify(pixels)]
+    return [_prediction(row, model.class_names, rules) for row in model.classify(pixels)]
 
 
 def _images_below(folder: Path) -> list[Path]:
@@ -105,7 +146,11 @@ def _read(path: Path, form: InputFormat) -> NDArray[np.uint8] | BadImage:
         return bad
 
 
-def _prediction(row: NDArray[np.float32], class_names: tuple[str, ...], min_probability: float) -> Prediction:
+def _prediction(row: NDArray[np.float32], class_names: tuple[str, ...], rules: Rules) -> Prediction:
     best = int(row.argmax())
     probability = float(row[best])
-    return Prediction(class_names[best] if probability >= min_probability else NONE_OF_THESE, probability, row)
+    least = rules.set_probability
+    names = () if least is None else names_of_set(row, class_names, least)
+    return Prediction(
+        class_names[best] if probability >= rules.min_probability else NONE_OF_THESE, probability, row, names
+    )
