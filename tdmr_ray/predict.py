@@ -30,8 +30,8 @@ def predict(
         bool,
         typer.Option(
             "--none-of-these",
-            help="Use the least probability that val chose, which keeps 95 % of correctly classified images. Many "
-            "images of unknown classes are still accepted.",
+            help="Refuse images that look like none of the classes, at a threshold on the entropy that keeps 95 % of "
+            "correctly classified val images. Many images of unknown classes are still accepted.",
         ),
     ] = False,
     coverage: Annotated[

@@ -6,7 +6,7 @@ from tdmr_ray.report.figures import COLOURS, GREY, styled
 from tdmr_ray.training.reliability import ModelReliability, Reliability
 
 SMALLEST_PX, LARGEST_PX = 6, 26
-"""Diameters of the dots; the area shows the share of images in a bin."""
+"""Diameters of the dots, which grow with the share of images in a bin."""
 
 
 def reliability_plot(model: ModelReliability) -> go.Figure:
@@ -35,8 +35,8 @@ def explain_reliability(model: ModelReliability) -> str:
     if model.test is not None:
         parts.append(f"{percent_of(model.test)} on test")
     return (
-        f"Expected calibration error: {'; '.join(parts)}. Each dot is a range of confidence, and its area the share of "
-        f"images in it. Dots below the diagonal are overconfident. Val has {model.val.num_images} images, and the "
+        f"Expected calibration error: {'; '.join(parts)}. Each dot is a range of confidence; it grows with the images "
+        f"in it. Dots below the diagonal are overconfident. Val has {model.val.num_images} images, and the "
         "temperature was fitted to them. After a refit, val figures are those of the trial before it."
     )
 
