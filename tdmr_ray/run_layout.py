@@ -16,6 +16,7 @@ TENSORBOARD, STUDY, BEST, LEADERBOARD = "tensorboard", "study.sqlite3", "best", 
 CHECKPOINTS, FINALISTS, ERRORS, RAY_TRAIN = "checkpoints", "finalists", "errors", "ray_train"
 CHECKPOINT_SUFFIX = ".pt"
 VISUALIZATIONS, METRICS, MODEL_CONFIG = "visualizations.json", "metrics.json", "config.json"
+CALIBRATION = "calibration.json"
 
 
 class TrialFiles(Protocol):

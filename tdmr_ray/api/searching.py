@@ -29,6 +29,7 @@ from tdmr_ray.space import Space
 from tdmr_ray.space.reading import read_space, space_from_dict
 from tdmr_ray.storage import StoragePath
 from tdmr_ray.store import Store
+from tdmr_ray.training.reliability import read_reliability
 from tdmr_ray.training.workers import Metrics
 from tdmr_ray.tuning.listener import Listener
 from tdmr_ray.tuning.trial_spec import TrialSpec
@@ -157,6 +158,7 @@ def _write_results(layout: RunLayout, task: Task) -> None:
     search = read_search(layout.root)
     comparisons = compare([search])
     ship_models(comparisons[0].board, search.records, layout, task)
+    search.reliability[:] = read_reliability(layout.best)
     write_reports(comparisons, layout.root)
 
 

@@ -4,16 +4,19 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.task import Task
-from tdmr_ray.deploy.calibration import calibrate
+from tdmr_ray.deploy.calibration import Calibration, calibrate, measure_reliability
 from tdmr_ray.deploy.check_images import check_images_of
 from tdmr_ray.deploy.small_model import model_of
 from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.records import Pair, TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard
-from tdmr_ray.run_layout import RunLayout
+from tdmr_ray.run_layout import CALIBRATION, RunLayout
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.model_folder import describe_model
+from tdmr_ray.training.reliability import ModelReliability
+from tdmr_ray.training.thresholds import UNCALIBRATED
 from tdmr_ray.tuning.ranking import rank
 
 
@@ -38,7 +41,12 @@ def _ship(recipe: str, records: Sequence[TrialRecord], layout: RunLayout, task: 
     if record is None or not (weights := _weights_of(record, layout)).exists():
         return
     judged = max((each for each in _own(recipe, records) if each.phase == "confirm"), key=rank, default=None)
-    write_model(record, weights, task, folder, temperature=_temperature(judged, layout, task))
+    found = _calibration(judged, layout, task)
+    write_model(record, weights, task, folder, calibration=found)
+    (folder / CALIBRATION).unlink(missing_ok=True)
+    if found is not None:
+        reliability = _reliability(record, weights, task, found)
+        (folder / CALIBRATION).write_text(reliability.model_dump_json(), encoding="utf-8")
 
 
 def shipped_record(recipe: str, records: Sequence[TrialRecord]) -> TrialRecord | None:
@@ -63,18 +71,39 @@ def _weights_of(record: TrialRecord, layout: RunLayout) -> Path:
     return layout.finalists / record.artifacts / WEIGHTS_FILE
 
 
-def _temperature(record: TrialRecord | None, layout: RunLayout, task: Task) -> float:
-    """Return the temperature of a trial that never trained on val; 1 if there is none.
+def _calibration(record: TrialRecord | None, layout: RunLayout, task: Task) -> Calibration | None:
+    """Calibrate a trial on its own val, which it never trained on; None if there is none.
 
-    A refit has no images to be calibrated on, and takes the temperature of the same recipe before it.
+    A refit has no images to be calibrated on, and takes temperature and thresholds of the same recipe before it.
     """
-    if record is None or not len(task.val) or not (weights := _weights_of(record, layout)).exists():
-        return 1.0
+    if record is None or not (weights := _weights_of(record, layout)).exists():
+        return None
     config = TrialConfig.model_validate(record.config)
-    return calibrate(model_of(weights, config, task), task.val).temperature
+    own = task_of(config, task)
+    return calibrate(model_of(weights, config, own), own.val) if len(own.val) else None
 
 
-def write_model(record: TrialRecord, weights: Path, task: Task, folder: Path, *, temperature: float = 1.0) -> None:
+def task_of(config: TrialConfig, task: Task) -> Task:
+    """Return the images of a search in the splits of a trial, which a confirmation redraws."""
+    return task if config.data == config.data.base else load_task(config.data, known=task)
+
+
+def _reliability(record: TrialRecord, weights: Path, task: Task, found: Calibration) -> ModelReliability:
+    """Measure what ships on test, unless it was trained on test. Nothing is chosen by the result."""
+    config = TrialConfig.model_validate(record.config)
+    unseen = len(task.test) and config.data.join != "all"
+    return ModelReliability(
+        title=record.pair.title,
+        temperature=found.temperature,
+        val_before=found.before,
+        val=found.after,
+        test=measure_reliability(found.apply(model_of(weights, config, task)), task.test) if unseen else None,
+    )
+
+
+def write_model(
+    record: TrialRecord, weights: Path, task: Task, folder: Path, *, calibration: Calibration | None = None
+) -> None:
     """Write a folder for `predict` and `export`: weights, configuration, preprocessing, class names and check images.
 
     Args:
@@ -82,7 +111,7 @@ def write_model(record: TrialRecord, weights: Path, task: Task, folder: Path, *,
         weights: File with its weights.
         task: The images of the search.
         folder: The folder; made if it does not exist.
-        temperature: Temperature of the softmax.
+        calibration: Its temperature and thresholds; None has neither.
     """
     config = TrialConfig.model_validate(record.config)
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,6 +124,7 @@ def write_model(record: TrialRecord, weights: Path, task: Task, folder: Path, *,
         input_format=task.input_format,
         metrics=record.metrics,
         record=record.id,
-        temperature=temperature,
+        temperature=calibration.temperature if calibration else 1.0,
+        thresholds=calibration.thresholds if calibration else UNCALIBRATED,
     )
     check_images_of(task, joined=config.data.join).save(folder)

@@ -1,8 +1,7 @@
-"""Calibration: a temperature on val makes the probabilities of a small model credible."""
+"""Calibration on val: a temperature that makes probabilities credible, and thresholds on them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,44 +9,54 @@ from tdmr_ray.data.task import Images
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.method.discriminant import likeliest_temperature
 from tdmr_ray.training.evaluate import evaluate
-
-NUM_BINS = 15
+from tdmr_ray.training.reliability import Reliability, reliability_of
+from tdmr_ray.training.thresholds import Thresholds, thresholds_of
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature and what it does on the images that it was fitted to.
+    """What was fitted to val, and what it does there.
 
     Attributes:
         temperature: Temperature that makes the labels likeliest.
-        num_images: Images of val.
-        error_before: Expected calibration error without it.
-        error: Expected calibration error with it.
+        thresholds: Thresholds on the probabilities with that temperature.
+        before: Reliability without the temperature.
+        after: Reliability with it.
     """
 
     temperature: float
-    num_images: int
-    error_before: float
-    error: float
+    thresholds: Thresholds
+    before: Reliability
+    after: Reliability
+
+    def apply(self, model: SmallModel) -> SmallModel:
+        """Return a model with this temperature and these thresholds."""
+        return replace(model, temperature=self.temperature, thresholds=self.thresholds)
 
 
 def calibrate(model: SmallModel, images: Images) -> Calibration:
-    """Fit a temperature to images that a model was not trained on."""
-    with torch.inference_mode():
-        logits = evaluate(lambda batch: model.target(batch).logits, images, device=torch.device("cpu")).logits
+    """Fit a temperature, and then thresholds, to images that a model was not trained on."""
+    logits = _logits(model, images)
     temperature = likeliest_temperature(logits, images.labels)
-    before = calibration_error(logits.softmax(dim=1), images.labels)
-    after = calibration_error((logits / temperature).softmax(dim=1), images.labels)
-    return Calibration(temperature, len(images), before, after)
+    probabilities = (logits / temperature).softmax(dim=1)
+    return Calibration(
+        temperature,
+        thresholds_of(probabilities.numpy(), images.labels.numpy()),
+        reliability_of(logits.softmax(dim=1), images.labels),
+        reliability_of(probabilities, images.labels),
+    )
+
+
+def measure_reliability(model: SmallModel, images: Images) -> Reliability:
+    """Measure the probabilities of a model, with its temperature, on images."""
+    return reliability_of((_logits(model, images) / model.temperature).softmax(dim=1), images.labels)
 
 
 def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
-    """Return the expected calibration error: the mean gap between confidence and accuracy, over 15 bins of confidence.
+    """Return the expected calibration error of probabilities [N, C]."""
+    return reliability_of(probabilities, labels).error
 
-    Source: Naeini et al. 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning".
-    """
-    confidence, predicted = probabilities.max(dim=1)
-    right = (predicted == labels).double().numpy()
-    bins = np.minimum((confidence.numpy() * NUM_BINS).astype(int), NUM_BINS - 1)
-    gaps = np.bincount(bins, weights=confidence.double().numpy() - right, minlength=NUM_BINS)
-    return float(np.abs(gaps).sum() / len(right))
+
+def _logits(model: SmallModel, images: Images) -> Tensor:
+    with torch.inference_mode():
+        return evaluate(lambda batch: model.target(batch).logits, images, device=torch.device("cpu")).logits

@@ -77,7 +77,7 @@ def export_model(
         FORMATS[name].check_installed()
     images = (load_check_images(source) if source else None) or check_images_of(task or _own_task(model))
     graph = DeployedGraph(model).eval()
-    metadata = metadata_of(model.class_names, model.input_format, model.temperature)
+    metadata = metadata_of(model.class_names, model.input_format, model.temperature, model.thresholds)
     conversion = Conversion(graph, batch, images.calibration, metadata)
     expected = _of_network(graph, images.pixels)
     folder.mkdir(parents=True, exist_ok=True)

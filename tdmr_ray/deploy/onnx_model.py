@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.deploy.batches import Pixels, in_batches
 from tdmr_ray.errors import InputError
+from tdmr_ray.training.thresholds import UNCALIBRATED, Thresholds
 
-CLASS_NAMES, INPUT_FORMAT, TEMPERATURE = "class_names", "input_format", "temperature"
+CLASS_NAMES, INPUT_FORMAT, TEMPERATURE, THRESHOLDS = "class_names", "input_format", "temperature", "thresholds"
 """Keys of a file's metadata; the temperature is part of the graph, and told for the record."""
 
 
@@ -25,11 +26,13 @@ class OnnxModel:
         session: The onnxruntime session.
         class_names: C names.
         input_format: Format in which files are read.
+        thresholds: Thresholds on its probabilities.
     """
 
     session: Any
     class_names: tuple[str, ...]
     input_format: InputFormat
+    thresholds: Thresholds = UNCALIBRATED
 
     def classify(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 images [N, 3, size_px, size_px] to probabilities [N, C], as many at a time as the file takes."""
@@ -41,12 +44,15 @@ class OnnxModel:
         return found
 
 
-def metadata_of(class_names: Sequence[str], form: InputFormat, temperature: float) -> dict[str, str]:
+def metadata_of(
+    class_names: Sequence[str], form: InputFormat, temperature: float, thresholds: Thresholds = UNCALIBRATED
+) -> dict[str, str]:
     """Return what the file's metadata say: everything but the network that a prediction needs."""
     return {
         CLASS_NAMES: json.dumps(list(class_names), ensure_ascii=False),
         INPUT_FORMAT: json.dumps(asdict(form)),
         TEMPERATURE: json.dumps(temperature),
+        THRESHOLDS: json.dumps(thresholds.as_json()),
     }
 
 
@@ -69,7 +75,8 @@ def open_onnx(path: Path) -> OnnxModel:
     found = session.get_modelmeta().custom_metadata_map
     try:
         names, form = json.loads(found[CLASS_NAMES]), InputFormat(**json.loads(found[INPUT_FORMAT]))
+        thresholds = Thresholds.from_json(json.loads(found[THRESHOLDS])) if THRESHOLDS in found else UNCALIBRATED
     except (KeyError, TypeError, ValueError) as error:
         rule = "must hold class names and input format in its metadata"
         raise InputError(str(path), f"{rule}; export the model again with tdmr export") from error
-    return OnnxModel(session, tuple(names), form)
+    return OnnxModel(session, tuple(names), form, thresholds)

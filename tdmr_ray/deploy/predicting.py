@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from tdmr_ray.data.reading import BadImage, InputFormat, is_image, read_image
 from tdmr_ray.errors import InputError
+from tdmr_ray.training.thresholds import Thresholds, entropies, names_of_set
 
 BATCH_SIZE = 64
 NONE_OF_THESE = "none of these"
-"""Class of images for which no class is probable enough."""
+"""Class of images that look like none of the classes."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,60 @@ class Prediction:
         class_name: The most probable class, or `NONE_OF_THESE`.
         probability: The largest probability.
         probabilities: Probabilities of all classes, [C].
+        class_set: Classes that the image may have, the most probable first; empty unless a coverage was wanted.
     """
 
     class_name: str
     probability: float
     probabilities: NDArray[np.float32]
+    class_set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How probabilities become a prediction.
+
+    Attributes:
+        min_probability: Least probability of a class; with less, an image is `NONE_OF_THESE`.
+        max_entropy: Largest entropy of the probabilities, in nats; above it, an image is `NONE_OF_THESE`. None sets no
+            limit.
+        set_probability: Least probability of the classes in `class_set`; None leaves it empty.
+    """
+
+    min_probability: float = 0.0
+    max_entropy: float | None = None
+    set_probability: float | None = None
+
+    @classmethod
+    def choose(
+        cls,
+        thresholds: Thresholds,
+        min_probability: float = 0.0,
+        *,
+        none_of_these: bool = False,
+        coverage: float | None = None,
+    ) -> "Rules":
+        """Take rules from a model's thresholds.
+
+        Args:
+            thresholds: The model's.
+            min_probability: Least probability of a class.
+            none_of_these: Whether the threshold that val chose applies too.
+            coverage: Wanted coverage of `class_set`.
+
+        Raises:
+            InputError: If val had too few images for them.
+        """
+        return cls(
+            min_probability,
+            thresholds.none_of_these() if none_of_these else None,
+            None if coverage is None else thresholds.for_coverage(coverage),
+        )
+
+    def refuses(self, row: NDArray[np.float32]) -> bool:
+        """Return whether an image with these probabilities [C] is `NONE_OF_THESE`."""
+        unsure = self.max_entropy is not None and float(entropies(row)) > self.max_entropy
+        return unsure or float(row.max()) < self.min_probability
 
 
 class Classifier(Protocol):
@@ -45,6 +95,10 @@ class Classifier(Protocol):
     @property
     def input_format(self) -> InputFormat:
         """Format in which files are read."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Thresholds on its probabilities."""
 
     def classify(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 images [B, 3, size_px, size_px] to probabilities [B, C]."""
@@ -69,7 +123,7 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
 
 
 def predict_files(
-    model: Classifier, paths: Iterable[Path], *, min_probability: float = 0.0
+    model: Classifier, paths: Iterable[Path], rules: Rules = Rules()
 ) -> Iterator[tuple[Path, Prediction | BadImage]]:
     """Classify files in batches; yield each file with its prediction, or the reason why it cannot be read."""
     waiting = iter(paths)
@@ -77,16 +131,14 @@ def predict_files(
         while batch := list(islice(waiting, BATCH_SIZE)):
             read = list(pool.map(partial(_read, form=model.input_format), batch))
             good = [pixels for pixels in read if not isinstance(pixels, BadImage)]
-            rows = iter(predict_pixels(model, np.stack(good), min_probability=min_probability) if good else [])
+            rows = iter(predict_pixels(model, np.stack(good), rules) if good else [])
             for path, pixels in zip(batch, read, strict=True):
                 yield path, pixels if isinstance(pixels, BadImage) else next(rows)
 
 
-def predict_pixels(
-    model: Classifier, pixels: NDArray[np.uint8], *, min_probability: float = 0.0
-) -> Sequence[Prediction]:
+def predict_pixels(model: Classifier, pixels: NDArray[np.uint8], rules: Rules = Rules()) -> Sequence[Prediction]:
     """Classify uint8 images [B, 3, size_px, size_px] of the model's format."""
-    return [_prediction(row, model.class_names, min_probability) for row in model.classify(pixels)]
+    return [_prediction(row, model.class_names, rules) for row in model.classify(pixels)]
 
 
 def _images_below(folder: Path) -> list[Path]:
@@ -105,7 +157,8 @@ def _read(path: Path, form: InputFormat) -> NDArray[np.uint8] | BadImage:
         return bad
 
 
-def _prediction(row: NDArray[np.float32], class_names: tuple[str, ...], min_probability: float) -> Prediction:
+def _prediction(row: NDArray[np.float32], class_names: tuple[str, ...], rules: Rules) -> Prediction:
     best = int(row.argmax())
-    probability = float(row[best])
-    return Prediction(class_names[best] if probability >= min_probability else NONE_OF_THESE, probability, row)
+    least = rules.set_probability
+    names = () if least is None else names_of_set(row, class_names, least)
+    return Prediction(NONE_OF_THESE if rules.refuses(row) else class_names[best], float(row[best]), row, names)

@@ -15,12 +15,13 @@ from tdmr_ray.data.arrays import read_pixels
 from tdmr_ray.data.dataset import scale_images
 from tdmr_ray.data.reading import BadImage, InputFormat
 from tdmr_ray.data.task import Task
-from tdmr_ray.deploy.predicting import BATCH_SIZE, Prediction, predict_files, predict_pixels
+from tdmr_ray.deploy.predicting import BATCH_SIZE, Prediction, Rules, predict_files, predict_pixels
 from tdmr_ray.errors import InputError
 from tdmr_ray.models import WEIGHTS_FILE, Target, load_target, save_target
 from tdmr_ray.run_layout import MODEL_CONFIG
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.model_folder import describe_model
+from tdmr_ray.training.thresholds import UNCALIBRATED, Thresholds
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class SmallModel:
         config: The trial that made it.
         metrics: Figures of that trial, such as `test/top1`; without those on val if its images were trained on.
         temperature: Temperature of the softmax, fitted to val.
+        thresholds: Thresholds on the probabilities, chosen on val.
     """
 
     target: Target
@@ -44,27 +46,39 @@ class SmallModel:
     config: TrialConfig
     metrics: Mapping[str, float] = field(default_factory=dict)
     temperature: float = 1.0
+    thresholds: Thresholds = UNCALIBRATED
 
     @property
     def val_top1(self) -> float | None:
         """Accuracy on val when it was made; None if the images of val were trained on, as in a refit."""
         return self.metrics.get("val/top1")
 
-    def predict(self, images: Sequence[str | Path] | ArrayLike, *, min_probability: float = 0.0) -> list[Prediction]:
+    def predict(
+        self,
+        images: Sequence[str | Path] | ArrayLike,
+        *,
+        min_probability: float = 0.0,
+        none_of_these: bool = False,
+        coverage: float | None = None,
+    ) -> list[Prediction]:
         """Classify images.
 
         Args:
             images: Paths of image files, or an array: uint8, or floating point in 0..1, [N, H, W, 3] and the like.
             min_probability: Least probability of a class; with less, an image is "none of these".
+            none_of_these: Whether the threshold that val chose applies too; see `Thresholds.max_entropy`.
+            coverage: Share of images whose `class_set` is to hold the correct class; None leaves it empty.
 
         Raises:
-            InputError: With every file that is unreadable, or if the array has another shape or type.
+            InputError: With every file that is unreadable, if the array has another shape or type, or if val had too
+                few images for what is wanted.
         """
+        rules = Rules.choose(self.thresholds, min_probability, none_of_these=none_of_these, coverage=coverage)
         if isinstance(images, Sequence) and all(isinstance(each, str | Path) for each in images):
-            return self._predict_files([Path(each) for each in images], min_probability)  # type: ignore[arg-type]
+            return self._predict_files([Path(each) for each in images], rules)  # type: ignore[arg-type]
         pixels = torch.from_numpy(read_pixels("images", images).copy())  # type: ignore[arg-type]  # not a list of paths
         batches = [scale_images(part, self.input_format).numpy() for part in pixels.split(BATCH_SIZE)]
-        return [each for batch in batches for each in predict_pixels(self, batch, min_probability=min_probability)]
+        return [each for batch in batches for each in predict_pixels(self, batch, rules)]
 
     def classify(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map uint8 images [B, 3, H, W] to probabilities [B, C]."""
@@ -90,11 +104,12 @@ class SmallModel:
             input_format=self.input_format,
             metrics=self.metrics,
             temperature=self.temperature,
+            thresholds=self.thresholds,
         )
 
-    def _predict_files(self, paths: Sequence[Path], min_probability: float) -> list[Prediction]:
+    def _predict_files(self, paths: Sequence[Path], rules: Rules) -> list[Prediction]:
         predictions, problems = [], []
-        for path, found in predict_files(self, paths, min_probability=min_probability):
+        for path, found in predict_files(self, paths, rules):
             if isinstance(found, BadImage):
                 problems.append(f"{path} cannot be read as an image: {found}")
             else:
@@ -122,8 +137,16 @@ def load_model(folder: str | Path) -> SmallModel:
     config = TrialConfig.model_validate(description["config"])
     target = _filled(weights, config, len(names), image_px)
     form = InputFormat(**description["input_format"])
-    temperature = description.get("temperature", 1.0)
-    return SmallModel(target, names, image_px, form, config, description["metrics"], temperature)
+    return SmallModel(
+        target,
+        names,
+        image_px,
+        form,
+        config,
+        description["metrics"],
+        description.get("temperature", 1.0),
+        Thresholds.from_json(description["thresholds"]) if "thresholds" in description else UNCALIBRATED,
+    )
 
 
 def model_of(weights: Path, config: TrialConfig, task: Task) -> SmallModel:

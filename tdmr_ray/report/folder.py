@@ -11,6 +11,7 @@ from tdmr_ray.data.summary import DataSummary
 from tdmr_ray.records import Ledger, TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.run_layout import RunLayout
+from tdmr_ray.training.reliability import ModelReliability, read_reliability
 from tdmr_ray.training.visualizations import Visualizations
 
 Costs = dict[str, dict[str, float]]
@@ -28,6 +29,7 @@ class Search:
         space: Text of the space file.
         environment: Machine and package versions, as JSON.
         data_summary: Facts about the images; None for built-in sets.
+        reliability: Reliability of the shipped models, the recommended one first.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Search:
     space: str = ""
     environment: str = ""
     data_summary: DataSummary | None = None
+    reliability: list[ModelReliability] = field(default_factory=list)
 
     @property
     def data(self) -> str:
@@ -88,6 +91,7 @@ def read_search(folder: Path) -> Search:
         space=_text(layout.space),
         environment=_text(layout.environment),
         data_summary=_summary(_text(layout.data_summary)),
+        reliability=read_reliability(layout.best),
     )
 
 

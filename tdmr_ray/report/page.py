@@ -21,6 +21,7 @@ from tdmr_ray.report.importance import importances_of
 from tdmr_ray.report.parallel_coordinates import parallel_coordinates
 from tdmr_ray.report.per_class import class_table, explain, per_class
 from tdmr_ray.report.published import every_reading
+from tdmr_ray.report.reliability_plot import explain_reliability, reliability_plot
 from tdmr_ray.report.tables import table
 from tdmr_ray.report.wording import NOTES, alarms, cautions, sentence, summary
 from tdmr_ray.training.config import TrialConfig
@@ -162,6 +163,9 @@ def _plots(comparison: Comparison, winners: Sequence[TrialRecord]) -> Iterable[P
         figure = draw()
         if figure is not None:
             yield Plot(title, note, _json(figure))
+    models = dict.fromkeys(model for search in comparison.searches for model in search.reliability)
+    for model in list(models)[:NUM_CONFUSIONS]:
+        yield Plot(f"Reliability: {model.title}", explain_reliability(model), _json(reliability_plot(model)))
     for record in winners[:NUM_CONFUSIONS]:
         yield from _matrices(record, comparison.visualizations.get(record.id))
 

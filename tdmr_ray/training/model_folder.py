@@ -8,6 +8,7 @@ from pathlib import Path
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.run_layout import MODEL_CONFIG
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.thresholds import UNCALIBRATED, Thresholds
 
 
 def describe_model(
@@ -20,6 +21,7 @@ def describe_model(
     metrics: Mapping[str, float],
     record: str = "",
     temperature: float = 1.0,
+    thresholds: Thresholds = UNCALIBRATED,
 ) -> None:
     """Write the description beside a model's weights.
 
@@ -32,6 +34,7 @@ def describe_model(
         metrics: Figures of the trial.
         record: Id of its record, if a search made it.
         temperature: Temperature of the softmax.
+        thresholds: Thresholds on the probabilities.
     """
     description = {
         "record": record,
@@ -41,6 +44,7 @@ def describe_model(
         "input_format": asdict(input_format),
         "preprocessing": preprocessing(input_format, image_px),
         "temperature": temperature,
+        "thresholds": thresholds.as_json(),
         "metrics": dict(metrics),
         "config": config.model_dump(mode="json"),
     }

@@ -8,7 +8,10 @@ import torch
 from helpers.odd_images import load
 
 import tdmr_ray
-from tdmr_ray.deploy.calibration import calibrate, calibration_error
+from tdmr_ray.api.shipping import task_of
+from tdmr_ray.data.config import DataConfig
+from tdmr_ray.deploy.calibration import calibrate, calibration_error, measure_reliability
+from tdmr_ray.training.config import TrialConfig
 
 
 @pytest.mark.parametrize(
@@ -28,12 +31,13 @@ def test_temperature_lowers_the_log_loss_and_travels_with_the_model(
 ) -> None:
     task = load(odd_images)
     found = calibrate(small, task.val)
-    assert found.num_images == len(task.val)
-    calibrated = replace(small, temperature=found.temperature)
+    assert found.thresholds.num_images == found.after.num_images == len(task.val)
+    calibrated = found.apply(small)
     calibrated.save(tmp_path)
     pixels = task.val.images[:4].numpy()
     again = tdmr_ray.load_model(tmp_path)
     assert again.temperature == found.temperature
+    assert again.thresholds == found.thresholds
     assert (again.classify(pixels) == calibrated.classify(pixels)).all()
     loss = {
         factor: -torch.from_numpy(
@@ -45,3 +49,23 @@ def test_temperature_lowers_the_log_loss_and_travels_with_the_model(
         for factor in (0.8, 1.0, 1.25)
     }
     assert loss[1.0] <= min(loss.values())
+
+
+def test_reliability_of_a_model_is_that_of_its_calibrated_probabilities(
+    small: tdmr_ray.SmallModel, odd_images: Path
+) -> None:
+    task = load(odd_images)
+    found = calibrate(small, task.val)
+    assert measure_reliability(found.apply(small), task.val) == found.after
+    assert measure_reliability(small, task.val) == found.before != found.after
+    assert sum(each.count for each in found.after.bins) == len(task.val)
+
+
+@pytest.mark.parametrize("draw", [0, 1])
+def test_a_redrawn_trial_is_calibrated_on_images_that_it_never_trained_on(draw: int) -> None:
+    task = tdmr_ray.load_task("digits", shots=20)
+    data = DataConfig(name="digits", shots=20)
+    own = task_of(TrialConfig(data=data.model_copy(update={"draw": draw})), task)
+    train, val, searched_val = (set(part.ids.tolist()) for part in (own.train, own.val, task.val))
+    assert not train & val
+    assert (val == searched_val) is (draw == 0)

@@ -30,15 +30,18 @@ from tdmr_ray.export import export
 from tdmr_ray.method.resize import resize
 from tdmr_ray.models.fast_layers import SmallMapConv2d
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.thresholds import Thresholds
 
 COMBINATIONS = [(name, precision) for name, form in FORMATS.items() for precision in form.precisions]
+
+THRESHOLDS = Thresholds(3, 2, 0.75, (0.2, 0.5, 0.9))
 
 
 @pytest.fixture(scope="module")
 def exported(small: tdmr_ray.SmallModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an ONNX file that takes three images at once, from a model with a temperature."""
     folder = tmp_path_factory.mktemp("export")
-    (found,) = export_model(replace(small, temperature=1.7), folder, [("onnx", "fp32")], batch=3)
+    (found,) = export_model(replace(small, temperature=1.7, thresholds=THRESHOLDS), folder, [("onnx", "fp32")], batch=3)
     assert isinstance(found, Artifact)
     assert (found.split, found.batch, found.verified, found.agreement) == ("val", 3, True, 1.0)
     assert found.top1 == pytest.approx(small.val_top1, abs=1e-6)
@@ -82,7 +85,11 @@ def test_each_format_keeps_the_networks_answers(
 def test_exported_file_and_network_agree_on_files(small: tdmr_ray.SmallModel, exported: Path, odd_images: Path) -> None:
     paths = find_images([odd_images / "val"])
     model = open_onnx(exported / "target.onnx")
-    assert (model.class_names, model.input_format) == (small.class_names, small.input_format)
+    assert (model.class_names, model.input_format, model.thresholds) == (
+        small.class_names,
+        small.input_format,
+        THRESHOLDS,
+    )
     found = dict(predict_files(model, paths))
     for path, own in zip(paths, replace(small, temperature=1.7).predict(paths), strict=True):
         other = found[path]

@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.odd_images import load
 
 import tdmr_ray
 from tdmr_ray.cli import run_command
-from tdmr_ray.deploy.predicting import BATCH_SIZE
+from tdmr_ray.deploy.calibration import calibrate
+from tdmr_ray.deploy.predicting import BATCH_SIZE, NONE_OF_THESE
 from tdmr_ray.predict import predict
+from tdmr_ray.training.thresholds import entropies
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -35,6 +38,14 @@ def photos(odd_images: Path, tmp_path: Path) -> Path:
     shutil.copy(source[0], root / f".{source[0].name}")
     (root / "notes.txt").write_text("no image")
     return root
+
+
+@pytest.fixture(scope="session")
+def calibrated(small: tdmr_ray.SmallModel, odd_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model, saved with temperature and thresholds of val."""
+    path = tmp_path_factory.mktemp("saved") / "calibrated"
+    calibrate(small, load(odd_images).val).apply(small).save(path)
+    return path
 
 
 def test_folder_and_files_give_a_line_each(
@@ -64,6 +75,33 @@ def test_table_has_a_column_for_each_class(
         assert float(row["probability"]) == max(float(row["left"]), float(row["right"]))
 
 
+def test_thresholds_of_val_decide_what_is_refused_and_what_belongs_to_a_set(
+    calibrated: Path,
+    photos: Path,
+    odd_images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = tdmr_ray.load_model(calibrated)
+    most, in_set = model.thresholds.none_of_these(), model.thresholds.for_coverage(0.95)
+    assert run(monkeypatch, calibrated, photos, odd_images / "val", "--none-of-these", "--coverage", 0.95) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    whole = model.predict([Path(path) for path, *_ in lines])
+    found = [float(entropies(each.probabilities)) for each in whole]
+    assert max(found) > most
+    for (_, name, _, names), each, entropy in zip(lines, whole, found, strict=True):
+        assert (name == NONE_OF_THESE) is (entropy > most)
+        assert ("|" in names) is bool(each.probabilities.min() >= in_set)
+        assert names.split("|")[0] == model.class_names[each.probabilities.argmax()]
+    table = tmp_path / "table.csv"
+    assert run(monkeypatch, calibrated, photos, "--csv", table, "--coverage", 0.95) == 0
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["path", "class", "probability", "set", "left", "right"]
+    assert {name for row in rows for name in row["set"].split("|")} == {"left", "right"}
+
+
 def test_unreadable_images_are_listed_at_the_end_and_fail_the_command(
     folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,19 +122,22 @@ def test_unreadable_images_are_listed_at_the_end_and_fail_the_command(
         (["EMPTY", "PHOTOS"], "holds no model"),
         (["MODEL", "PHOTOS", "--csv", "EMPTY/no/table.csv"], "cannot be written: No such file or directory"),
         (["MODEL", "PHOTOS", "--min-probability", "1.5"], "Invalid value for"),
+        (["MODEL", "PHOTOS", "--none-of-these"], "the model was never calibrated on val"),
+        (["CALIBRATED", "PHOTOS", "--coverage", "0.99"], "needs 99 val images, and the model has 42"),
     ],
 )
 def test_wrong_input_is_one_message(
     arguments: list[str],
     message: str,
     folder: Path,
+    calibrated: Path,
     photos: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "empty").mkdir()
-    names = {"MODEL": folder, "PHOTOS": photos, "EMPTY": tmp_path / "empty"}
+    names = {"MODEL": folder, "CALIBRATED": calibrated, "PHOTOS": photos, "EMPTY": tmp_path / "empty"}
     for name, path in names.items():
         arguments = [each.replace(name, str(path)) for each in arguments]
     assert run(monkeypatch, *arguments) == 2

@@ -31,6 +31,7 @@ from tdmr_ray.runner.tensorboard import trial_folder
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import fit
 from tdmr_ray.training.metrics import METRICS
+from tdmr_ray.training.reliability import read_reliability
 from tdmr_ray.training.workers import Metrics
 
 pytestmark = pytest.mark.slow
@@ -306,6 +307,7 @@ def test_the_page_shows_the_visualizations_of_finalists(out: Path, records: list
     page = (out / "leaderboard.html").read_text()
     assert "Confusion matrix: glyph_cnn -&gt; lcnet_035" in page
     assert "temperature.schedule" in page
+    assert "Reliability: glyph_cnn -&gt; lcnet_035" in page
 
 
 def test_the_leaderboard_can_be_made_again(out: Path, tmp_path: Path) -> None:
@@ -351,7 +353,9 @@ def test_the_winner_can_be_exported_and_is_measured_again(out: Path) -> None:
     match = re.search(r"test/top1 ([\d.]+) % \(network ([\d.]+)\)", output)
     assert match, "the labels of val joined train"
     assert match.group(1) == match.group(2)
-    assert load_model(directory).temperature != 1.0
+    model = load_model(directory)
+    assert model.temperature != 1.0
+    assert model.thresholds.num_images == sum(each.count for each in read_reliability(out / "best")[0].val.bins) > 0
 
 
 def test_two_runs_with_one_seed_and_one_trial_at_a_time_give_the_same_records(folder: Path, tmp_path: Path) -> None:
