@@ -118,7 +118,7 @@ def _runtime(wanted: "list[tuple[str, Precision]]", batch: int, given: Path | No
 def _write_demo(source: Path, folder: Path, results: "list[Artifact | Failure]", runtime: "Runtime") -> None:
     """Write the page for the first ONNX file that was kept."""
     from tdmr_ray.deploy.artifact import Artifact
-    from tdmr_ray.deploy.demo.page import DEMO, Shown, threshold_of, write_demo
+    from tdmr_ray.deploy.demo.page import DEMO, Shown, write_demo
     from tdmr_ray.deploy.small_model import load_model
 
     found = next((each for each in results if isinstance(each, Artifact) and each.format == "onnx"), None)
@@ -130,7 +130,7 @@ def _write_demo(source: Path, folder: Path, results: "list[Artifact | Failure]",
     if model.temperature != 1:
         notes.append(f"Its probabilities were calibrated, with temperature {model.temperature:.2f}.")
     name = model.config.target.name
-    shown = Shown(name, model.class_names, model.input_format, threshold_of(source), notes)
+    shown = Shown(name, model.class_names, model.input_format, model.thresholds.min_probability or 0.0, notes)
     page = write_demo(folder / DEMO, folder / found.file, shown, runtime)
     typer.echo(f"{page.relative_to(folder)}: {page.stat().st_size / 1e6:.2f} MB, open it in a browser")
 

@@ -30,7 +30,7 @@ def predict(
         bool,
         typer.Option(
             "--none-of-these",
-            help="Refuse images that look like none of the classes, at a threshold on the entropy that keeps 95 % of "
+            help="Refuse images that look like none of the classes, at the least probability that keeps 95 % of "
             "correctly classified val images. Many images of unknown classes are still accepted.",
         ),
     ] = False,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tdmr_ray.data.reading import BadImage, InputFormat, is_image, read_image
 from tdmr_ray.errors import InputError
-from tdmr_ray.training.thresholds import Thresholds, entropies, names_of_set
+from tdmr_ray.training.thresholds import Thresholds, names_of_set
 
 BATCH_SIZE = 64
 NONE_OF_THESE = "none of these"
@@ -44,13 +44,10 @@ class Rules:
 
     Attributes:
         min_probability: Least probability of a class; with less, an image is `NONE_OF_THESE`.
-        max_entropy: Largest entropy of the probabilities, in nats; above it, an image is `NONE_OF_THESE`. None sets no
-            limit.
         set_probability: Least probability of the classes in `class_set`; None leaves it empty.
     """
 
     min_probability: float = 0.0
-    max_entropy: float | None = None
     set_probability: float | None = None
 
     @classmethod
@@ -74,15 +71,9 @@ class Rules:
             InputError: If val had too few images for them.
         """
         return cls(
-            min_probability,
-            thresholds.none_of_these() if none_of_these else None,
+            max(min_probability, thresholds.none_of_these() if none_of_these else 0.0),
             None if coverage is None else thresholds.for_coverage(coverage),
         )
-
-    def refuses(self, row: NDArray[np.float32]) -> bool:
-        """Return whether an image with these probabilities [C] is `NONE_OF_THESE`."""
-        unsure = self.max_entropy is not None and float(entropies(row)) > self.max_entropy
-        return unsure or float(row.max()) < self.min_probability
 
 
 class Classifier(Protocol):
@@ -158,7 +149,7 @@ def _read(path: Path, form: InputFormat) -> NDArray[np.uint8] | BadImage:
 
 
 def _prediction(row: NDArray[np.float32], class_names: tuple[str, ...], rules: Rules) -> Prediction:
-    best = int(row.argmax())
-    least = rules.set_probability
+    best, least = int(row.argmax()), rules.set_probability
     names = () if least is None else names_of_set(row, class_names, least)
-    return Prediction(NONE_OF_THESE if rules.refuses(row) else class_names[best], float(row[best]), row, names)
+    name = class_names[best] if row[best] >= rules.min_probability else NONE_OF_THESE
+    return Prediction(name, float(row[best]), row, names)

@@ -66,7 +66,7 @@ class SmallModel:
         Args:
             images: Paths of image files, or an array: uint8, or floating point in 0..1, [N, H, W, 3] and the like.
             min_probability: Least probability of a class; with less, an image is "none of these".
-            none_of_these: Whether the threshold that val chose applies too; see `Thresholds.max_entropy`.
+            none_of_these: Whether the threshold that val chose applies too; see `Thresholds.min_probability`.
             coverage: Share of images whose `class_set` is to hold the correct class; None leaves it empty.
 
         Raises:

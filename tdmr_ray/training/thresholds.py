@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tdmr_ray.errors import InputError
 
 KEPT = 0.95
-"""Share of correctly classified images that `max_entropy` keeps."""
+"""Share of correctly classified images that `min_probability` keeps."""
 MAX_STORED = 256
 """Largest number of probabilities that are stored; more than that are thinned evenly."""
 EPSILON = 1e-9
@@ -25,14 +25,14 @@ class Thresholds:
     Attributes:
         num_images: Images of val, n; 0 if the model has not been calibrated.
         num_right: Those of them that are classified correctly.
-        max_entropy: Least entropy of the probabilities, in nats, that at least `KEPT` of further correctly classified
-            images do not exceed; None if val has too few of them.
+        min_probability: Largest probability that the class of at least `KEPT` of further correctly classified images
+            reaches; None if val has too few of them.
         label_probabilities: Probabilities of the correct class on val, in ascending order; see `stored_ranks`.
     """
 
     num_images: int = 0
     num_right: int = 0
-    max_entropy: float | None = None
+    min_probability: float | None = None
     label_probabilities: tuple[float, ...] = ()
 
     @classmethod
@@ -45,16 +45,16 @@ class Thresholds:
         return {**asdict(self), "label_probabilities": list(self.label_probabilities)}
 
     def none_of_these(self) -> float:
-        """Return the entropy above which an image is "none of these", in nats.
+        """Return the probability of the best class below which an image is "none of these".
 
         Raises:
             InputError: If val has no such threshold.
         """
-        if self.max_entropy is None:
+        if self.min_probability is None:
             needed = num_needed(KEPT)
             rule = f"'none of these' needs {needed} correctly classified val images, {self._has(self.num_right)}"
             raise InputError("predict", f"{rule}; give a threshold of your own as --min-probability")
-        return self.max_entropy
+        return self.min_probability
 
     def for_coverage(self, coverage: float) -> float:
         """Return the least probability of the classes in a prediction set.
@@ -95,18 +95,10 @@ def thresholds_of(probabilities: NDArray[np.floating[Any]], labels: NDArray[np.i
         probabilities: Calibrated probabilities of images that the model was not trained on, [n, C].
         labels: Their classes, [n].
     """
-    right = entropies(probabilities)[probabilities.argmax(axis=1) == labels]
-    least = reached_by(-right, KEPT)
+    right = probabilities.max(axis=1)[probabilities.argmax(axis=1) == labels]
     own = np.sort(probabilities[np.arange(len(labels)), labels])
     stored = tuple(map(_down, own[stored_ranks(len(own)) - 1].tolist()))
-    return Thresholds(len(labels), len(right), None if least is None else -least, stored)
-
-
-def entropies(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return the entropy of probabilities [..., C] in nats, [...]."""
-    p = probabilities.astype(np.float64)
-    found: NDArray[np.float64] = -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=-1)
-    return found
+    return Thresholds(len(labels), len(right), reached_by(right, KEPT), stored)
 
 
 def reached_by(values: NDArray[np.floating[Any]], share: float) -> float | None:

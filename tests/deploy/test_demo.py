@@ -14,7 +14,7 @@ import pytest
 from tdmr_ray.cli import run_command
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.deploy.demo import runtime
-from tdmr_ray.deploy.demo.page import LICENSE, Shown, as_global, threshold_of, write_demo
+from tdmr_ray.deploy.demo.page import LICENSE, Shown, as_global, write_demo
 from tdmr_ray.deploy.demo.runtime import SCRIPT, TARBALL, WASM, Runtime, load_runtime, registry
 from tdmr_ray.errors import InputError
 from tdmr_ray.export import export
@@ -104,19 +104,6 @@ def test_page_allows_its_own_scripts_only(tmp_path: Path) -> None:
     assert json.loads(settings)["threshold"] == 0.25
     assert "<b>one" not in text
     assert "Microsoft" in (page.parent / LICENSE).read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("more", "threshold"),
-    [
-        ({}, 0.0),
-        ({"thresholds": {"min_probability": None}}, 0.0),
-        ({"thresholds": {"min_probability": 0.4}}, 0.4),
-    ],
-)
-def test_threshold_is_that_of_the_model(more: dict[str, dict[str, float]], threshold: float, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"class_names": ["one"], **more}))
-    assert threshold_of(tmp_path) == threshold
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from tdmr_ray.cli import run_command
 from tdmr_ray.deploy.calibration import calibrate
 from tdmr_ray.deploy.predicting import BATCH_SIZE, NONE_OF_THESE
 from tdmr_ray.predict import predict
-from tdmr_ray.training.thresholds import entropies
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -84,14 +83,13 @@ def test_thresholds_of_val_decide_what_is_refused_and_what_belongs_to_a_set(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     model = tdmr_ray.load_model(calibrated)
-    most, in_set = model.thresholds.none_of_these(), model.thresholds.for_coverage(0.95)
+    least, in_set = model.thresholds.none_of_these(), model.thresholds.for_coverage(0.95)
     assert run(monkeypatch, calibrated, photos, odd_images / "val", "--none-of-these", "--coverage", 0.95) == 0
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     whole = model.predict([Path(path) for path, *_ in lines])
-    found = [float(entropies(each.probabilities)) for each in whole]
-    assert max(found) > most
-    for (_, name, _, names), each, entropy in zip(lines, whole, found, strict=True):
-        assert (name == NONE_OF_THESE) is (entropy > most)
+    assert min(each.probability for each in whole) < least
+    for (_, name, _, names), each in zip(lines, whole, strict=True):
+        assert (name == NONE_OF_THESE) is (each.probability < least)
         assert ("|" in names) is bool(each.probabilities.min() >= in_set)
         assert names.split("|")[0] == model.class_names[each.probabilities.argmax()]
     table = tmp_path / "table.csv"

@@ -12,7 +12,6 @@ from tdmr_ray.training.thresholds import (
     MAX_STORED,
     UNCALIBRATED,
     Thresholds,
-    entropies,
     names_of_set,
     num_needed,
     reached_by,
@@ -50,10 +49,10 @@ def test_the_share_of_right_images_that_is_kept_is_as_stated(num_val: int) -> No
     rng = np.random.default_rng(1)
     kept = []
     for _ in range(300):
-        most = thresholds_of(*draw(rng, num_val)).none_of_these()
+        least = thresholds_of(*draw(rng, num_val)).none_of_these()
         probabilities, labels = draw(rng, 400)
         right = probabilities.argmax(axis=1) == labels
-        kept.append((entropies(probabilities)[right] <= most).mean())
+        kept.append((probabilities.max(axis=1)[right] >= least).mean())
     error = np.std(kept) / np.sqrt(len(kept))
     assert KEPT - 3 * error <= np.mean(kept) <= KEPT + 1 / (0.3 * num_val) + 3 * error
 
@@ -81,11 +80,6 @@ def test_thinned_probabilities_never_give_a_smaller_set_than_all_of_them() -> No
         exact = reached_by(own, coverage)
         assert exact is not None
         assert 0 <= (own >= thresholds.for_coverage(coverage)).mean() - (own >= exact).mean() < 2 / MAX_STORED
-
-
-def test_entropy_is_zero_when_sure_and_largest_when_all_classes_are_equal() -> None:
-    found = entropies(np.array([[1.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0.0, 0.0]], np.float32))
-    assert found == pytest.approx([0, np.log(4), np.log(2)])
 
 
 def test_json_keeps_everything_in_a_few_kilobytes() -> None:

@@ -16,12 +16,9 @@ from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.deploy.demo.runtime import VERSION, Runtime
 from tdmr_ray.deploy.predicting import NONE_OF_THESE
 from tdmr_ray.errors import InputError
-from tdmr_ray.run_layout import MODEL_CONFIG
 
 DEMO, PAGE, LICENSE = "demo", "index.html", "onnxruntime-web.LICENSE.txt"
 SCRIPTS = ("resample.js", "reading.js")
-THRESHOLDS, MIN_PROBABILITY = "thresholds", "min_probability"
-"""Keys of config.json: the least probability of a class; with less, an image is "none of these"."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +56,6 @@ def write_demo(folder: Path, model: Path, shown: Shown, runtime: Runtime) -> Pat
     (folder / LICENSE).write_text(_template(LICENSE), encoding="utf-8")
     (folder / PAGE).write_text(_render(model.read_bytes(), shown, runtime), encoding="utf-8", newline="\n")
     return folder / PAGE
-
-
-def threshold_of(folder: Path) -> float:
-    """Return the threshold that a model's folder names; 0 if it names none."""
-    description = json.loads((folder / MODEL_CONFIG).read_text(encoding="utf-8"))
-    return float(description.get(THRESHOLDS, {}).get(MIN_PROBABILITY) or 0.0)
 
 
 def _render(model: bytes, shown: Shown, runtime: Runtime) -> str:
