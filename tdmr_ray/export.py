@@ -40,7 +40,10 @@ def export(
     """Write files that take RGB pixels, uint8 [B, px, px, 3], and give probabilities [B, C].
 
     Each file is run on images of val before it is kept, and its figures are in artifacts.json. `all` leaves out
-    formats whose packages are not installed. `tdmr predict FILE.onnx IMAGE...` runs ONNX without torch.
+    formats whose packages are not installed. `tdmr predict FILE IMAGE...` runs .onnx and .tflite without torch.
+
+    predict.pyz beside them runs them without this package: python predict.pyz IMAGE... needs numpy, pillow, and
+    onnxruntime or ai-edge-litert.
     """
     from tdmr_ray.deploy.exporting import Failure, export_model
     from tdmr_ray.deploy.formats import FORMATS, PRECISIONS

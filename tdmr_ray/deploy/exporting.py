@@ -16,9 +16,11 @@ from tdmr_ray.data.task import Task
 from tdmr_ray.deploy.artifact import Artifact, add_artifact
 from tdmr_ray.deploy.batches import Pixels, Runner, in_batches
 from tdmr_ray.deploy.check_images import CheckImages, check_images_of, load_check_images
+from tdmr_ray.deploy.exported import OPENERS
 from tdmr_ray.deploy.formats import FORMATS, Conversion, Format, Precision
 from tdmr_ray.deploy.graph import DeployedGraph
 from tdmr_ray.deploy.onnx_model import metadata_of
+from tdmr_ray.deploy.predict_archive import write_predict_archive
 from tdmr_ray.deploy.quiet import quiet
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.errors import InputError
@@ -61,7 +63,7 @@ def export_model(
 
     Args:
         model: The model.
-        folder: Folder for the files and `artifacts.json`; made if it does not exist.
+        folder: Folder for the files, `artifacts.json` and `predict.pyz`; made if it does not exist.
         wanted: Format and precision of each file.
         batch: Images that a file takes at once.
         source: The model's own folder, in which its check images are.
@@ -86,6 +88,8 @@ def export_model(
         found = _export(FORMATS[name], conversion, precision, folder, images, expected, max_loss)
         results.append(found)
         on_result(found)
+    if any(isinstance(each, Artifact) and Path(each.file).suffix in OPENERS for each in results):
+        write_predict_archive(folder)
     return results
 
 

@@ -1,7 +1,7 @@
 """An exported ONNX file that is ready to use. Needs onnxruntime, numpy and Pillow, and imports no torch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,19 @@ def open_onnx(path: Path) -> OnnxModel:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors share no base class
         raise InputError(str(path), f"cannot be opened as ONNX: {' '.join(str(error).split())}") from error
-    found = session.get_modelmeta().custom_metadata_map
+    return OnnxModel(session, *described(path, session.get_modelmeta().custom_metadata_map))
+
+
+def described(path: Path, found: Mapping[str, str]) -> tuple[tuple[str, ...], InputFormat, Thresholds]:
+    """Return class names, input format and thresholds, for a file's metadata.
+
+    Raises:
+        InputError: If they are not there.
+    """
     try:
         names, form = json.loads(found[CLASS_NAMES]), InputFormat(**json.loads(found[INPUT_FORMAT]))
         thresholds = Thresholds.from_json(json.loads(found[THRESHOLDS])) if THRESHOLDS in found else UNCALIBRATED
     except (KeyError, TypeError, ValueError) as error:
         rule = "must hold class names and input format in its metadata"
         raise InputError(str(path), f"{rule}; export the model again with tdmr export") from error
-    return OnnxModel(session, tuple(names), form, thresholds)
+    return tuple(names), form, thresholds

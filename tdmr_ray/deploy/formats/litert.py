@@ -4,11 +4,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tdmr_ray.deploy.batches import Pixels, Runner
+from tdmr_ray.deploy.batches import Runner
 from tdmr_ray.deploy.formats.format import Conversion, Format, Precision
+from tdmr_ray.deploy.litert_model import add_metadata, open_interpreter, runner_of
 
 SIGNATURE, INPUT = "serving_default", "args_0"
 """Names that litert-torch gives."""
@@ -26,7 +24,7 @@ class LiteRtFormat(Format):
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "fp16", "int8")
 
     def write(self, conversion: Conversion, precision: Precision, path: Path) -> None:
-        """Write the file."""
+        """Write the file; class names and input format are in associated files at its end."""
         import litert_torch
 
         with TemporaryDirectory() as scratch:
@@ -34,22 +32,11 @@ class LiteRtFormat(Format):
             litert_torch.convert(conversion.graph, (conversion.graph.example(conversion.batch),)).export(str(exported))
             content = exported.read_bytes() if precision == "fp32" else _quantized(exported, conversion, precision)
         path.write_bytes(content)
+        add_metadata(path, conversion.metadata)
 
     def open(self, path: Path, threads: int) -> Runner:
         """Return a runner of the LiteRT interpreter with XNNPACK."""
-        from ai_edge_litert.interpreter import Interpreter
-
-        interpreter = Interpreter(str(path), num_threads=threads or None)
-        interpreter.allocate_tensors()
-        source, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-
-        def run(pixels: Pixels) -> NDArray[np.float32]:
-            interpreter.set_tensor(source, pixels)
-            interpreter.invoke()
-            found: NDArray[np.float32] = interpreter.get_tensor(result)
-            return found
-
-        return run
+        return runner_of(open_interpreter(path, threads))
 
 
 def _quantized(exported: Path, conversion: Conversion, precision: Precision) -> Any:
