@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         help="least probability of a class; with less it is 'none of these'",
     )
     parser.add_argument(
-        "--none-of-these", action="store_true", help="refuse images that look like none of the classes, by entropy"
+        "--none-of-these",
+        action="store_true",
+        help="refuse images that look like none of the classes, at the threshold of val",
     )
     parser.add_argument(
         "--coverage", type=float, help="print the set of classes that holds the correct one for this share, e.g. 0.95"

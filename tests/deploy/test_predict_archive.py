@@ -24,15 +24,10 @@ from tdmr_ray.errors import InputError
 from tdmr_ray.training.thresholds import UNCALIBRATED
 
 BLOCKED = """
-import importlib.abc, runpy, sys
+import runpy, sys
 
-class Blocker(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in BLOCKED_NAMES:
-            raise ModuleNotFoundError(f"{name} is blocked", name=name)
-
+sys.modules.update(dict.fromkeys(BLOCKED_NAMES))
 archive = sys.argv[1]
-sys.meta_path.insert(0, Blocker())
 sys.path.insert(0, archive)
 sys.argv = sys.argv[1:]
 """
