@@ -13,6 +13,7 @@ from tdmr_ray.data.task import Images
 from tdmr_ray.deploy.small_model import SmallModel, load_model, model_of
 from tdmr_ray.inspection.held_out import Predictions
 from tdmr_ray.inspection.inspect import InspectionFiles, Shown, Sources, inspect_task
+from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard
 from tdmr_ray.run_layout import RunLayout
@@ -43,7 +44,8 @@ def inspect_search(
 ) -> None:
     """Write likely label errors, images to label next, and pictures for the report.
 
-    Nothing is written if no model is recommended. Test images take no part.
+    Nothing is written if nothing is confirmed. If no model is recommended, both tables rest on the foundation alone.
+    Test images take no part.
 
     Args:
         board: The leaderboard.
@@ -55,22 +57,24 @@ def inspect_search(
     """
     for earlier in (layout.label_issues, layout.next_to_label, layout.inspection):
         earlier.unlink(missing_ok=True)
-    if board.recommended is None:
+    rows = [board.recommended.row] if board.recommended else [row for row in board.rows if row.confirmed]
+    if not rows:
         return
     task = with_ids(tasks.get(data))
-    taught = [each for each in records if each.recipe == board.recommended.row.recipe and each.state == "complete"]
-    held_out = _held_out(board.recommended.figures.recipe, records, layout, tasks)
-    inspect_task(
-        task,
-        Sources(
-            features=_features(TrialConfig.model_validate(taught[0].config), data, tasks, store),
-            held_out=[predictions for predictions, _ in held_out],
-            shown=held_out[0][1] if held_out else None,
-            unlabeled=_probabilities(load_model(layout.best), task.unlabeled) if len(task.unlabeled) else None,
-            names=load_dataset(data).names,
-        ),
-        InspectionFiles(layout.label_issues, layout.next_to_label, layout.inspection),
+    taught = [each for each in records if each.recipe == rows[0].recipe and each.state == "complete"]
+    held_out, unlabeled = [], None
+    if board.recommended:
+        held_out = _held_out(board.recommended.figures.recipe, records, layout, tasks)
+        if len(task.unlabeled) and (layout.best / WEIGHTS_FILE).exists():
+            unlabeled = _probabilities(load_model(layout.best), task.unlabeled)
+    sources = Sources(
+        features=_features(TrialConfig.model_validate(taught[0].config), data, tasks, store),
+        held_out=[predictions for predictions, _ in held_out],
+        shown=held_out[0][1] if held_out else None,
+        unlabeled=unlabeled,
+        names=load_dataset(data).names,
     )
+    inspect_task(task, sources, InspectionFiles(layout.label_issues, layout.next_to_label, layout.inspection))
 
 
 def _features(config: TrialConfig, data: DataConfig, tasks: TaskCache, store: Store) -> list[ViewFeatures]:

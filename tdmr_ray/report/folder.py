@@ -31,7 +31,7 @@ class Search:
         environment: Machine and package versions, as JSON.
         data_summary: Facts about the images; None for built-in sets.
         reliability: Reliability of the shipped models, the recommended one first.
-        inspection: Label issues, confusions and heat maps; None if nothing is recommended.
+        inspection: Label issues, confusions and heat maps; None if nothing is confirmed.
     """
 
     title: str
