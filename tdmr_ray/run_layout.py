@@ -15,6 +15,7 @@ DATA_SUMMARY = "data.json"
 TENSORBOARD, STUDY, BEST, LEADERBOARD = "tensorboard", "study.sqlite3", "best", "leaderboard"
 CHECKPOINTS, FINALISTS, ERRORS, RAY_TRAIN = "checkpoints", "finalists", "errors", "ray_train"
 CHECKPOINT_SUFFIX = ".pt"
+LABEL_ISSUES, NEXT_TO_LABEL, INSPECTION = "label_issues.csv", "next_to_label.csv", "inspection.json"
 VISUALIZATIONS, METRICS, MODEL_CONFIG = "visualizations.json", "metrics.json", "config.json"
 CALIBRATION = "calibration.json"
 
@@ -96,6 +97,21 @@ class RunLayout:
     def best(self) -> Path:
         """Shipped models, one directory for each pair."""
         return self.root / BEST
+
+    @property
+    def label_issues(self) -> Path:
+        """Labels of train and val that are likely wrong."""
+        return self.root / LABEL_ISSUES
+
+    @property
+    def next_to_label(self) -> Path:
+        """Images without labels that are worth labelling next."""
+        return self.root / NEXT_TO_LABEL
+
+    @property
+    def inspection(self) -> Path:
+        """Pictures of confusions, heat maps and label issues for the report."""
+        return self.root / INSPECTION
 
     def leaderboard(self, suffix: str) -> Path:
         """A file of the report; `suffix` is `md`, `csv`, `json` or `html`."""

@@ -1,5 +1,6 @@
 """`tdmr search --space FILE`: search every pair, confirm the best, write the leaderboard."""
 
+import csv
 import json
 import sys
 from functools import partial
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from tdmr_ray.api import SearchResult
     from tdmr_ray.records import TrialRecord
+    from tdmr_ray.run_layout import RunLayout
     from tdmr_ray.space import Space
 
 NUM_SAMPLES = 3
@@ -110,9 +112,28 @@ def show_result(result: "SearchResult", storage: str | None, console: Console) -
     say(console, f"report: {result.out / 'leaderboard.html'}")
     if result.models:
         say(console, f"weights: {layout.best}")
+    for line in inspected_files(layout):
+        say(console, line)
     say(console, f"TensorBoard: tensorboard --logdir {layout.tensorboard}")
     if storage:
         say(console, f"all of it also in {storage.rstrip('/')}/{result.out.name}")
+
+
+def inspected_files(layout: "RunLayout") -> "list[str]":
+    """Return one line for each table about the images that a search has written and that is not empty."""
+    tables = (
+        (layout.label_issues, "labels that are likely wrong"),
+        (layout.next_to_label, "images to label next"),
+    )
+    counts = [(path, what, _num_rows(path)) for path, what in tables]
+    return [f"{what}: {count}, in {path}" for path, what, count in counts if count]
+
+
+def _num_rows(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with path.open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.reader(file)) - 1
 
 
 def exit_code(result: "SearchResult", storage: str | None, console: Console) -> int:

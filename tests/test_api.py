@@ -134,6 +134,10 @@ def test_a_search_over_a_users_own_arrays(tmp_path: Path, capsys: pytest.Capture
     assert any(message.startswith("own: 1 pairs, 2 trials") for message in messages)
     assert {each.phase for each in progress} == {"search", "confirm", "refit"}
     assert (tmp_path / "out" / "leaderboard.html").exists()
+    assert not any(message.startswith("warning: the images") for message in messages)
+    tables = [(tmp_path / "out" / name).read_text() for name in ("label_issues.csv", "next_to_label.csv")]
+    assert tables[0].startswith("path,split,given_label,suggested_label,")
+    assert tables[1].splitlines()[1].startswith("image ")
     model = tdmr_ray.load_model(result.best)
     assert model.class_names == ("bright", "dark", "green")
     assert {each.class_name for each in model.predict(images[:30])} <= {"bright", "dark", "green"}

@@ -13,6 +13,7 @@ ORDER = [
     {"method", "data", "run_layout"},
     {"models"},
     {"training"},
+    {"inspection"},
     {"records"},
     {"store", "prices"},
     {"space"},

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from tdmr_ray.api.class_balance import warn_of_imbalance
+from tdmr_ray.api.inspecting import inspect_search
 from tdmr_ray.api.results import SearchResult, result_of
 from tdmr_ray.api.shipping import ship_models
 from tdmr_ray.data.config import DataConfig
@@ -24,6 +25,7 @@ from tdmr_ray.report.write import write_reports
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.decoding_progress import open_images
 from tdmr_ray.runner.launch import LaunchOptions, launch_search, open_tasks
+from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.runner.weights import check_weights
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import read_space, space_from_dict
@@ -139,7 +141,7 @@ def _launch(
         layout.data_summary.write_text(summary.model_dump_json(), encoding="utf-8")
     for line in summary.lines() if summary else (*task.notes, *(f"warning: {text}" for text in imbalance)):
         on_message(line)
-    report = partial(_write_results, layout, task)
+    report = partial(_write_results, layout, task, plan, tasks, store, on_message)
     launch = partial(launch_search, plan, layout, store, tasks=tasks, on_message=on_message, options=options)
     return launch(write_reports=report).interrupted
 
@@ -153,13 +155,23 @@ def default_store() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "teachers"
 
 
-def _write_results(layout: RunLayout, task: Task) -> None:
+def _write_results(
+    layout: RunLayout, task: Task, plan: Space, tasks: TaskCache, store: Store, on_message: Callable[[str], object]
+) -> None:
     """Write the report, and copy the models that it recommends."""
     search = read_search(layout.root)
     comparisons = compare([search])
-    ship_models(comparisons[0].board, search.records, layout, task)
+    board = comparisons[0].board
+    ship_models(board, search.records, layout, task)
     search.reliability[:] = read_reliability(layout.best)
     write_reports(comparisons, layout.root)
+    try:
+        inspect_search(board, search.records, layout, plan.data, tasks, store)
+    except (InputError, OSError, RuntimeError, ValueError) as error:  # the results are written and stay
+        on_message(f"warning: the images were not inspected: {type(error).__name__}: {error}")
+        return
+    if layout.inspection.exists():
+        write_reports(compare([read_search(layout.root)]), layout.root)
 
 
 def _records_of(folder: Path) -> Sequence[TrialRecord]:

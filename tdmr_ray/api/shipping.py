@@ -38,7 +38,7 @@ def ship_models(board: Leaderboard, records: Sequence[TrialRecord], layout: RunL
 
 def _ship(recipe: str, records: Sequence[TrialRecord], layout: RunLayout, task: Task, folder: Path) -> None:
     record = shipped_record(recipe, records)
-    if record is None or not (weights := _weights_of(record, layout)).exists():
+    if record is None or not (weights := weights_of(record, layout)).exists():
         return
     judged = max((each for each in _own(recipe, records) if each.phase == "confirm"), key=rank, default=None)
     found = _calibration(judged, layout, task)
@@ -67,7 +67,8 @@ def _own(recipe: str, records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [each for each in records if each.recipe == recipe and each.state == "complete" and each.artifacts]
 
 
-def _weights_of(record: TrialRecord, layout: RunLayout) -> Path:
+def weights_of(record: TrialRecord, layout: RunLayout) -> Path:
+    """Return the file with the weights of a finalist's trial."""
     return layout.finalists / record.artifacts / WEIGHTS_FILE
 
 
@@ -76,7 +77,7 @@ def _calibration(record: TrialRecord | None, layout: RunLayout, task: Task) -> C
 
     A refit has no images to be calibrated on, and takes temperature and thresholds of the same recipe before it.
     """
-    if record is None or not (weights := _weights_of(record, layout)).exists():
+    if record is None or not (weights := weights_of(record, layout)).exists():
         return None
     config = TrialConfig.model_validate(record.config)
     own = task_of(config, task)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tdmr_ray.data.summary import DataSummary
+from tdmr_ray.inspection.contents import Inspection
 from tdmr_ray.records import Ledger, TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.run_layout import RunLayout
@@ -30,6 +31,7 @@ class Search:
         environment: Machine and package versions, as JSON.
         data_summary: Facts about the images; None for built-in sets.
         reliability: Reliability of the shipped models, the recommended one first.
+        inspection: Label issues, confusions and heat maps; None if nothing is confirmed.
     """
 
     title: str
@@ -40,6 +42,7 @@ class Search:
     environment: str = ""
     data_summary: DataSummary | None = None
     reliability: list[ModelReliability] = field(default_factory=list)
+    inspection: Inspection | None = None
 
     @property
     def data(self) -> str:
@@ -92,6 +95,7 @@ def read_search(folder: Path) -> Search:
         environment=_text(layout.environment),
         data_summary=_summary(_text(layout.data_summary)),
         reliability=read_reliability(layout.best),
+        inspection=json.loads(_text(layout.inspection) or "null"),
     )
 
 

@@ -92,6 +92,7 @@ def _section(comparison: Comparison) -> dict[str, Any]:
             for record in winners
             if record.id in comparison.visualizations
         ],
+        "inspections": [(each.title, each.inspection) for each in comparison.searches if each.inspection],
         "readings": every_reading(comparison),
         "failures": board.failures,
         "summary": summary(board),

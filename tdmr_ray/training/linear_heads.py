@@ -11,7 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
-from tdmr_ray.method.discriminant import LinearHead, fit_discriminant, held_out_temperature, likeliest_temperature
+from tdmr_ray.method.discriminant import (
+    SHRINKAGE,
+    LinearHead,
+    fit_discriminant,
+    held_out_temperature,
+    likeliest_temperature,
+)
 
 INVERSE_PENALTIES = (1e-2, 1e-4, 1e-3, 1e-1, 1.0)
 """Values of C for logistic regression; the first stands where nothing can be chosen."""
@@ -26,9 +32,11 @@ class Kind:
 
     Attributes:
         inverse_penalty: C of logistic regression; None is linear discriminant analysis with shrinkage.
+        shrinkage: Share of the identity in the covariance of linear discriminant analysis.
     """
 
     inverse_penalty: float | None
+    shrinkage: float = SHRINKAGE
 
     def __str__(self) -> str:
         if self.inverse_penalty is None:
@@ -39,7 +47,7 @@ class Kind:
 def kinds_for(labels: Tensor) -> list[Kind]:
     """Return the ways to fit a head that the labels [N] allow."""
     regression = [Kind(value) for value in INVERSE_PENALTIES]
-    return [*regression, Kind(None)] if _smallest_class(labels) >= MIN_IMAGES_FOR_LDA else regression
+    return [*regression, Kind(None)] if smallest_class(labels) >= MIN_IMAGES_FOR_LDA else regression
 
 
 def fit_head(kind: Kind, features: Tensor, labels: Tensor, num_classes: int, *, balanced: bool = False) -> LinearHead:
@@ -77,7 +85,7 @@ def _fit(kind: Kind, x: Tensor, y: Tensor, num_classes: int, *, balanced: bool) 
     std = torch.where(std > 0, std, torch.ones_like(std))
     scaled = (x - mean) / std
     if kind.inverse_penalty is None:
-        head = fit_discriminant(scaled, y, num_classes, balanced=balanced)
+        head = fit_discriminant(scaled, y, num_classes, shrinkage=kind.shrinkage, balanced=balanced)
     else:
         head = _logistic_regression(kind.inverse_penalty, scaled, y, balanced=balanced)
     weight = head.weight / std
@@ -114,22 +122,37 @@ def choose_by_cross_validation(
         seed: Seed of the division.
         balanced: See `fit_head`.
     """
-    kinds, folds = kinds_for(labels), min(MAX_FOLDS, _smallest_class(labels))
-    if folds < 2:
+    kinds = kinds_for(labels)
+    if smallest_class(labels) < 2:
         return kinds[0]
-    division = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, labels))
-
-    def held_out(kind: Kind) -> Tensor:
-        logits = torch.empty(len(labels), num_classes)
-        for own, rest in division:
-            known, place = labels[own].unique(return_inverse=True)
-            head = _fit(kind, features[own].double(), place, len(known), balanced=balanced)
-            logits[rest] = head.spread(known, num_classes).logits(features[rest].double()).float()
-        return logits / likeliest_temperature(logits, labels)
-
+    held_out = partial(
+        held_out_logits, features=features, labels=labels, num_classes=num_classes, seed=seed, balanced=balanced
+    )
     return max(kinds, key=lambda kind: tuple(score(held_out(kind), labels)))
 
 
-def _smallest_class(labels: Tensor) -> int:
+def held_out_logits(
+    kind: Kind, features: Tensor, labels: Tensor, num_classes: int, *, seed: int, balanced: bool = False
+) -> Tensor:
+    """Return logits [N, C] of heads that were not fitted to the image, at the temperature that suits them.
+
+    Args:
+        kind: The way to fit a head.
+        features: [N, d].
+        labels: Classes, [N], each with at least two images.
+        num_classes: C.
+        seed: Seed of the division into folds.
+        balanced: See `fit_head`.
+    """
+    folds = StratifiedKFold(min(MAX_FOLDS, smallest_class(labels)), shuffle=True, random_state=seed)
+    logits = torch.empty(len(labels), num_classes)
+    for own, rest in folds.split(features, labels):
+        known, place = labels[own].unique(return_inverse=True)
+        head = _fit(kind, features[own].double(), place, len(known), balanced=balanced)
+        logits[rest] = head.spread(known, num_classes).logits(features[rest].double()).float()
+    return logits / likeliest_temperature(logits, labels)
+
+
+def smallest_class(labels: Tensor) -> int:
     """Return the number of images of the smallest class that has any."""
     return int(labels.unique(return_counts=True)[1].min())
