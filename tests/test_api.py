@@ -103,7 +103,7 @@ SPACE = {
     "data": {"name": "digits"},
     "pairs": {"foundations": ["glyph_cnn"], "targets": ["lcnet_035"]},
     "budget": {"trials": 2, "epochs": 2},
-    "confirm": {"top": 1, "seeds": [0], "controls": ["linear_probe"], "steps": 20},
+    "confirm": {"top": 1, "seeds": [0], "controls": ["linear_probe"], "steps": 120},
     "search": {"distill.lr": {"low": 0.006, "high": 0.02}},
     "fixed": {"outputs.num_views": 2, "reprogram.epochs": 1},
 }
