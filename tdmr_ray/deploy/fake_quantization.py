@@ -1,6 +1,7 @@
 """Fake quantisation: a network computes with the rounding of its int8 file, and still has gradients.
 
-Source: Jacob et al. 2018, arXiv 1712.05877; gradients pass the rounding unchanged (Bengio et al. 2013, arXiv 1308.3432).
+Source: Jacob et al. 2018, arXiv 1712.05877. Gradients pass the rounding unchanged, as in Bengio et al. 2013,
+arXiv 1308.3432.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

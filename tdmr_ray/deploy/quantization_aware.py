@@ -7,23 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import kl_div
 
 from tdmr_ray.data.task import Task
-from tdmr_ray.data.views import ViewBatch
 from tdmr_ray.deploy.batches import Pixels
 from tdmr_ray.deploy.fake_quantization import RoundedActivations, fold_batch_norm, rounded_weights
 from tdmr_ray.deploy.graph import DeployedGraph
 from tdmr_ray.deploy.small_model import SmallModel
-from tdmr_ray.training.batches import cycle, epoch_batches
+from tdmr_ray.training.batches import Batch, cycle, epoch_batches
 from tdmr_ray.training.device import pick_device
-from tdmr_ray.training.teacher_outputs import training_views
+from tdmr_ray.training.teacher_outputs import TeacherOutputs, training_views
 
-EPOCHS, LEARNING_RATE = 4, 0.0001
-
-TeacherLogits = Callable[[ViewBatch], Tensor]
-"""Function of a batch of views that returns logits [B, C]."""
+EPOCHS = 4
+LEARNING_RATE = {"random": 1e-4, "pretrained": 1e-5}
+"""Peak of the learning rate of Adam, by the target's initial weights."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,8 @@ def train_aware(
     calibration: Pixels,
     *,
     epochs: int = EPOCHS,
-    lr: float = LEARNING_RATE,
-    teacher: TeacherLogits | None = None,
+    lr: float | None = None,
+    teacher: TeacherOutputs | None = None,
     on_epoch: Callable[[AwareEpoch], object] = lambda _: None,
 ) -> DeployedGraph:
     """Return the network as a device runs it, with weights that bear int8; they are still in floating point.
@@ -60,45 +58,58 @@ def train_aware(
         model: The network.
         task: Its training images.
         calibration: Images from which int8 takes its ranges, [N, px, px, 3].
-        epochs: Passes over the training images; more passes if these are few.
-        lr: Peak of the learning rate of Adam.
-        teacher: What is matched; None is the network itself, in floating point.
+        epochs: Epochs, as long as those of the target's own training.
+        lr: Peak of the learning rate; None is that of `LEARNING_RATE`.
+        teacher: Outputs that are matched; None matches the network's own in floating point.
         on_epoch: Receives the progress.
     """
     device = pick_device()
-    graph = DeployedGraph(model).eval().to(device, memory_format=torch.channels_last)
-    original = DeployedGraph(model).eval().to(device, memory_format=torch.channels_last)
-    views = training_views(model.config, task)
+    lr = lr or LEARNING_RATE["pretrained" if model.config.target.weights else "random"]
+    graph, original = (DeployedGraph(model).eval().to(device, memory_format=torch.channels_last) for _ in range(2))
     planes = torch.from_numpy(calibration).to(device).permute(0, 3, 1, 2).float() / 255
     fold_batch_norm(graph.target, planes[:1])
-    activations = RoundedActivations()
+    activations, views = RoundedActivations(), training_views(model.config, task)
     optimizer = torch.optim.Adam(graph.target.parameters(), lr=lr)
     for epoch in range(epochs):
-        with torch.no_grad(), activations.observing():
-            for part in planes.split(32):
-                activations.run(graph.target, part)
-        batches = list(
-            epoch_batches(
-                len(task.train), batch_size=model.config.distill.batch_size, epoch=epoch, seed=model.config.seed
-            )
-        )
+        observe(activations, graph.target, planes)
+        batches = _batches(model, task, epoch, teacher)
         total = 0.0
         with rounded_weights(graph.target):
             for number, batch in enumerate(batches):
+                for group in optimizer.param_groups:
+                    group["lr"] = lr * cycle((epoch + number / len(batches)) / epochs)
                 view = views.batch(batch.rows, batch.views)
                 images = view.images.to(device, memory_format=torch.channels_last)
                 with torch.no_grad():
-                    wanted = original.target(images).logits if teacher is None else teacher(view).to(device)
+                    wanted = original.target(images).logits if teacher is None else teacher.batch(view).logits
                 found = activations.run(graph.target, images).logits
-                loss = _divergence(found / model.temperature, wanted / model.temperature)
-                for group in optimizer.param_groups:
-                    group["lr"] = lr * cycle((epoch + number / len(batches)) / epochs)
+                loss = _divergence(found / model.temperature, wanted.to(device) / model.temperature)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 total += float(loss.detach())
         on_epoch(AwareEpoch(epoch + 1, epochs, total / len(batches)))
     return graph.to("cpu", memory_format=torch.contiguous_format)
+
+
+@torch.no_grad()
+def observe(activations: RoundedActivations, network: nn.Module, planes: Tensor) -> None:
+    """Take the ranges of activations from images in 0..1, [N, 3, H, W]."""
+    with activations.observing():
+        for part in planes.split(32):
+            activations.run(network, part)
+
+
+def _batches(model: SmallModel, task: Task, epoch: int, teacher: TeacherOutputs | None) -> list[Batch]:
+    return list(
+        epoch_batches(
+            len(task.train),
+            batch_size=model.config.distill.batch_size,
+            epoch=epoch,
+            seed=model.config.seed,
+            num_views=teacher.num_views if teacher else None,
+        )
+    )
 
 
 def _divergence(found: Tensor, wanted: Tensor) -> Tensor:
