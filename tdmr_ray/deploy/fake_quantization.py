@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
+from torch.nn.utils.parametrize import cached, is_parametrized, register_parametrization, remove_parametrizations
 from torch.overrides import TorchFunctionMode
 
 WITH_WEIGHTS = ("conv2d", "linear")
@@ -25,14 +25,52 @@ SMALLEST_SCALE = 1e-8
 
 
 class RoundedWeight(nn.Module):
-    """Rounds weights to -127 .. 127, with a scale for each output channel."""
+    """Rounds weights to -127 .. 127, with a scale for each output channel.
+
+    What is trained is a weight in steps of int8, as they were at first. Folding batch norm leaves channels whose
+    weights differ by orders of magnitude, and Adam moves all of them alike.
+    """
+
+    step: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("step", _steps(weight.detach()))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """[D, ...] to [D, ...]."""
-        largest = weight.detach().flatten(1).abs().amax(dim=1)
-        scale = (largest / 127).clamp(min=SMALLEST_SCALE)
-        zeros = torch.zeros_like(scale, dtype=torch.int32)
-        return torch.fake_quantize_per_channel_affine(weight, scale, zeros, 0, -127, 127)
+        """Map weights in steps [D, ...] to rounded weights [D, ...]."""
+        found = weight * _for_channels(self.step, weight)
+        zeros = torch.zeros_like(self.step, dtype=torch.int32)
+        return torch.fake_quantize_per_channel_affine(found, _steps(found.detach()), zeros, 0, -127, 127)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Map weights to weights in steps."""
+        return weight / _for_channels(self.step, weight)
+
+
+class ScaledBias(nn.Module):
+    """A bias in steps of 1/127 of the largest of its layer, so that it is trained as fast as the weights."""
+
+    def __init__(self, bias: Tensor) -> None:
+        super().__init__()
+        self.step = max(float(bias.detach().abs().amax()) / 127, SMALLEST_SCALE)
+
+    def forward(self, bias: Tensor) -> Tensor:
+        """Map a bias in steps [D] to a bias [D]."""
+        return bias * self.step
+
+    def right_inverse(self, bias: Tensor) -> Tensor:
+        """Map a bias to a bias in steps."""
+        return bias / self.step
+
+
+def _steps(weight: Tensor) -> Tensor:
+    """Return the scale of each channel [D] of weights [D, ...]."""
+    return (weight.flatten(1).abs().amax(dim=1) / 127).clamp(min=SMALLEST_SCALE)
+
+
+def _for_channels(values: Tensor, weight: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (weight.dim() - 1))
 
 
 class RoundedActivations(TorchFunctionMode):
@@ -68,8 +106,11 @@ class RoundedActivations(TorchFunctionMode):
         self._number = 0
         if self._observed is not None:
             self._observed = []
-        with self:
-            return network(images)
+        with cached():
+            for layer in _with_weights(network):
+                _ = layer.weight, layer.bias  # what rounds weights must not be taken for layers
+            with self:
+                return network(images)
 
     def __torch_function__(
         self,
@@ -113,17 +154,31 @@ class RoundedActivations(TorchFunctionMode):
         self.ranges[number : number + 1] = [(min(low, smallest), max(high, largest))]
 
 
-@contextmanager
-def rounded_weights(network: nn.Module) -> Iterator[None]:
-    """Round the weights of all convolutions and linear layers; afterwards the network has its trained weights again."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    for layer in layers:
-        register_parametrization(layer, "weight", RoundedWeight())
-    try:
-        yield
-    finally:
-        for layer in layers:
-            remove_parametrizations(layer, "weight", leave_parametrized=False)
+def round_weights(network: nn.Module) -> list[nn.Parameter]:
+    """Let all convolutions and linear layers round their weights, in place; see `keep_rounded`.
+
+    Returns:
+        Their weights and biases in steps, to be trained.
+    """
+    found: list[nn.Parameter] = []
+    for layer in _with_weights(network):
+        register_parametrization(layer, "weight", RoundedWeight(layer.weight))
+        if layer.bias is not None:
+            register_parametrization(layer, "bias", ScaledBias(layer.bias))
+        found.extend(layer.parameters())
+    return found
+
+
+def keep_rounded(network: nn.Module) -> None:
+    """Undo `round_weights` in place; the weights stay rounded."""
+    for layer in _with_weights(network):
+        for name in ("weight", "bias"):
+            if is_parametrized(layer, name):
+                remove_parametrizations(layer, name)
+
+
+def _with_weights(network: nn.Module) -> list[nn.Conv2d | nn.Linear]:
+    return [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
 
 
 @torch.no_grad()

@@ -12,16 +12,14 @@ from torch.nn.functional import kl_div
 
 from tdmr_ray.data.task import Task
 from tdmr_ray.deploy.batches import Pixels
-from tdmr_ray.deploy.fake_quantization import RoundedActivations, fold_batch_norm, rounded_weights
+from tdmr_ray.deploy.fake_quantization import RoundedActivations, fold_batch_norm, keep_rounded, round_weights
 from tdmr_ray.deploy.graph import DeployedGraph
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.training.batches import Batch, cycle, epoch_batches
 from tdmr_ray.training.device import pick_device
 from tdmr_ray.training.teacher_outputs import TeacherOutputs, training_views
 
-EPOCHS = 4
-LEARNING_RATE = {"random": 1e-4, "pretrained": 1e-5}
-"""Peak of the learning rate of Adam, by the target's initial weights."""
+EPOCHS, LEARNING_RATE = 4, 0.02
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,11 @@ def train_aware(
     calibration: Pixels,
     *,
     epochs: int = EPOCHS,
-    lr: float | None = None,
+    lr: float = LEARNING_RATE,
     teacher: TeacherOutputs | None = None,
     on_epoch: Callable[[AwareEpoch], object] = lambda _: None,
 ) -> DeployedGraph:
-    """Return the network as a device runs it, with weights that bear int8; they are still in floating point.
+    """Return the network as a device runs it, with rounded weights that bear int8 and are still in floating point.
 
     Batch norm is folded into the convolutions first. Before each epoch, the ranges of activations are those of the
     images from which the converters take theirs. The training images need no labels.
@@ -59,36 +57,35 @@ def train_aware(
         task: Its training images.
         calibration: Images from which int8 takes its ranges, [N, px, px, 3].
         epochs: Epochs, as long as those of the target's own training.
-        lr: Peak of the learning rate; None is that of `LEARNING_RATE`.
+        lr: Peak of the learning rate of Adam, in steps of int8.
         teacher: Outputs that are matched; None matches the network's own in floating point.
         on_epoch: Receives the progress.
     """
     device = pick_device()
-    lr = lr or LEARNING_RATE["pretrained" if model.config.target.weights else "random"]
     graph, original = (DeployedGraph(model).eval().to(device, memory_format=torch.channels_last) for _ in range(2))
     planes = torch.from_numpy(calibration).to(device).permute(0, 3, 1, 2).float() / 255
     fold_batch_norm(graph.target, planes[:1])
+    optimizer = torch.optim.Adam(round_weights(graph.target), lr=lr)
     activations, views = RoundedActivations(), training_views(model.config, task)
-    optimizer = torch.optim.Adam(graph.target.parameters(), lr=lr)
     for epoch in range(epochs):
         observe(activations, graph.target, planes)
         batches = _batches(model, task, epoch, teacher)
         total = 0.0
-        with rounded_weights(graph.target):
-            for number, batch in enumerate(batches):
-                for group in optimizer.param_groups:
-                    group["lr"] = lr * cycle((epoch + number / len(batches)) / epochs)
-                view = views.batch(batch.rows, batch.views)
-                images = view.images.to(device, memory_format=torch.channels_last)
-                with torch.no_grad():
-                    wanted = original.target(images).logits if teacher is None else teacher.batch(view).logits
-                found = activations.run(graph.target, images).logits
-                loss = _divergence(found / model.temperature, wanted.to(device) / model.temperature)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total += float(loss.detach())
+        for number, batch in enumerate(batches):
+            for group in optimizer.param_groups:
+                group["lr"] = lr * cycle((epoch + number / len(batches)) / epochs)
+            view = views.batch(batch.rows, batch.views)
+            images = view.images.to(device, memory_format=torch.channels_last)
+            with torch.no_grad():
+                wanted = original.target(images).logits if teacher is None else teacher.batch(view).logits
+            found = activations.run(graph.target, images).logits
+            loss = _divergence(found / model.temperature, wanted.to(device) / model.temperature)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += float(loss.detach())
         on_epoch(AwareEpoch(epoch + 1, epochs, total / len(batches)))
+    keep_rounded(graph.target)
     return graph.to("cpu", memory_format=torch.contiguous_format)
 
 

@@ -187,6 +187,7 @@ def test_a_moved_folder_is_exported_by_its_check_images(
     [
         (["--format", "onx"], "'onx' is unknown; did you mean 'onnx'?"),
         (["--precision", "int4"], "'int4' is unknown"),
+        (["--quantization", "awar"], "'awar' is unknown; did you mean 'aware'?"),
         (["--format", "openvino", "--precision", "int8"], "openvino has no int8; leave it out, or use 'all'"),
     ],
 )
