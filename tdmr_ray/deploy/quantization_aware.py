@@ -62,7 +62,7 @@ def train_aware(
         on_epoch: Receives the progress.
     """
     device = pick_device()
-    graph, original = (DeployedGraph(model).eval().to(device, memory_format=torch.channels_last) for _ in range(2))
+    graph, original = (DeployedGraph(model).eval().to(device).to(memory_format=torch.channels_last) for _ in range(2))
     planes = torch.from_numpy(calibration).to(device).permute(0, 3, 1, 2).float() / 255
     fold_batch_norm(graph.target, planes[:1])
     optimizer = torch.optim.Adam(round_weights(graph.target), lr=lr)
@@ -86,7 +86,7 @@ def train_aware(
             total += float(loss.detach())
         on_epoch(AwareEpoch(epoch + 1, epochs, total / len(batches)))
     keep_rounded(graph.target)
-    return graph.to("cpu", memory_format=torch.contiguous_format)
+    return graph.to("cpu").to(memory_format=torch.contiguous_format)
 
 
 @torch.no_grad()

@@ -85,6 +85,7 @@ def test_what_rounds_weights_is_no_layer() -> None:
     assert len(activations.ranges) == 3  # pixels, convolution, ReLU
 
 
+@pytest.mark.slow
 def test_training_brings_the_rounded_network_closer() -> None:
     config = TrialConfig().with_values({"method": "scratch", "target.name": "mobilenetv3_small_050"})
     task = tdmr_ray.load_task("digits", shots=20)
