@@ -175,7 +175,8 @@ def _accuracy(probabilities: NDArray[np.float32], images: Images) -> float:
 
 def report(rows: list[Row]) -> None:
     """Write the table, with means over seeds in percent."""
-    lines, figures = [HEAD, "|" + "---|" * 10], {}
+    lines = [HEAD, "|" + "---|" * 10]
+    figures: dict[str, float] = {}
     for name in dict.fromkeys(row["name"] for row in rows):
         own = [row for row in rows if row["name"] == name]
         means = {key: 100 * float(np.mean([row["accuracy"][key] for row in own])) for key in own[0]["accuracy"]}
