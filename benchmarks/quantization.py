@@ -144,7 +144,7 @@ def trained(config: TrialConfig, task: Task) -> tuple[SmallModel, TeacherOutputs
     size_px = task.target_px(config.target.input_px)
     model = SmallModel(outcome.target.eval(), task.class_names, size_px, task.input_format, config, outcome.metrics)
     temperature = calibrate(model, task.val).temperature
-    model = SmallModel(model.target, model.class_names, size_px, task.input_format, config, {}, temperature)
+    model = SmallModel(model.target, model.class_names, size_px, task.input_format, config, temperature=temperature)
     return model, made[0].outputs if made else None
 
 
