@@ -29,6 +29,14 @@ def export(
     max_loss: Annotated[
         float, typer.Option(min=0, help="Points of accuracy that a file may lose; more, and it is not written.")
     ] = 2.0,
+    quantization: Annotated[
+        str,
+        typer.Option(
+            help="How int8 files are made. post: from the network as it is. aware: after a few epochs of training on "
+            "the model's own images, in which it learns to bear the rounding. auto: aware if post loses more than "
+            "half a point on val, and if aware is then better."
+        ),
+    ] = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder for the files [the model's own].")] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Write demo/index.html too: a page that runs the ONNX file in a browser.")
@@ -47,6 +55,7 @@ def export(
     """
     from tdmr_ray.deploy.exporting import Failure, export_model
     from tdmr_ray.deploy.formats import FORMATS, PRECISIONS
+    from tdmr_ray.deploy.quantizing import QUANTIZATIONS
     from tdmr_ray.deploy.small_model import load_model
 
     names = _chosen("--format", formats, list(FORMATS))
@@ -64,6 +73,10 @@ def export(
     ]
     if impossible:
         raise InputError("--precision", [f"{each}; leave it out, or use 'all'" for each in impossible])
+    way = next((each for each in QUANTIZATIONS if each == quantization), None)
+    if way is None:
+        rule = f"'{quantization}' is unknown{near_match(quantization, QUANTIZATIONS)}; choose from "
+        raise InputError("--quantization", rule + ", ".join(QUANTIZATIONS))
     if runtime is not None and not demo:
         raise InputError("--runtime", "is for the page; add --demo")
     carried = _runtime(wanted, batch, runtime) if demo else None
@@ -74,7 +87,9 @@ def export(
         batch=batch,
         source=folder,
         max_loss=max_loss / 100,
+        quantization=way,
         on_result=lambda found: typer.echo(_line(found)),
+        on_note=lambda line: typer.echo(line, err=True),
     )
     if carried is not None:
         _write_demo(folder, out or folder, results, carried)
@@ -144,6 +159,8 @@ def _line(found: "Artifact | Failure") -> str:
     if isinstance(found, Failure):
         return f"{found.format} {found.precision}: {found.reason}"
     size = f"{found.file}: {found.size_bytes / 1e6:.2f} MB"
+    if found.quantization:
+        size += f", quantisation {found.quantization}"
     if found.top1 is None or found.torch_top1 is None:
         return f"{size}, converted, cannot be run here"
     return (

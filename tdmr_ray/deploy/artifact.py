@@ -29,6 +29,7 @@ class Artifact:
         latency_ms: Median time of a call with one thread.
         latency_p95_ms: 95th percentile of it.
         start_ms: Time to open it.
+        quantization: How an int8 file was made: `post` training, or `aware` of the rounding.
     """
 
     format: str
@@ -46,6 +47,7 @@ class Artifact:
     latency_ms: float | None = None
     latency_p95_ms: float | None = None
     start_ms: float | None = None
+    quantization: str | None = None
 
     @property
     def top1(self) -> float | None:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.task import Task
-from tdmr_ray.deploy.artifact import Artifact, add_artifact
+from tdmr_ray.deploy.artifact import ARTIFACTS, Artifact, add_artifact
 from tdmr_ray.deploy.batches import Pixels, Runner, in_batches
 from tdmr_ray.deploy.check_images import CheckImages, check_images_of, load_check_images
 from tdmr_ray.deploy.exported import OPENERS
@@ -21,6 +22,7 @@ from tdmr_ray.deploy.formats import FORMATS, Conversion, Format, Precision
 from tdmr_ray.deploy.graph import DeployedGraph
 from tdmr_ray.deploy.onnx_model import metadata_of
 from tdmr_ray.deploy.predict_archive import write_predict_archive
+from tdmr_ray.deploy.quantizing import CannotConvert, Export, Quantization, Quantizer
 from tdmr_ray.deploy.quiet import quiet
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.errors import InputError
@@ -57,7 +59,9 @@ def export_model(
     source: Path | None = None,
     task: Task | None = None,
     max_loss: float = MAX_LOSS,
+    quantization: Quantization = "auto",
     on_result: Callable[[Artifact | Failure], None] = lambda _: None,
+    on_note: Callable[[str], object] = lambda _: None,
 ) -> list[Artifact | Failure]:
     """Write files, run each on images, and keep those that agree with the network.
 
@@ -67,12 +71,15 @@ def export_model(
         wanted: Format and precision of each file.
         batch: Images that a file takes at once.
         source: The model's own folder, in which its check images are.
-        task: Images for a model without check images; None loads those that it was made from.
+        task: Images for a model without check images, and for a training; None loads those that it was made from.
         max_loss: Accuracy that a file may lose.
+        quantization: How int8 files are made: `post` training; `aware`, after a training that rounds; or `auto`, which
+            trains if a file loses more than half a point on val, and keeps the better one on val.
         on_result: Is told of each file as soon as it is known.
+        on_note: Is told of the progress of a training, in lines.
 
     Raises:
-        InputError: If a format's packages are missing, or there are no images to verify files on.
+        InputError: If a format's packages are missing, or there are no images to verify files on or to train with.
     """
     asked = list(wanted)
     for name in dict.fromkeys(name for name, _ in asked):
@@ -82,10 +89,16 @@ def export_model(
     metadata = metadata_of(model.class_names, model.input_format, model.temperature, model.thresholds)
     conversion = Conversion(graph, batch, images.calibration, metadata)
     expected = _of_network(graph, images.pixels)
+    quantizer = Quantizer(model, conversion, lambda: task or _own_task(model), on_note)
     folder.mkdir(parents=True, exist_ok=True)
     results: list[Artifact | Failure] = []
     for name, precision in asked:
-        found = _export(FORMATS[name], conversion, precision, folder, images, expected, max_loss)
+        form = FORMATS[name]
+        if precision == "int8":
+            export = partial(_export_candidate, form, images, expected)
+            found = _export_int8(form, quantizer, quantization, export, folder, max_loss)
+        else:
+            found = _export(form, conversion, precision, folder, images, expected, max_loss)
         results.append(found)
         on_result(found)
     if any(isinstance(each, Artifact) and Path(each.file).suffix in OPENERS for each in results):
@@ -118,6 +131,33 @@ def _export(
             _replace(each, folder / each.name)
     add_artifact(folder, measured)
     return measured
+
+
+def _export_candidate(
+    form: Format, images: CheckImages, expected: NDArray[np.float32], conversion: Conversion, folder: Path
+) -> Artifact:
+    found = _export(form, conversion, "int8", folder, images, expected, max_loss=1.0)
+    if isinstance(found, Failure):
+        raise CannotConvert(found.reason)
+    return found
+
+
+def _export_int8(
+    form: Format, quantizer: Quantizer, quantization: Quantization, export: Export, folder: Path, max_loss: float
+) -> Artifact | Failure:
+    with TemporaryDirectory() as scratch:
+        try:
+            best = quantizer.best(form, quantization, export, Path(scratch))
+        except CannotConvert as error:
+            return Failure(form.name, "int8", str(error))
+        reason = _objection(best.artifact, max_loss)
+        if reason:
+            return Failure(form.name, "int8", f"{reason}; it is not written")
+        for each in best.folder.iterdir():
+            if each.name != ARTIFACTS:
+                _replace(each, folder / each.name)
+    add_artifact(folder, best.artifact)
+    return best.artifact
 
 
 def _measure(

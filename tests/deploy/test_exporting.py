@@ -137,7 +137,8 @@ def test_a_file_that_differs_is_not_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(FORMATS, "wrong", Wrong(answer))  # type: ignore[arg-type]
-    (found,) = export_model(small, tmp_path, [("wrong", precision)], task=load(odd_images))
+    task = load(odd_images)
+    (found,) = export_model(small, tmp_path, [("wrong", precision)], task=task, quantization="post")
     assert isinstance(found, Failure)
     assert found.reason.endswith(reason)
     assert not list(tmp_path.iterdir())
@@ -187,6 +188,7 @@ def test_a_moved_folder_is_exported_by_its_check_images(
     [
         (["--format", "onx"], "'onx' is unknown; did you mean 'onnx'?"),
         (["--precision", "int4"], "'int4' is unknown"),
+        (["--quantization", "awar"], "'awar' is unknown; did you mean 'aware'?"),
         (["--format", "openvino", "--precision", "int8"], "openvino has no int8; leave it out, or use 'all'"),
     ],
 )
