@@ -36,7 +36,7 @@ def export(
             "the model's own images, in which it learns to bear the rounding. auto: aware if post loses more than "
             "half a point on val, and if aware is then better."
         ),
-    ] = "auto",
+    ] = "post",
     out: Annotated[Path | None, typer.Option(help="Folder for the files [the model's own].")] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Write demo/index.html too: a page that runs the ONNX file in a browser.")

@@ -59,7 +59,7 @@ def export_model(
     source: Path | None = None,
     task: Task | None = None,
     max_loss: float = MAX_LOSS,
-    quantization: Quantization = "auto",
+    quantization: Quantization = "post",
     on_result: Callable[[Artifact | Failure], None] = lambda _: None,
     on_note: Callable[[str], object] = lambda _: None,
 ) -> list[Artifact | Failure]:
