@@ -70,7 +70,7 @@ def run_trials(
 
     Raises:
         SearchStopped: If Ray has died.
-        OSError: If a listener cannot write, such as on a full disk.
+        OSError: If a listener cannot write, such as the ledger on a full disk.
     """
     if source.exhausted or any(condition.should_stop for condition in stop_conditions):
         return
