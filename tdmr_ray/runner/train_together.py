@@ -95,9 +95,11 @@ def _in_thread(work: Callable[[], None]) -> None:
 
     def run() -> None:
         try:
-            done.set_result(work())
+            work()
         except BaseException as error:  # noqa: BLE001  # raised again where the result is awaited
             done.set_exception(error)
+        else:
+            done.set_result(None)
 
     Thread(target=run, daemon=True).start()
     done.result()

@@ -1,8 +1,10 @@
 """One search that signals end again and again: each end is orderly, and the next start continues."""
 
+import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,14 +20,16 @@ pytestmark = pytest.mark.slow
 NUM_TRIALS = 6
 
 
-def ray_starts(folder: Path) -> bool:
-    """Whether the costs of the targets are known, after which Ray starts."""
-    return (folder / "targets.json").exists()
+def ray_starts(folder: Path, since: float) -> bool:
+    """Whether the costs of the targets are written, after which Ray starts."""
+    return any(path.stat().st_mtime > since for path in folder.glob("targets.json"))
 
 
-def trials_run(folder: Path) -> bool:
-    """Whether a trial has a checkpoint."""
-    return any((folder / "checkpoints").glob("*.pt"))
+def trials_run(folder: Path, since: float) -> bool:
+    """Whether a trial has completed an epoch."""
+    with contextlib.suppress(FileNotFoundError):  # a trial that ends removes its checkpoint
+        return any(path.stat().st_mtime > since for path in folder.glob("checkpoints/*.pt"))
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,7 @@ def send(process: subprocess.Popen[bytes], names: list[str], log: Path, *, to_gr
     ids=["while Ray starts", "like timeout", "lost terminal", "Ctrl-C twice"],
 )
 def test_a_signal_ends_a_search_in_order(
-    moment: Callable[[Path], bool],
+    moment: Callable[[Path, float], bool],
     signals: list[str],
     to_group: bool,
     says: str,
@@ -83,11 +87,10 @@ def test_a_signal_ends_a_search_in_order(
     shared_store: Path,
 ) -> None:
     folder = home / "out"
-    (folder / "targets.json").unlink(missing_ok=True)
     before = ended(folder / "records.jsonl")
-    log = home / "log.txt"
+    log, since = home / "log.txt", time.time()
     process = start(log, "search", *search_arguments(home, shared_store), "--grace", "5m")
-    wait_until(lambda: moment(folder), "the moment", process)
+    wait_until(lambda: moment(folder, since), "the moment", process)
     output = send(process, signals, log, to_group=to_group)
     assert says in output
     assert output.splitlines()[-1] == f"{how}; continue with --out {folder} --resume"
