@@ -143,9 +143,14 @@ def test_a_listener_that_fails_ends_the_trials_unless_they_can_do_without_it(tmp
         run_quickly(tmp_path, 0, 1, 2, others=(Broken(),))
 
 
+def fail_like_tune() -> None:
+    """Raise what Tune's manager of actors makes of an error that it does not know."""
+    try:
+        raise ray.exceptions.OutOfMemoryError("3 worker(s) were killed due to the node running low on memory")
+    except ray.exceptions.OutOfMemoryError as error:
+        raise RuntimeError("Caught unexpected exception") from error
+
+
 def test_a_machine_without_memory_ends_the_trials_with_one_message() -> None:
     with pytest.raises(SearchStopped, match="short of memory: use fewer at a time"), _own_errors():
-        try:
-            raise ray.exceptions.OutOfMemoryError("3 worker(s) were killed due to the node running low on memory")
-        except ray.exceptions.OutOfMemoryError as error:
-            raise RuntimeError("Caught unexpected exception") from error  # as Tune's manager of actors does
+        fail_like_tune()
