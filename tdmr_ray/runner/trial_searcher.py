@@ -41,7 +41,9 @@ class TrialSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """Return the next assignment; None to wait, FINISHED when there is none left. Called by Tune."""
-        if self.ending.is_set or len(self.live) >= self.max_concurrent:
+        if self.ending.is_set:
+            return str(Searcher.FINISHED)
+        if len(self.live) >= self.max_concurrent:
             return None
         spec = self.lost.popleft() if self.lost else self.source.next_spec()
         if spec is None:

@@ -1,11 +1,13 @@
 """Answers to signals, without a search."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from helpers.waiting import PATIENCE_S
@@ -140,3 +142,25 @@ def test_processes_of_ray_get_groups_of_their_own(own: bool) -> None:
             assert start() != os.getpgrp()
     else:
         assert start() == os.getpgrp()
+
+
+def test_without_its_terminal_a_process_still_ends_in_order(tmp_path: Path) -> None:
+    reader, writer = pty.openpty()
+    lines = [
+        "import os, sys, time",
+        "from pathlib import Path",
+        "from tdmr_ray.runner.interrupt import interruptible",
+        f"terminal = os.open({os.ttyname(writer)!r}, os.O_RDWR)  # a session's first terminal becomes its own",
+        "for output in (1, 2): os.dup2(terminal, output)",
+        "with interruptible(25, print) as interrupt, interrupt.in_order():",
+        "    print('ready', flush=True)",
+        "    while not interrupt.should_stop: time.sleep(0.01)",
+        "print('to nobody', flush=True)",
+        f"Path({str(tmp_path / 'report')!r}).write_text('whole')",
+    ]
+    process = subprocess.Popen([sys.executable, "-c", "\n".join(lines)], start_new_session=True)
+    assert b"ready" in os.read(reader, 100)
+    for end in (writer, reader):
+        os.close(end)
+    assert process.wait(timeout=PATIENCE_S) == 0
+    assert (tmp_path / "report").read_text() == "whole"
