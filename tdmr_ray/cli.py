@@ -2,12 +2,15 @@
 
 import errno
 import importlib
+import io
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Annotated, Any
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -83,14 +86,40 @@ def run_command(command: Callable[..., Any]) -> None:
 
 def _app_of(command: Callable[..., Any], name: str | None = None) -> typer.Typer:
     own = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    own.command(name)(command)
+    own.command(name)(_interruptible(command))
     return own
+
+
+def _interruptible(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Say how to go on after a signal; click would take the exception and its text."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt as stop:  # also SIGTERM and SIGHUP, see `runner/interrupt.py`
+            if str(stop):
+                typer.echo(str(stop), err=True)
+            _leave(INTERRUPTED)
+
+    return run
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without waiting for threads and for what libraries do at exit; a grace period may be over."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 @contextmanager
 def _exit_codes() -> Iterator[None]:
     """Exit with 2 and one message for the user's errors, 1 for others' faults, and 130 for Ctrl-C."""
     show_warnings()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     threading.excepthook = _fail_in_thread
     try:
         yield

@@ -15,7 +15,8 @@ def leaderboard(
 ) -> None:
     """Write leaderboard.md .csv .json .html over searches; those on other images get a table of their own."""
     from tdmr_ray.api import merge_results
-    from tdmr_ray.report.terminal import say, show
+    from tdmr_ray.report.terminal import show
+    from tdmr_ray.terminal import say
 
     console = Console()
     comparisons, paths = merge_results(folders, out or Path("." if "://" in folders[0] else folders[0]))

@@ -21,7 +21,7 @@ def prepare_output_dir(root: Path, *, resume: bool) -> None:
     Raises:
         InputError: If it is in use and `resume` is not given, cannot be written, or there is nothing to resume.
     """
-    used = any(not path.name.startswith(".") for path in root.iterdir()) if root.is_dir() else root.exists()
+    used = is_used(root)
     if used and not resume:
         raise InputError("--out", f"{root} exists already; give another folder, or --resume to continue in it")
     if resume and not used:
@@ -33,6 +33,11 @@ def prepare_output_dir(root: Path, *, resume: bool) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError("--out", f"{root} cannot be written: {error.strerror}; give another folder") from error
+
+
+def is_used(root: Path) -> bool:
+    """Whether a folder holds results; hidden files of our own do not count."""
+    return any(not path.name.startswith(".") for path in root.iterdir()) if root.is_dir() else root.exists()
 
 
 @contextmanager

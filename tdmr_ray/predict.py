@@ -9,6 +9,7 @@ from tdmr_ray.cli import FAILED, run_command
 from tdmr_ray.deploy.exported import OPENERS, open_exported
 from tdmr_ray.deploy.predicting import Classifier, Rules
 from tdmr_ray.deploy.prediction_output import write_predictions
+from tdmr_ray.machine import available_cores
 
 
 def predict(
@@ -50,8 +51,11 @@ def _open(model: Path) -> Classifier:
     """Open a model; torch is imported for a folder only."""
     if model.suffix in OPENERS:
         return open_exported(model)
+    import torch
+
     from tdmr_ray.deploy.small_model import load_model
 
+    torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
     return load_model(model)
 
 

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 
 from tdmr_ray.cli import FAILED, INTERRUPTED, run_command
+from tdmr_ray.durations import parse_duration
+from tdmr_ray.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from tdmr_ray.run_layout import RunLayout
     from tdmr_ray.space import Space
 
+GRACE = "25s"
 NUM_SAMPLES = 3
 PLAIN_WIDTH = 120
 """Width of tables where no terminal shows them."""
@@ -47,17 +50,21 @@ def search(
         typer.Option(help="Location that all machines reach, such as s3://bucket/prefix, for results and teachers."),
     ] = None,
     store_gb: Annotated[float, typer.Option(min=0, help="Size of --store; the least recently used go first.")] = 20.0,
+    grace: Annotated[
+        str, typer.Option(help="Time that Ctrl-C, SIGTERM or SIGHUP leaves running trials to complete their epoch.")
+    ] = GRACE,
     verbose: Annotated[bool, typer.Option(help="Show Ray's log.")] = False,
 ) -> None:
     """Search for the best way to teach each target from each foundation."""
     from tdmr_ray.api import run_search
-    from tdmr_ray.report.terminal import say
     from tdmr_ray.space.reading import parse_overrides, read_space
+    from tdmr_ray.terminal import say
 
     overrides = parse_overrides(pins or [])
     overrides |= {"budget.trials": trials} if trials is not None else {}
     overrides |= {"seed": seed} if seed is not None else {}
     overrides |= parse_overrides([f"confirm.refit={refit}"]) if refit is not None else {}
+    grace_s = _seconds(grace)
     console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
     if dry_run:
         describe(read_space(space, overrides), console)
@@ -73,6 +80,7 @@ def search(
         store_gb=store_gb,
         storage=storage,
         verbose=verbose,
+        grace_s=grace_s,
         on_message=partial(say, console),
         console=console,
     )
@@ -80,9 +88,18 @@ def search(
     sys.exit(exit_code(result, storage, console))
 
 
+def _seconds(grace: str) -> float:
+    try:
+        seconds = parse_duration(grace)
+    except ValueError as error:
+        raise InputError("--grace", f"{error}, got '{grace}'") from error
+    assert isinstance(seconds, float), "a string becomes a number"
+    return seconds
+
+
 def describe(space: "Space", console: Console) -> None:
     """Show pairs, the size of the space, teachers and some configurations; nothing is started."""
-    from tdmr_ray.report.terminal import say
+    from tdmr_ray.terminal import say
     from tdmr_ray.tuning.draws import draw_configs
 
     continuous = space.continuous()
@@ -104,8 +121,9 @@ def describe(space: "Space", console: Console) -> None:
 
 def show_result(result: "SearchResult", storage: str | None, console: Console) -> None:
     """Show the leaderboard and the locations of the results."""
-    from tdmr_ray.report.terminal import say, show
+    from tdmr_ray.report.terminal import show
     from tdmr_ray.run_layout import RunLayout
+    from tdmr_ray.terminal import say
 
     show(result.leaderboard, console)
     layout = RunLayout(result.out)
@@ -138,11 +156,11 @@ def _num_rows(path: Path) -> int:
 
 def exit_code(result: "SearchResult", storage: str | None, console: Console) -> int:
     """Explain why a search is unfinished; 0 if it is finished."""
-    from tdmr_ray.report.terminal import say
+    from tdmr_ray.api.searching import resume_advice
+    from tdmr_ray.terminal import say
 
     if result.interrupted:
-        also = f" --storage {storage}" if storage else ""
-        say(console, f"interrupted; continue with --out {result.out}{also} --resume")
+        say(console, f"interrupted; {resume_advice(result.out, storage)}")
         return INTERRUPTED
     searched = [record for record in result.records if record.phase == "search" and not record.outside]
     if any(record.state == "complete" for record in searched):

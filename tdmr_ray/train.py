@@ -8,6 +8,7 @@ from rich.console import Console
 
 from tdmr_ray.cli import run_command
 from tdmr_ray.errors import InputError
+from tdmr_ray.terminal import say
 
 
 def train(
@@ -31,6 +32,7 @@ def train(
     from tdmr_ray import single_trial
     from tdmr_ray.api import default_store
     from tdmr_ray.output_dir import open_storage, prepare_output_dir
+    from tdmr_ray.runner.interrupt import interruptible
     from tdmr_ray.space import Resources
     from tdmr_ray.space.reading import parse_overrides
     from tdmr_ray.storage import StoragePath
@@ -50,22 +52,31 @@ def train(
 
     def show_epoch(metrics: dict[str, float]) -> None:
         shown = f": {objective} {metrics[objective]:.4f}" if objective in metrics else ""  # a refit has no val
-        console.print(f"epoch {metrics['epoch']:.0f}{shown}", highlight=False)
+        say(console, f"epoch {metrics['epoch']:.0f}{shown}")
 
-    if workers == 0:
-        metrics = single_trial.replay(config, out, found, show_epoch)
-    else:
-        resources = Resources(cpu=cpu, gpu=gpu, workers=workers, min_workers=min_workers)
-        teachers = Store((store or default_store()).expanduser().resolve(), shared / "teachers" if shared else None)
-        results = shared / out.name if shared else StoragePath(out.resolve())
-        metrics = single_trial.train_with_ray(
-            config, resources, teachers, results, show_epoch, address=address, verbose=verbose
-        )
-        if shared:
-            results.fetch(out)
+    with interruptible(advice=lambda: _how_to_go_on(out, workers)):
+        if workers == 0:
+            metrics = single_trial.replay(config, out, found, show_epoch)
+        else:
+            resources = Resources(cpu=cpu, gpu=gpu, workers=workers, min_workers=min_workers)
+            teachers = Store((store or default_store()).expanduser().resolve(), shared / "teachers" if shared else None)
+            results = shared / out.name if shared else StoragePath(out.resolve())
+            metrics = single_trial.train_with_ray(
+                config, resources, teachers, results, show_epoch, address=address, verbose=verbose
+            )
+            if shared:
+                results.fetch(out)
     for name, value in metrics.items():
-        console.print(f"{name:22s} {value:.6g}", highlight=False)
-    console.print(f"weights and metrics: {out}", highlight=False, markup=False)
+        say(console, f"{name:22s} {value:.6g}")
+    say(console, f"weights and metrics: {out}")
+
+
+def _how_to_go_on(out: Path, workers: int) -> str:
+    """What to do after a signal; a training in this process keeps no checkpoints."""
+    from tdmr_ray.output_dir import is_used
+
+    again = workers == 0 or not is_used(out)
+    return "stopped; run the same command again" if again else f"stopped; add --resume and --out {out} to continue"
 
 
 if __name__ == "__main__":

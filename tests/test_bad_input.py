@@ -248,6 +248,11 @@ COMMANDS = [
     (SEARCH, ["--space", "good.yaml", "--out", "fresh", "--resume"], "nothing in fresh to continue"),
     (SEARCH, ["--space", "good.yaml", "--out", "/dev/null/x"], "cannot be written"),
     (SEARCH, ["--space", "good.yaml", "--trials", "0"], "greater than 0"),
+    (
+        SEARCH,
+        ["--space", "good.yaml", "--grace", "soon"],
+        "must be a duration such as '90s', '20m' or '1h30m', got 'soon'",
+    ),
     (TRAIN, [], "needs either --space FILE or --record FILE:ID"),
     (TRAIN, ["--record", "used/records.jsonl:nothing"], "no trial 'nothing'"),
     (BOARD, ["fresh"], "holds no records.jsonl"),

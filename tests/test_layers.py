@@ -9,7 +9,7 @@ import tdmr_ray
 
 PACKAGE = Path(tdmr_ray.__file__).parent
 ORDER = [
-    {"errors", "code_digest", "durations", "pareto", "storage"},
+    {"errors", "code_digest", "durations", "pareto", "storage", "machine", "terminal"},
     {"method", "data", "run_layout"},
     {"models"},
     {"training"},

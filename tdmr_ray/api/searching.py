@@ -18,12 +18,13 @@ from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.decoded import save_task, saved_task_config, saved_task_key
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
-from tdmr_ray.output_dir import fetch_earlier, locked_output_dir, open_storage, prepare_output_dir
+from tdmr_ray.output_dir import fetch_earlier, is_used, locked_output_dir, open_storage, prepare_output_dir
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.folder import compare, read_search
 from tdmr_ray.report.write import write_reports
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.decoding_progress import open_images
+from tdmr_ray.runner.interrupt import GRACE_S, Interrupt, interruptible
 from tdmr_ray.runner.launch import LaunchOptions, launch_search, open_tasks
 from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.runner.weights import check_weights
@@ -83,6 +84,7 @@ def run_search(
     store_gb: float = DEFAULT_STORE_GB,
     storage: str | None = None,
     verbose: bool = False,
+    grace_s: float = GRACE_S,
     on_message: Callable[[str], object] = lambda text: None,
     on_progress: Callable[[TrialProgress], object] | None = None,
     console: Console | None = None,
@@ -101,13 +103,15 @@ def run_search(
         store_gb: Size beyond which the least recently used ones are removed.
         storage: Location that all machines reach, such as `s3://bucket/prefix`.
         verbose: Whether to show Ray's own log.
+        grace_s: Seconds that a signal leaves running trials to complete their epoch.
         on_message: Receives notes and warnings, one line each.
-        on_progress: Receives the progress of every trial.
+        on_progress: Receives the progress of every trial; left out once it raises.
         console: Shows a live table; None shows nothing.
 
     Raises:
         InputError: If anything that was given is wrong; nothing is started then.
         SearchStopped: If the search cannot continue for an outside reason.
+        KeyboardInterrupt: If a signal does not wait for trials: before they start, a second Ctrl-C, after `grace_s`.
     """
     open_store = partial(_open_store, Path(store) if store else default_store(), store_gb)
     data = _saved_task(task, open_store(None)) if task else None
@@ -122,14 +126,20 @@ def run_search(
     prepare_output_dir(root, resume=resume)
     teachers = open_store(shared)
     options = LaunchOptions(address, verbose, others, _listeners(on_progress), console)
-    with locked_output_dir(root):
+    advice = partial(_how_to_go_on, root, storage)
+    with locked_output_dir(root), interruptible(grace_s, on_message, advice) as interrupt:
         layout = RunLayout(root.resolve(), results)
-        interrupted = _launch(plan, layout, teachers, on_message, options)
+        interrupted = _launch(plan, layout, teachers, interrupt, on_message, options)
     return result_of(read_search(layout.root), layout.root, interrupted=interrupted)
 
 
 def _launch(
-    plan: Space, layout: RunLayout, store: Store, on_message: Callable[[str], object], options: LaunchOptions
+    plan: Space,
+    layout: RunLayout,
+    store: Store,
+    interrupt: Interrupt,
+    on_message: Callable[[str], object],
+    options: LaunchOptions,
 ) -> bool:
     """Open the images and run the search; return whether it was interrupted."""
     tasks = open_tasks(store)
@@ -142,8 +152,8 @@ def _launch(
     for line in summary.lines() if summary else (*task.notes, *(f"warning: {text}" for text in imbalance)):
         on_message(line)
     report = partial(_write_results, layout, task, plan, tasks, store, on_message)
-    launch = partial(launch_search, plan, layout, store, tasks=tasks, on_message=on_message, options=options)
-    return launch(write_reports=report).interrupted
+    launch = partial(launch_search, plan, layout, store, tasks=tasks, interrupt=interrupt, options=options)
+    return launch(on_message=on_message, write_reports=report).interrupted
 
 
 def _listeners(on_progress: Callable[[TrialProgress], object] | None) -> tuple[Listener, ...]:
@@ -153,6 +163,18 @@ def _listeners(on_progress: Callable[[TrialProgress], object] | None) -> tuple[L
 def default_store() -> Path:
     """Return the folder of teachers in the user's cache; they outlive a search."""
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "teachers"
+
+
+def _how_to_go_on(root: Path, storage: str | None) -> str:
+    """What to do after a search that was stopped at once."""
+    if not is_used(root):
+        return "stopped before anything was written; run the same command again"
+    return f"stopped; {resume_advice(root, storage)}"
+
+
+def resume_advice(root: Path, storage: str | None) -> str:
+    """How to continue a search."""
+    return f"continue with --out {root}{f' --storage {storage}' if storage else ''} --resume"
 
 
 def _write_results(

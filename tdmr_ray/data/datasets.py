@@ -1,6 +1,5 @@
 """Data sets by name: the built-in ones, saved tasks, and lists of the user's own images."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +22,7 @@ from tdmr_ray.data.small_classes import drop_small_classes
 from tdmr_ray.data.split_names import UNLABELED
 from tdmr_ray.data.task_folder import open_dataset
 from tdmr_ray.errors import InputError, near_match
+from tdmr_ray.machine import available_cores
 
 LISTED_PX = 224
 """Default side of the user's own images."""
@@ -144,7 +144,7 @@ def _decode_listed(
         return row, ""
 
     bad = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         for row, reason in pool.map(decode, range(len(rows))):
             on_progress(1)
             if reason:

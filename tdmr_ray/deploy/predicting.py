@@ -1,6 +1,5 @@
 """Prediction for image files with any kind of exported model. Imports no torch."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from tdmr_ray.data.reading import BadImage, InputFormat, is_image, read_image
 from tdmr_ray.errors import InputError
+from tdmr_ray.machine import available_cores
 from tdmr_ray.training.thresholds import Thresholds, names_of_set
 
 BATCH_SIZE = 64
@@ -118,7 +118,7 @@ def predict_files(
 ) -> Iterator[tuple[Path, Prediction | BadImage]]:
     """Classify files in batches; yield each file with its prediction, or the reason why it cannot be read."""
     waiting = iter(paths)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         while batch := list(islice(waiting, BATCH_SIZE)):
             read = list(pool.map(partial(_read, form=model.input_format), batch))
             good = [pixels for pixels in read if not isinstance(pixels, BadImage)]

@@ -54,7 +54,7 @@ def _write_csv(
 ) -> int:
     """Write the table and return its number of images."""
     count = 0
-    with file.open("w", newline="", encoding="utf-8") as table:
+    with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as table:
         writer = csv.writer(table)
         sets = ["set"] if with_sets else []
         writer.writerow(["path", "class", "probability", *sets, *class_names])

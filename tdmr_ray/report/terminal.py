@@ -1,12 +1,13 @@
 """A leaderboard at a terminal: the answer and a narrow table. The files hold the whole table."""
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from tdmr_ray import terminal
 from tdmr_ray.report.leaderboard import Leaderboard
 from tdmr_ray.report.tables import narrow_table
 from tdmr_ray.report.wording import alarms, cautions, sentence, summary
+from tdmr_ray.terminal import foreign, say
 
 
 def show(board: Leaderboard, console: Console) -> None:
@@ -14,19 +15,14 @@ def show(board: Leaderboard, console: Console) -> None:
     frame = narrow_table(board)
     lines = Table()
     for name in frame.columns:
-        lines.add_column(name, justify="left" if name in ("foundation", "target") else "right")
+        lines.add_column(foreign(name), justify="left" if name in ("foundation", "target") else "right")
     for cells in frame.to_numpy():
-        lines.add_row(*(escape(str(cell)) for cell in cells))
+        lines.add_row(*(foreign(cell) for cell in cells))
     say(console, sentence(board))
     for alarm in alarms(board):
-        console.print(f"- {alarm}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"- {alarm}", style="bold red")
     for caution in cautions(board):
         say(console, f"- {caution}")
     if board.rows:
-        console.print(lines)
+        terminal.show(console, lines)
     say(console, summary(board))
-
-
-def say(console: Console, text: str) -> None:
-    """Print a line without interpreting its brackets as markup."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

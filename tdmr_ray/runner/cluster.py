@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 
 from tdmr_ray.errors import InputError, SearchStopped
+from tdmr_ray.machine import available_cores
+from tdmr_ray.runner.quiet_signals import children_in_own_group, kept_handlers
 from tdmr_ray.space import Resources
 
 OBJECT_STORE_BYTES = 400 * 1024**2
@@ -46,10 +48,15 @@ def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
 
     if not verbose:
         warnings.filterwarnings("ignore", module="ray")
-    own: dict[str, Any] = {} if address else {"object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+    own: dict[str, Any] = {
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "include_dashboard": False,
+        "num_cpus": available_cores(),
+    }
     level = logging.INFO if verbose else logging.CRITICAL
     try:
-        ray.init(address=address or "local", logging_level=level, log_to_driver=verbose, **own)
+        with kept_handlers(), children_in_own_group():
+            ray.init(address=address or "local", logging_level=level, log_to_driver=verbose, **({} if address else own))
     except Exception as error:
         if START_TIMEOUT not in str(error):
             raise
@@ -60,7 +67,8 @@ def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        with kept_handlers():
+            ray.shutdown()
 
 
 class RayWatch:
@@ -82,6 +90,11 @@ class RayWatch:
             self.is_dead = not any(node["Alive"] for node in ray.nodes())
             self.checked = time.monotonic()
         return self.is_dead
+
+    @property
+    def is_patient(self) -> bool:
+        """Never: nothing is left to wait for."""
+        return False
 
 
 def check_fit(resources: Resources) -> None:

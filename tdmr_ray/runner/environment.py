@@ -10,6 +10,8 @@ from typing import TypedDict
 
 import torch
 
+from tdmr_ray.machine import available_cores
+
 PACKAGES = ("tdmr_ray", "ray", "torch", "torchvision", "timm", "optuna", "tensorboard", "numpy", "scikit-learn")
 
 
@@ -19,6 +21,7 @@ class Environment(TypedDict):
     python: str
     system: str
     cpu_count: int | None
+    available_cores: int
     gpu: str | None
     commit: str | None
     versions: dict[str, str]
@@ -30,6 +33,7 @@ def describe_environment() -> Environment:
         "python": platform.python_version(),
         "system": platform.system(),
         "cpu_count": os.cpu_count(),
+        "available_cores": available_cores(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "commit": current_commit(),
         "versions": _installed(PACKAGES),

@@ -23,10 +23,12 @@ from tdmr_ray.runner.process_loss import (
     lost_machines,
     reason_of_death,
 )
+from tdmr_ray.runner.stop_flag import StopFlag
 from tdmr_ray.runner.trial_record import Losses, build_record
 from tdmr_ray.runner.trial_searcher import TrialSearcher
 from tdmr_ray.runner.watchdog import read_hang
 from tdmr_ray.space import Resources
+from tdmr_ray.terminal import plain
 from tdmr_ray.training.metrics import score
 from tdmr_ray.tuning.listener import Listener
 from tdmr_ray.tuning.trial_spec import TrialSpec
@@ -34,13 +36,6 @@ from tdmr_ray.tuning.trial_spec import TrialSpec
 ASK_EVERY_S = 2.0
 """Interval at which the driver asks what the processes are doing."""
 COLOURS = re.compile(r"\x1b\[\d+m")
-
-
-@dataclass
-class StopFlag:
-    """Whether a phase is being ended before its trials are done; Tune pickles the objects that look at it."""
-
-    is_set: bool = False
 
 
 @dataclass(eq=False)
@@ -55,7 +50,6 @@ class TrialEvents(tune.Callback):
         objective: Metric that makes the curve.
         curves: Score after each epoch, by Tune's id of a trial.
         lost_on: Machines on which a spec lost its process, by the spec's id.
-        ending: Set when the phase is being ended early.
         activities: What the trials' processes are doing.
         asked: Time at which the activities were read last.
     """
@@ -67,9 +61,13 @@ class TrialEvents(tune.Callback):
     objective: str
     curves: dict[str, list[float]] = field(default_factory=dict)
     lost_on: dict[str, list[str]] = field(default_factory=dict)
-    ending: StopFlag = field(default_factory=StopFlag)
     activities: Activities = field(default_factory=lambda: cluster_tables()[1])
     asked: float = 0.0
+
+    @property
+    def ending(self) -> StopFlag:
+        """Set when the phase is being ended early."""
+        return self.searcher.ending
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Tell the listeners what the processes are doing; called by Tune several times a second."""
@@ -139,7 +137,7 @@ class TrialEvents(tune.Callback):
             return
         self.lost_on.setdefault(spec.id, []).append(machine)
         self._requeue(spec, trial)
-        for listener in self._listeners(spec):
+        for listener in () if self.ending.is_set else self._listeners(spec):
             listener.lost(spec, reason)
 
     def _traceback(self, spec: TrialSpec, cause: Exception | None) -> str:
@@ -177,5 +175,5 @@ class TrialEvents(tune.Callback):
             curve=self.curves.get(trial.trial_id, []),
             resources=self.resources,
             losses=self._losses(spec),
-            error=error,
+            error=plain(error),
         )

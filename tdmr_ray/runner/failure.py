@@ -35,7 +35,7 @@ def innermost_frame(error: BaseException) -> str:
 def write_traceback(text: str, file: StoragePath) -> str:
     """Write a traceback; return a phrase that names the file, or '' if it cannot be written."""
     try:
-        file.write_bytes(text.encode())
+        file.write_bytes(text.encode(errors="backslashreplace"))
     except OSError:
         return ""
     path = Path(file.path)

@@ -18,12 +18,12 @@ from tdmr_ray.runner.costs import Costs, target_costs, within_limits
 from tdmr_ray.runner.environment import describe_environment
 from tdmr_ray.runner.estimate import Forecast, forecast
 from tdmr_ray.runner.gpu_sharing import with_gpu_share
+from tdmr_ray.runner.interrupt import Interrupt
 from tdmr_ray.runner.leases import LeaseTable
 from tdmr_ray.runner.messages import WorkerSettings
 from tdmr_ray.runner.mirror import mirrored
 from tdmr_ray.runner.search import Search
 from tdmr_ray.runner.shared_store import SharedStore
-from tdmr_ray.runner.stopping import Interrupt, interruptible
 from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.runner.weights import WeightCopy, share_weights_of_space
 from tdmr_ray.space import Space
@@ -75,6 +75,7 @@ def launch_search(
     store: Store,
     *,
     tasks: TaskCache,
+    interrupt: Interrupt,
     on_message: OnMessage,
     write_reports: Callable[[], object],
     options: LaunchOptions = LaunchOptions(),
@@ -86,6 +87,7 @@ def launch_search(
         layout: Files of the search; its root exists.
         store: Store of teachers, decoded images and weights.
         tasks: Decoded images; the caller may have opened the space's own with a progress bar.
+        interrupt: Ends the trials in order.
         on_message: Receives notes, the announcement and warnings.
         write_reports: Writes the report over the records.
         options: Everything else.
@@ -93,6 +95,7 @@ def launch_search(
     Raises:
         InputError: If no target satisfies the constraints, or a trial does not fit on this machine.
         SearchStopped: If Ray has died or the storage cannot be written.
+        StopNow: If a signal has come that does not wait for the trials.
     """
     write_inputs(space, layout)
     with _num_threads(space.resources.cpu):
@@ -101,11 +104,13 @@ def launch_search(
         copies = share_weights_of_space(space, store)
         if copies:
             on_message(f"{len(copies)} networks' weights are in {store.shared} for every machine")
-        with mirrored(layout, on_message), interruptible() as interrupt:
-            with ray_session(options.address, verbose=options.verbose):
+        with mirrored(layout, on_message):
+            with ray_session(options.address, verbose=options.verbose), interrupt.in_order():
                 _search(space, layout, store, tasks, costs, copies, interrupt, on_message, options)
+            end = SearchEnd(interrupted=interrupt.should_stop)
             write_reports()
-            return SearchEnd(interrupted=interrupt.should_stop)
+            interrupt.all_is_written()
+            return end
 
 
 def write_inputs(space: Space, layout: RunLayout) -> None:

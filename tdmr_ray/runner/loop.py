@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ray import tune
+from ray.exceptions import OutOfMemoryError
 from ray.tune.error import TuneError
 
 from tdmr_ray.data.decoded import task_key
@@ -70,7 +71,7 @@ def run_trials(
 
     Raises:
         SearchStopped: If Ray has died.
-        OSError: If a listener cannot write, such as on a full disk.
+        OSError: If a listener cannot write, such as the ledger on a full disk.
     """
     if source.exhausted or any(condition.should_stop for condition in stop_conditions):
         return
@@ -81,7 +82,7 @@ def run_trials(
 
     searcher, ray_watch = TrialSearcher(source, assign, slots), RayWatch()
     events = TrialEvents(searcher, layout, resources, listeners, objective)
-    with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch, _listeners_errors():
+    with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch, _own_errors():
         tune.run(
             trainable or _trainable_for(resources),
             name="trials",
@@ -104,17 +105,33 @@ def run_trials(
 
 
 @contextmanager
-def _listeners_errors() -> Iterator[None]:
-    """Raise an OSError of a listener as it is; Tune wraps it in an error that holds a traceback as text."""
+def _own_errors() -> Iterator[None]:
+    """Raise what has ended Tune as an error of ours: Tune wraps errors of listeners, and knows no lack of memory.
+
+    Raises:
+        OSError: As the ledger raised it.
+        SearchStopped: If Ray ended processes because the machine was short of memory, and Tune gave up.
+    """
     try:
         yield
     except TuneError as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, OSError):
-            cause = cause.__context__
+        cause = _cause_of(error, OSError)
         if cause is None:
             raise
         raise cause from None
+    except RuntimeError as error:
+        if _cause_of(error, OutOfMemoryError) is None:
+            raise
+        advice = "use fewer at a time (resources.concurrent) or a larger machine; --resume goes on"
+        raise SearchStopped(f"Ray ended trials because the machine was short of memory: {advice}") from error
+
+
+def _cause_of(error: BaseException, kind: type[Exception]) -> Exception | None:
+    """Return the exception of a kind that led to another one; None if there is none."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, kind):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def _trainable_for(resources: Resources) -> Any:

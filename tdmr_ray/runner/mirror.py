@@ -53,7 +53,7 @@ class Mirror:
             return
         try:
             self.copy()
-        except OSError as failure:
+        except Exception as failure:  # noqa: BLE001  # storage has many kinds of errors, and the thread must go on
             if not self._has_failed:
                 self.on_message(f"{self.storage} cannot be written: {_line(failure)}; trying again")
             self._has_failed = True
@@ -83,5 +83,5 @@ def mirrored(layout: RunLayout, on_message: Callable[[str], object]) -> Iterator
             ) from failure
 
 
-def _line(error: OSError) -> str:
-    return str(error).splitlines()[0]
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

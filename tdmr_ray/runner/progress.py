@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tdmr_ray.durations import pretty_seconds
 from tdmr_ray.records import TDMR, Phase, TrialRecord
+from tdmr_ray.terminal import foreign, say, show
 from tdmr_ray.training.metrics import METRICS, metric_name, with_unit
 from tdmr_ray.tuning.listener import Listener
 from tdmr_ray.tuning.trial_spec import TrialSpec
@@ -130,12 +131,13 @@ class Progress(Listener):
             table.add_column(name, justify="left" if name == "pair" else "right")
         for name, row in self.pairs.items():
             best = "" if row.best is None else with_unit(row.best, self.objective)
-            table.add_row(Text(name), str(row.done), str(row.running), str(row.pruned), str(row.failed), best)
-        return Group(table, *(Text(f"  {text}") for text in self.doing), Text(self._summary()))
+            table.add_row(foreign(name), str(row.done), str(row.running), str(row.pruned), str(row.failed), best)
+        return Group(table, *(foreign(f"  {text}") for text in self.doing), foreign(self._summary()))
 
     def _print(self, word: str, style: str, spec: TrialSpec, text: str) -> None:
-        """Print a line on a trial; as `Text`, because names and errors may hold what looks like markup."""
-        self.console.print(Text.assemble((word, style), f" {spec.pair.name} {spec.id}: {text}"), soft_wrap=True)
+        """Print a line on a trial."""
+        line = Text.assemble((word, style), foreign(f" {spec.pair.name} {spec.id}: {text}"))
+        show(self.console, line)
 
     def _row(self, spec: TrialSpec) -> PairState:
         return self.pairs.setdefault(spec.pair.name, PairState())
@@ -171,7 +173,7 @@ class Progress(Listener):
         )
         now_doing = f" | now: {'; '.join(self.doing)}" if self.doing else ""
         line = f"{self.title}: {self._summary()} | {best}{now_doing}"
-        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        say(self.console, line)
 
 
 def _describe(spec: TrialSpec, text: str) -> str:

@@ -14,11 +14,12 @@ from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.confirmation import PHASES, Confirmation
 from tdmr_ray.runner.costs import Costs
 from tdmr_ray.runner.current_phase import CurrentPhase
+from tdmr_ray.runner.guard import Guard, GuardedListener
+from tdmr_ray.runner.interrupt import Interrupt
 from tdmr_ray.runner.ledger_writer import LedgerWriter
 from tdmr_ray.runner.loop import run_trials
 from tdmr_ray.runner.messages import WorkerSettings
 from tdmr_ray.runner.progress import TITLES, Progress
-from tdmr_ray.runner.stopping import Interrupt
 from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.runner.teacher_provider import teacher_key_of
 from tdmr_ray.runner.tensorboard import TensorBoardLog
@@ -50,7 +51,7 @@ class Search:
         costs: Costs of the targets.
         copies: Copies of pretrained weights in the store.
         others: Trials of other searches; each pair begins with the best of them.
-        listeners: Receive every event, after our own listeners.
+        listeners: Receive every event, after our own listeners. One that fails is left out.
         reserve_s: Seconds of `budget.time` that are kept for the confirmation.
     """
 
@@ -75,10 +76,16 @@ class Search:
         self.objective, self.others, self.costs, self.slots = space.objective.metric, others, costs, slots
         self.settings = WorkerSettings.build(store, space.resources, copies)
         self.tasks, self.ledger = tasks, Ledger(layout.records)
-        self.on_message, self.listeners = on_message, listeners
+        self.on_message = on_message
         self.meter = Meter(space.budget, reserve_s=reserve_s)
         self.progress = Progress(console or Console(quiet=True), self.objective, self.meter.summary)
+        self.display = self._guard("the progress display", "display")
         self.board = TensorBoardLog(layout.tensorboard, store, self.objective)
+        self.charts = self._guard("TensorBoard's log", "tensorboard")
+        self.listeners = tuple(
+            GuardedListener(listener, self._guard(f"the listener {type(listener).__name__}", f"listener-{number}"))
+            for number, listener in enumerate(listeners)
+        )
         self.phase = CurrentPhase()
         self.writer = LedgerWriter(layout, lambda: self.phase.epochs)
         self.confirmation = Confirmation(space, tasks)
@@ -87,6 +94,11 @@ class Search:
     def should_stop(self) -> bool:
         """Whether an interrupt ends everything, or the budget ends the search; see `StopCondition`."""
         return self.interrupt.should_stop or (self.phase.name == "search" and self.meter.should_stop)
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether running trials may complete their epoch; an interrupt limits how long that may take."""
+        return self.interrupt.should_stop
 
     def run(self) -> None:
         """Search, then tune the rivals, confirm, refit and cross-validate.
@@ -102,8 +114,8 @@ class Search:
             if not self.interrupt.should_stop:
                 self._note_weak_teachers()
         finally:
-            self.progress.stop()
-            self.board.close()
+            self.display(self.progress.stop)
+            self.charts(self.board.close)
         self.layout.fetch_from_trials()
 
     def _phases(self) -> Iterator[TrialSource]:
@@ -119,7 +131,7 @@ class Search:
         studies = PairStudies(self.space, records, self.others)
         self._report_outside(studies.outside)
         self._mark_outside(records, studies.outside)
-        self.progress.begin(TITLES["search"], list(studies.studies), studies.num_left)
+        self.display(self.progress.begin, TITLES["search"], list(studies.studies), studies.num_left)
         rungs = Rungs(self.space.budget.epochs, self._inside(), costs=self._pair_costs())
         self.phase.begin("search", rungs)
         if not studies.exhausted:
@@ -166,7 +178,7 @@ class Search:
             return
         work = {spec.id: self.confirmation.work(spec) for spec in specs}
         names = list(dict.fromkeys(spec.pair.name for spec in specs))
-        self.progress.begin(TITLES[phase], names, len(specs), work)
+        self.display(self.progress.begin, TITLES[phase], names, len(specs), work)
         tunes = phase == "tune"
         self.phase.begin(phase, Rungs(self.space.budget.epochs, self.ledger.read(), phase=phase) if tunes else None)
         yield self._cache_aware(Queue(specs))
@@ -178,7 +190,7 @@ class Search:
     def _note_weak_teachers(self) -> None:
         for record in note_weak_teachers(self.ledger.read()):
             self.ledger.append(record)
-            self.board.noted(record)
+            self.charts(self.board.noted, record)
 
     def _report_outside(self, outside: list[TrialRecord]) -> None:
         """List the trials that do not count any more."""
@@ -190,8 +202,11 @@ class Search:
         )
 
     def _message(self, text: str) -> None:
-        self.progress.stop()
+        self.display(self.progress.stop)
         self.on_message(text)
+
+    def _guard(self, name: str, file: str) -> Guard:
+        return Guard(name, self.on_message, self.layout.error(file))
 
     def _cache_aware(self, source: TrialSource, afterwards: Callable[[], list[TrialSpec]] = list) -> CacheAwareQueue:
         key_of = partial(teacher_key_of, tasks=self.tasks)
@@ -205,7 +220,13 @@ class Search:
             slots=self.slots,
             layout=self.layout,
             objective=self.objective,
-            listeners=(self.writer, self.board, self.progress, *self.listeners, self.meter),
+            listeners=(
+                self.writer,
+                GuardedListener(self.board, self.charts),
+                GuardedListener(self.progress, self.display),
+                *self.listeners,
+                self.meter,
+            ),
             stop_conditions=(self,),
             pruner=self.phase,
         )

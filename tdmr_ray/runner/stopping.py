@@ -1,15 +1,11 @@
 """Conditions that end a phase of a search before its trials are done."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any, Protocol
 
 from ray import tune
+from ray.tune.experiment import Trial
 
-from tdmr_ray.runner.events import StopFlag
+from tdmr_ray.runner.stop_flag import StopFlag
 
 
 class StopCondition(Protocol):
@@ -19,32 +15,9 @@ class StopCondition(Protocol):
     def should_stop(self) -> bool:
         """Whether it is time to end the phase."""
 
-
-class Interrupt:
-    """Stop condition for Ctrl-C, which lets trials end in order; a second Ctrl-C is Python's own."""
-
-    def __init__(self) -> None:
-        self.should_stop = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal."""
-        self.should_stop = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextmanager
-def interruptible() -> Iterator[Interrupt]:
-    """Catch SIGINT and SIGTERM for the duration; only Python's main thread can."""
-    interrupt = Interrupt()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupt
-        return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupt
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    @property
+    def is_patient(self) -> bool:
+        """Whether running trials may complete their epoch first."""
 
 
 class CheckStopConditions(tune.Callback):
@@ -58,13 +31,16 @@ class CheckStopConditions(tune.Callback):
     def __init__(self, conditions: tuple[StopCondition, ...], flag: StopFlag) -> None:
         self.conditions, self.flag = conditions, flag
 
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Look at the conditions; called by Tune."""
-        self.flag.is_set = self.flag.is_set or any(condition.should_stop for condition in self.conditions)
+        met = [condition for condition in self.conditions if condition.should_stop]
+        self.flag.is_set = self.flag.is_set or bool(met)
+        patient = all(condition.is_patient for condition in met)
+        self.flag.is_waiting = patient and any(trial.status == Trial.RUNNING for trial in trials)
 
 
 class StopWhenFlagged(tune.Stopper):
-    """Ends all of Tune's trials once the flag is set."""
+    """Ends each trial after its epoch once the flag is set, and all of them unless the flag says to wait for epochs."""
 
     def __init__(self, flag: StopFlag) -> None:
         self.flag = flag
@@ -75,4 +51,4 @@ class StopWhenFlagged(tune.Stopper):
 
     def stop_all(self) -> bool:
         """Whether all trials are to be stopped; called by Tune."""
-        return self.flag.is_set
+        return self.flag.is_set and not self.flag.is_waiting

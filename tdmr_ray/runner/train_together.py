@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
+from threading import Thread
 from typing import Any
 
 from ray.train import TrainingFailedError
@@ -58,15 +61,18 @@ def train_together(
     news = _News(on_progress)
     try:
         with periodic_task(news.pass_on, POLL_S):
-            run_with_ray_train(
-                run_trial,
-                Assignment(spec, settings, layout, task_key(config.data)).as_config(),
-                name=spec.id,
-                settings=settings,
-                files=layout.ray_train,
-                workers=settings.workers,
-                min_workers=settings.min_workers,
-                callbacks=[_Forward(news.queue)],
+            _in_thread(
+                partial(
+                    run_with_ray_train,
+                    run_trial,
+                    Assignment(spec, settings, layout, task_key(config.data)).as_config(),
+                    name=spec.id,
+                    settings=settings,
+                    files=layout.ray_train,
+                    workers=settings.workers,
+                    min_workers=settings.min_workers,
+                    callbacks=[_Forward(news.queue)],
+                )
             )
     except TrainingFailedError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -81,6 +87,22 @@ def train_together(
     layout.ray_train.remove()
     layout.metrics.write_bytes(json.dumps(report.metrics).encode())
     return report.metrics
+
+
+def _in_thread(work: Callable[[], None]) -> None:
+    """Run in another thread; in the main thread Ray Train would replace the handler of Ctrl-C."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  # raised again where the result is awaited
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    Thread(target=run, daemon=True).start()
+    done.result()
 
 
 class _News:

@@ -7,6 +7,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from tdmr_ray.runner.messages import Assignment
+from tdmr_ray.runner.stop_flag import StopFlag
 from tdmr_ray.tuning.trial_source import TrialSource
 from tdmr_ray.tuning.trial_spec import TrialSpec
 
@@ -18,20 +19,30 @@ class TrialSearcher(Searcher):
         source: Source of specs.
         assign: Builds the assignment of a spec.
         max_concurrent: Trials at the same time.
+        ending: Is set when no trial may start any more.
 
     Attributes:
         live: Specs of the running trials, by Tune's id of a trial.
         lost: Specs whose process died, to be handed out again.
     """
 
-    def __init__(self, source: TrialSource, assign: Callable[[TrialSpec], Assignment], max_concurrent: int) -> None:
+    def __init__(
+        self,
+        source: TrialSource,
+        assign: Callable[[TrialSpec], Assignment],
+        max_concurrent: int,
+        ending: StopFlag | None = None,
+    ) -> None:
         super().__init__()
         self.source, self.assign, self.max_concurrent = source, assign, max_concurrent
+        self.ending = ending or StopFlag()
         self.live: dict[str, TrialSpec] = {}
         self.lost: deque[TrialSpec] = deque()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """Return the next assignment; None to wait, FINISHED when there is none left. Called by Tune."""
+        if self.ending.is_set:
+            return str(Searcher.FINISHED)
         if len(self.live) >= self.max_concurrent:
             return None
         spec = self.lost.popleft() if self.lost else self.source.next_spec()

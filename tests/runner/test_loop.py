@@ -1,5 +1,6 @@
 """Many short trials in Tune's actors, with a real Ray and trials without work."""
 
+import errno
 import os
 import sys
 import time
@@ -13,13 +14,16 @@ import pytest
 import ray
 from ray import tune
 
+from tdmr_ray.errors import SearchStopped
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import ray_session
-from tdmr_ray.runner.loop import run_trials
+from tdmr_ray.runner.guard import Guard, GuardedListener
+from tdmr_ray.runner.loop import _own_errors, run_trials
 from tdmr_ray.runner.messages import TrialReport, WorkerSettings, assignment_in
 from tdmr_ray.runner.process_loss import ActorRetired
 from tdmr_ray.space import Resources
+from tdmr_ray.storage import StoragePath
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.networks import foundation_digest
 from tdmr_ray.training.sections import FoundationConfig
@@ -79,7 +83,7 @@ def two_cores() -> Iterator[None]:
         yield
 
 
-def run_quickly(folder: Path, *seeds: int) -> Watch:
+def run_quickly(folder: Path, *seeds: int, others: tuple[Listener, ...] = ()) -> Watch:
     config = TrialConfig().with_values({"distill.epochs": 1, "foundation.name": "glyph_cnn"})
     specs = [build_spec(config.model_copy(update={"seed": seed}), phase="search") for seed in seeds]
     watch = Watch()
@@ -90,7 +94,7 @@ def run_quickly(folder: Path, *seeds: int) -> Watch:
         settings=WorkerSettings(folder / "store"),
         layout=RunLayout(folder),
         objective="val/top1",
-        listeners=(watch,),
+        listeners=(*others, watch),
         stop_conditions=(),
         trainable=QuickTrial,
     )
@@ -119,3 +123,34 @@ def test_a_trial_that_fills_the_memory_is_not_restarted(tmp_path: Path) -> None:
     assert record.error == f"the trial's process died: MemoryError: too large; traceback in {file}"
     assert "in step" in (tmp_path / file).read_text()
     assert len(watch.records) == 3
+
+
+class Broken(Listener):
+    """Listener that cannot write."""
+
+    def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
+        """Fail."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_listener_that_fails_ends_the_trials_unless_they_can_do_without_it(tmp_path: Path) -> None:
+    said: list[str] = []
+    guarded = GuardedListener(Broken(), Guard("the display", said.append, StoragePath(tmp_path / "display.txt")))
+    watch = run_quickly(tmp_path, 0, 1, 2, others=(guarded,))
+    assert len(watch.records) == 3
+    assert len(said) == 1
+    with pytest.raises(OSError, match="No space left on device"):
+        run_quickly(tmp_path, 0, 1, 2, others=(Broken(),))
+
+
+def fail_like_tune() -> None:
+    """Raise what Tune's manager of actors makes of an error that it does not know."""
+    try:
+        raise ray.exceptions.OutOfMemoryError("3 worker(s) were killed due to the node running low on memory")
+    except ray.exceptions.OutOfMemoryError as error:
+        raise RuntimeError("Caught unexpected exception") from error
+
+
+def test_a_machine_without_memory_ends_the_trials_with_one_message() -> None:
+    with pytest.raises(SearchStopped, match="short of memory: use fewer at a time"), _own_errors():
+        fail_like_tune()

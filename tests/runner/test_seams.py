@@ -13,6 +13,7 @@ from ray.tune.search import Searcher
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.runner.messages import TrialReport, assignment_in, report_in
 from tdmr_ray.runner.schedulers import PrunerScheduler
+from tdmr_ray.runner.stop_flag import StopFlag
 from tdmr_ray.runner.trial_searcher import TrialSearcher
 from tdmr_ray.tuning.studies import PairStudies
 from tdmr_ray.tuning.trial_spec import TrialSpec
@@ -79,6 +80,14 @@ def test_another_source_hands_out_its_trials_when_it_wants_to(tmp_path: Path) ->
     source.tell(specs[1], None)  # type: ignore[arg-type]
     searcher.live.pop("t2")
     assert searcher.suggest("t3") == Searcher.FINISHED
+
+
+def test_no_trial_starts_in_a_phase_that_is_being_ended(tmp_path: Path) -> None:
+    source, assignment = OneAtATime(two_specs()), short_trial(tmp_path)
+    ending = StopFlag(is_set=True)
+    searcher = TrialSearcher(source, lambda spec: assignment, 2, ending)
+    assert searcher.suggest("t1") == Searcher.FINISHED, "Tune would wait for anything else"
+    assert source.num_left == 2
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tdmr_ray.deploy.batches import Pixels, Runner
 from tdmr_ray.deploy.formats.format import Conversion, Format, Precision
+from tdmr_ray.machine import available_cores
 from tdmr_ray.models.onnx_graph import write_onnx_graph
 
 OUTPUT = "probabilities"
@@ -58,7 +59,7 @@ def open_session(path: Path, threads: int = 0) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or available_cores()
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
