@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tdmr_ray.data.summary import DataSummary
 from tdmr_ray.inspection.contents import Inspection
-from tdmr_ray.records import Ledger, TrialRecord
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.training.reliability import ModelReliability, read_reliability

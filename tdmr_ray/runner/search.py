@@ -9,7 +9,8 @@ from functools import partial
 
 from rich.console import Console
 
-from tdmr_ray.records import TDMR, Ledger, Pair, Phase, TrialRecord, note_weak_teachers
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.records import TDMR, Pair, Phase, TrialRecord, note_weak_teachers
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.confirmation import PHASES, Confirmation
 from tdmr_ray.runner.costs import Costs

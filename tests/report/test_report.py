@@ -11,7 +11,8 @@ import pytest
 
 from tdmr_ray.errors import InputError
 from tdmr_ray.leaderboard import leaderboard
-from tdmr_ray.records import Ledger, Pair, Phase, State, TrialRecord
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.records import Pair, Phase, State, TrialRecord
 from tdmr_ray.report.fetch import fetched
 from tdmr_ray.report.folder import Search, compare, read_search
 from tdmr_ray.report.formatting import amount, difference, gain_cell, spread

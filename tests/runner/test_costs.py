@@ -9,7 +9,7 @@ from helpers.searching import run, write_space
 
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.errors import InputError
-from tdmr_ray.records import Ledger
+from tdmr_ray.ledger import Ledger
 from tdmr_ray.runner.costs import target_costs, within_limits
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import check_tree
