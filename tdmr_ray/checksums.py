@@ -20,8 +20,12 @@ def with_checksum(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {**tree, CHECKSUM: _checksum(tree)}
 
 
-def checked_object(text: bytes) -> dict[str, Any]:
-    """Parse a JSON object and return it without its checksum; one without a checksum is accepted.
+def checked_object(text: bytes, *, required: bool = False) -> dict[str, Any]:
+    """Parse a JSON object and return it without its checksum.
+
+    Args:
+        text: The JSON.
+        required: Whether an object without a checksum is refused.
 
     Raises:
         DamagedJson: If it is no JSON object, or does not match its checksum.
@@ -33,6 +37,8 @@ def checked_object(text: bytes) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise DamagedJson("it is not a JSON object")
     expected = tree.pop(CHECKSUM, None)
+    if expected is None and required:
+        raise DamagedJson("it has no checksum")
     if expected is not None and expected != _checksum(tree):
         raise DamagedJson("its checksum does not match")
     return tree

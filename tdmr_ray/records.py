@@ -77,7 +77,8 @@ class TrialRecord(BaseModel):
         teacher_seconds: Time it took to make the teacher, in this or an earlier trial.
         seconds: Run time without waiting for other trials.
         ended: End of the trial, ISO 8601 in UTC; test is read at this moment.
-        data: SHA-256 of images, labels and split.
+        data: SHA-256 of images, labels and split of the trial; '' before they are loaded.
+        search_data: The same of the search, from whose images all its trials draw theirs.
         weights: SHA-256 of the foundation's weights, '' if the trial has no foundation.
         target_weights: SHA-256 of the target's initial weights, '' for random initialisation.
         threads: Number of CPU threads; a bit-exact replay needs the same number.
@@ -86,7 +87,8 @@ class TrialRecord(BaseModel):
         artifacts: Folder of a finalist's weights under `finalists/`, '' if there are none.
         restarts: Number of times the trial's process died and another one continued.
         moves: Number of times the trial's machine was lost and another one continued.
-        outside: Whether the search was continued with a space that does not hold the trial, which counts no more.
+        outside: Whether the search was continued with other images, or with a space that does not hold the trial, which
+            counts no more.
         notes: Remarks that a reader of the figures should know.
     """
 
@@ -118,6 +120,7 @@ class TrialRecord(BaseModel):
     device: str = "cpu"
     precision: str = "fp32"
     data: str = ""
+    search_data: str = ""
     weights: str = ""
     target_weights: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
@@ -127,6 +130,10 @@ class TrialRecord(BaseModel):
     error: str = ""
     outside: bool = False
     notes: tuple[Note, ...] = ()
+
+    def has_data(self, search_data: str) -> bool:
+        """Whether the trial's search had these images; '' and trials that do not say so fit any."""
+        return "" in (search_data, self.search_data) or search_data == self.search_data
 
     @property
     def num_val(self) -> int:

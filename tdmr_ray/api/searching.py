@@ -9,14 +9,17 @@ from typing import Any
 
 from rich.console import Console
 
+from tdmr_ray.api.changed_data import check_data
 from tdmr_ray.api.class_balance import warn_of_imbalance
 from tdmr_ray.api.inspecting import inspect_search
 from tdmr_ray.api.results import SearchResult, result_of
 from tdmr_ray.api.shipping import ship_models
+from tdmr_ray.checksums import write_checked
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.decoded import save_task, saved_task_config, saved_task_key
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
+from tdmr_ray.ledger import Ledger
 from tdmr_ray.output_dir import is_used, open_storage, open_store, opened_output_dir
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.folder import compare, read_search
@@ -76,6 +79,7 @@ def run_search(
     out: str | Path | None = None,
     task: Task | None = None,
     resume: bool = False,
+    new_data: bool = False,
     overrides: Mapping[str, Any] | None = None,
     warm_start: Sequence[str | Path] = (),
     address: str | None = None,
@@ -95,6 +99,7 @@ def run_search(
         out: Output directory; `runs/NAME-TIME` by default.
         task: Images that replace the space's `data` section, such as `Task.from_arrays(...)`.
         resume: Whether to continue in `out`; finished trials are not run again.
+        new_data: Whether `resume` accepts images that have changed: the earlier trials then do not count.
         overrides: Dotted keys and values that replace what a space file says.
         warm_start: Output directories of other searches, whose best configurations are tried first.
         address: Address of a running Ray; None starts one on this machine.
@@ -112,6 +117,8 @@ def run_search(
         SearchStopped: If the search cannot continue for an outside reason.
         KeyboardInterrupt: If a signal does not wait for trials: before they start, a second Ctrl-C, after `grace_s`.
     """
+    if new_data and not resume:
+        raise InputError("--new-data", "goes with --resume; without it, every search begins anew")
     check_machine(joins=address is not None)
     own_store = partial(open_store, store, max_bytes=int(store_gb * 1e9))
     data = _saved_task(task, own_store()) if task else None
@@ -129,7 +136,8 @@ def run_search(
         interruptible(grace_s, on_message, advice) as interrupt,
     ):
         layout = RunLayout(root.resolve(), results)
-        interrupted = _launch(plan, layout, teachers, interrupt, on_message, options)
+        Ledger(layout.records).read()
+        interrupted = _launch(plan, layout, teachers, interrupt, on_message, options, new_data=new_data)
     return result_of(read_search(layout.root), layout.root, interrupted=interrupted)
 
 
@@ -140,15 +148,18 @@ def _launch(
     interrupt: Interrupt,
     on_message: Callable[[str], object],
     options: LaunchOptions,
+    *,
+    new_data: bool,
 ) -> bool:
     """Open the images and run the search; return whether it was interrupted."""
     tasks = open_tasks(store)
     task = open_images(plan, tasks, options.console)
+    check_data(layout, task, new_data=new_data, on_message=on_message)
     imbalance = warn_of_imbalance(task, plan.objective.metric)
     summary = task.summary
     if summary:
         summary = summary.model_copy(update={"warnings": (*summary.warnings, *imbalance)})
-        layout.data_summary.write_text(summary.model_dump_json(), encoding="utf-8")
+        write_checked(layout.data_summary, summary.model_dump(mode="json"))
     for line in summary.lines() if summary else (*task.notes, *(f"warning: {text}" for text in imbalance)):
         on_message(line)
     report = partial(_write_results, layout, task, plan, tasks, store, on_message)
@@ -183,7 +194,7 @@ def _write_results(
     search.reliability[:] = read_reliability(layout.best)
     write_reports(comparisons, layout.root)
     try:
-        inspect_search(board, search.records, layout, plan.data, tasks, store)
+        inspect_search(board, comparisons[0].records, layout, plan.data, tasks, store)
     except (InputError, OSError, RuntimeError, ValueError) as error:  # the results are written and stay
         on_message(f"warning: the images were not inspected: {type(error).__name__}: {error}")
         return

@@ -24,21 +24,29 @@ class PairStudies:
         space: The search space.
         records: Trials of an earlier part of the same search; those that the space holds are replayed.
         others: Trials of other searches; only the configurations of the best count.
+        search_data: Fingerprint of the search's images; see `divide_records`.
 
     Attributes:
         pairs: The pairs' studies by name of the pair.
-        outside: Records whose configuration the space does not hold.
+        outside: Records whose configuration the space does not hold, or which had other images.
     """
 
-    def __init__(self, space: Space, records: Iterable[TrialRecord] = (), others: Iterable[TrialRecord] = ()) -> None:
+    def __init__(
+        self,
+        space: Space,
+        records: Iterable[TrialRecord] = (),
+        others: Iterable[TrialRecord] = (),
+        *,
+        search_data: str = "",
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = space
         pairs = [Pair(foundation=foundation, target=target) for foundation, target in space.all_pairs]
-        self.pairs = {pair.name: PairStudy(space, pair, index) for index, pair in enumerate(pairs)}
+        self.pairs = {pair.name: PairStudy(space, pair, index, search_data) for index, pair in enumerate(pairs)}
         self._finished: list[TrialRecord] = []
         self._interrupted: deque[TrialSpec] = deque()
         self._openers: dict[str, list[dict[str, Value]]] = {}
-        inside, self.outside = divide_records(space, records)
+        inside, self.outside = divide_records(space, records, search_data)
         self._others = [*self.outside, *others]
         for spec, record in inside:
             self._replay(spec, record)
