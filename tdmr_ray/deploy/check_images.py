@@ -77,7 +77,7 @@ def load_check_images(folder: Path) -> CheckImages | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return CheckImages(str(found["split"]), found["pixels"], found["labels"], found["calibration"])
     except UNREADABLE as error:
         cure = "copy it again, or remove it to verify on the images of the search"

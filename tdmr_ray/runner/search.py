@@ -140,8 +140,7 @@ class Search:
             yield self._cache_aware(studies, afterwards=partial(self._left, "confirm"))
         if self.meter.should_stop and not studies.exhausted:
             self._message(f"{self.meter.reason}; with a larger one, --resume goes on where the search ended")
-        self.layout.study.unlink(missing_ok=True)
-        export_studies(studies.studies, f"sqlite:///{self.layout.study}")
+        export_studies(studies.studies, self.layout.study)
 
     def _mark_outside(self, records: list[TrialRecord], searched: list[TrialRecord]) -> None:
         """Note in the ledger which trials had other images, or are not in the space any more, or are again.

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 
 import optuna
 
@@ -112,8 +113,10 @@ class PairStudies:
             self.tell(spec, record)
 
 
-def export_studies(studies: dict[str, optuna.Study], url: str) -> None:
-    """Copy the trials that have run into a database for optuna-dashboard."""
+def export_studies(studies: dict[str, optuna.Study], path: Path) -> None:
+    """Copy the trials that have run into a database for optuna-dashboard, which replaces the file."""
+    path.unlink(missing_ok=True)
+    url = f"sqlite:///{path}"
     for name, study in studies.items():
         copy = optuna.create_study(study_name=name, storage=url, directions=study.directions)
         finished = [trial for trial in study.trials if trial.state.is_finished()]
