@@ -119,20 +119,24 @@ def test_resume_with_other_images_is_refused_and_changes_nothing(
 
 
 @pytest.mark.slow
-def test_resume_accepts_new_times_of_files_and_finishes_nothing_twice(folder: Path) -> None:
+def test_resume_accepts_new_times_of_files_and_finishes_nothing_twice(searched: Path) -> None:
+    folder = searched
     touch(folder / "images")
     before = (folder / "out/records.jsonl").read_bytes()
-    run("search", *arguments_of(folder), "--resume")
+    with contextlib.chdir(folder):
+        run("search", *arguments_of(folder), "--resume")
     assert (folder / "out/records.jsonl").read_bytes() == before
 
 
 @pytest.mark.slow
-def test_new_data_begins_anew_and_the_old_trials_do_not_count(folder: Path) -> None:
+def test_new_data_begins_anew_and_the_old_trials_do_not_count(searched: Path) -> None:
+    folder = searched
     old = Ledger(folder / "out/records.jsonl").read()
     assert {record.phase for record in old} == {"search", "confirm", "refit"}
     assert all(record.data and len(record.search_data) == 64 for record in old)
     change_a_label(folder / "images")
-    said = run("search", *arguments_of(folder), "--resume", "--new-data")
+    with contextlib.chdir(folder):
+        said = run("search", *arguments_of(folder), "--resume", "--new-data")
     assert "2 earlier trials had other images and do not count" in said
     records = Ledger(folder / "out/records.jsonl").read()
     assert [record.id for record in records if record.outside] == [record.id for record in old]
