@@ -32,7 +32,7 @@ def train(
     from tdmr_ray import single_trial
     from tdmr_ray.output_dir import open_storage, open_store, opened_output_dir
     from tdmr_ray.runner.interrupt import interruptible
-    from tdmr_ray.runner.machine import check_machine
+    from tdmr_ray.runner.start_checks import check_machine
     from tdmr_ray.space import Resources
     from tdmr_ray.space.reading import parse_overrides
     from tdmr_ray.storage import StoragePath

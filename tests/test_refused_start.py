@@ -13,7 +13,7 @@ import tdmr_ray.train
 from tdmr_ray.cli import run_command
 from tdmr_ray.errors import InputError, SearchStopped
 from tdmr_ray.output_dir import opened_output_dir
-from tdmr_ray.runner.machine import MAX_SOCKET_PATH, check_machine, check_socket_paths
+from tdmr_ray.runner.start_checks import MAX_SOCKET_PATH, check_machine, check_socket_paths
 from tdmr_ray.store import HOLDS
 
 
@@ -97,7 +97,7 @@ def fail_after_writing(root: Path, name: str, error: BaseException) -> None:
         raise error
 
 
-@pytest.mark.parametrize("error", [InputError("resources", "too few"), KeyboardInterrupt(), OSError(28, "full")])
+@pytest.mark.parametrize("error", [InputError("resources", "too few"), OSError(28, "full")])
 def test_a_start_that_fails_removes_what_it_made_but_nothing_else(error: BaseException, tmp_path: Path) -> None:
     given = tmp_path / "given"
     given.mkdir()
@@ -109,7 +109,12 @@ def test_a_start_that_fails_removes_what_it_made_but_nothing_else(error: BaseExc
 
 
 @pytest.mark.parametrize(
-    ("name", "error"), [("records.jsonl", KeyboardInterrupt()), ("space.yaml", SearchStopped("Ray did not start"))]
+    ("name", "error"),
+    [
+        ("records.jsonl", OSError(28, "full")),
+        ("space.yaml", KeyboardInterrupt()),
+        ("space.yaml", SearchStopped("Ray did not start")),
+    ],
 )
 def test_a_search_that_has_trained_or_says_how_to_resume_is_kept(
     name: str, error: BaseException, tmp_path: Path

@@ -28,7 +28,7 @@ from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.decoding_progress import open_images
 from tdmr_ray.runner.interrupt import GRACE_S, Interrupt, interruptible
 from tdmr_ray.runner.launch import LaunchOptions, launch_search, open_tasks
-from tdmr_ray.runner.machine import check_machine
+from tdmr_ray.runner.start_checks import check_machine
 from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.runner.weights import check_weights
 from tdmr_ray.space import Space
