@@ -28,7 +28,7 @@ from benchmarks.images import make_images
 from benchmarks.local_hub import make_hub
 from benchmarks.results_file import show_and_keep
 from benchmarks.tiny.sitecustomize import make_tiny
-from tdmr_ray.records import Ledger
+from tdmr_ray.ledger import Ledger
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.space.reading import read_space
 

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "search": "tdmr_ray.search",
     "train": "tdmr_ray.train",
     "leaderboard": "tdmr_ray.leaderboard",
+    "repair": "tdmr_ray.repair",
     "data": "tdmr_ray.data_summary",
     "predict": "tdmr_ray.predict",
     "export": "tdmr_ray.export",

@@ -1,14 +1,9 @@
-"""Trial records and the append-only ledger (one JSON line per record) that is the only truth about a search."""
+"""Records of trials; `tdmr_ray.ledger` keeps them in a file."""
 
-import logging
-import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from tdmr_ray.errors import InputError
+from pydantic import BaseModel, ConfigDict, Field
 
 State = Literal["running", "complete", "pruned", "failed"]
 Phase = Literal["search", "tune", "confirm", "refit", "cv"]
@@ -19,8 +14,6 @@ NoteKind = Literal["data", "training", "checkpoint", "weak_teacher"]
 TDMR = "tdmr"
 NO_NETWORK = "no network"
 """Name of the pair of a control that has neither foundation nor target."""
-
-log = logging.getLogger(__name__)
 
 
 class Note(BaseModel):
@@ -84,7 +77,8 @@ class TrialRecord(BaseModel):
         teacher_seconds: Time it took to make the teacher, in this or an earlier trial.
         seconds: Run time without waiting for other trials.
         ended: End of the trial, ISO 8601 in UTC; test is read at this moment.
-        data: SHA-256 of images, labels and split.
+        data: SHA-256 of images, labels and split of the trial; '' before they are loaded.
+        search_data: The same of the search, from whose images all its trials draw theirs.
         weights: SHA-256 of the foundation's weights, '' if the trial has no foundation.
         target_weights: SHA-256 of the target's initial weights, '' for random initialisation.
         threads: Number of CPU threads; a bit-exact replay needs the same number.
@@ -93,7 +87,8 @@ class TrialRecord(BaseModel):
         artifacts: Folder of a finalist's weights under `finalists/`, '' if there are none.
         restarts: Number of times the trial's process died and another one continued.
         moves: Number of times the trial's machine was lost and another one continued.
-        outside: Whether the search was continued with a space that does not hold the trial, which counts no more.
+        outside: Whether the search was continued with other images, or with a space that does not hold the trial, which
+            counts no more.
         notes: Remarks that a reader of the figures should know.
     """
 
@@ -125,6 +120,7 @@ class TrialRecord(BaseModel):
     device: str = "cpu"
     precision: str = "fp32"
     data: str = ""
+    search_data: str = ""
     weights: str = ""
     target_weights: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
@@ -135,56 +131,14 @@ class TrialRecord(BaseModel):
     outside: bool = False
     notes: tuple[Note, ...] = ()
 
+    def has_data(self, search_data: str) -> bool:
+        """Whether the trial's search had these images; '' and trials that do not say so fit any."""
+        return "" in (search_data, self.search_data) or search_data == self.search_data
+
     @property
     def num_val(self) -> int:
         """Number of val images; 0 if there are none."""
         return sum(self.label_counts.get("val", ()))
-
-
-class Ledger:
-    """Append-only file of records; a later line with the same id replaces an earlier one.
-
-    Args:
-        path: `records.jsonl`; created with the first record.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def append(self, record: TrialRecord) -> None:
-        """Write one line and flush it to disk."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(record.model_dump_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-    def read(self) -> list[TrialRecord]:
-        """Return all records, in the order in which their ids first appeared.
-
-        A killed process can leave an incomplete last line. It is ignored, and cut off before the next append.
-
-        Raises:
-            InputError: If any other line is damaged.
-        """
-        if not self.path.exists():
-            return []
-        records: dict[str, TrialRecord] = {}
-        for record in self._parse():
-            records[record.id] = record
-        return list(records.values())
-
-    def _parse(self) -> Iterator[TrialRecord]:
-        *lines, incomplete = self.path.read_bytes().split(b"\n")
-        if incomplete:
-            log.warning("%s: the last line is incomplete (its writer was killed); it is removed", self.path)
-            os.truncate(self.path, self.path.stat().st_size - len(incomplete))
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield TrialRecord.model_validate_json(line)
-            except ValidationError as error:
-                raise InputError(
-                    str(self.path), f"line {number} is not a trial record: {error.errors()[0]['msg']}"
-                ) from error
 
 
 def complete(records: Iterable[TrialRecord], *, phase: Phase, role: str = TDMR) -> list[TrialRecord]:

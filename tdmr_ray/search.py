@@ -34,6 +34,9 @@ def search(
     trials: Annotated[int | None, typer.Option(help="Number of trials, instead of budget.trials.")] = None,
     pins: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Pin or change a value.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue in --out; finished trials count.")] = False,
+    new_data: Annotated[
+        bool, typer.Option(help="With --resume: the images have changed; begin anew beside the earlier trials.")
+    ] = False,
     warm_start: Annotated[
         list[Path] | None, typer.Option(metavar="DIR", help="Start with the best of another search; may be repeated.")
     ] = None,
@@ -73,6 +76,7 @@ def search(
         space,
         out=out,
         resume=resume,
+        new_data=new_data,
         overrides=overrides,
         warm_start=warm_start or (),
         address=address,

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.errors import InputError, near_match
+from tdmr_ray.ledger import Ledger
 from tdmr_ray.models import save_target
-from tdmr_ray.records import Ledger, TrialRecord
+from tdmr_ray.records import TrialRecord
 from tdmr_ray.run_layout import METRICS, TrainLayout
 from tdmr_ray.runner.cluster import check_fit, ray_session
 from tdmr_ray.runner.train_together import train_together

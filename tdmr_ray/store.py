@@ -5,7 +5,6 @@ what the folders contain.
 """
 
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tdmr_ray.checksums import file_digest
 from tdmr_ray.storage import StoragePath
 
 MANIFEST = "manifest.json"
@@ -47,12 +47,17 @@ class Store:
     def find(self, key: str) -> Path | None:
         """Return the folder with this key, or None; a damaged one is removed with a warning."""
         folder = self.local / key
-        if not self.has(key) and not self._download(key):
+        if self.has(key):
+            if _is_intact(folder):
+                (folder / MANIFEST).touch()
+                return folder
+            log.warning("%s: does not match its manifest; it is removed and fetched or made again", folder)
+            self._forget(folder)
+        if not self._download(key):
             return None
         if _is_intact(folder):
-            (folder / MANIFEST).touch()
             return folder
-        log.warning("%s: does not match its manifest; it is removed and made again", folder)
+        log.warning("%s: does not match its manifest in %s either; it is removed and made again", key, self.shared)
         self.remove(key)
         return None
 
@@ -61,7 +66,7 @@ class Store:
         draft = self._new_draft()
         try:
             write(draft)
-            manifest = {path.name: _digest(path) for path in sorted(draft.iterdir())}
+            manifest = {path.name: file_digest(path) for path in sorted(draft.iterdir())}
             (draft / MANIFEST).write_text(json.dumps(manifest, indent=1))
             self._publish(draft, key)
         finally:
@@ -148,8 +153,8 @@ class Store:
     def _held_keys(self) -> Iterator[str]:
         """Yield the keys that living processes of this machine hold; remove the marks of dead ones."""
         for mark in (self.local / HOLDS).iterdir():
-            key, pid, _ = mark.name.rsplit(".", 2)
-            if _is_alive(int(pid)):
+            key, _, rest = mark.name.rpartition(".")[0].rpartition(".")
+            if rest.isdigit() and _is_alive(int(rest)):
                 yield key
             else:
                 mark.unlink(missing_ok=True)
@@ -158,14 +163,12 @@ class Store:
 def _is_intact(folder: Path) -> bool:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-        return all(_digest(folder / name) == digest for name, digest in manifest.items())
-    except (OSError, ValueError, AttributeError):
+        files = {path.name for path in folder.iterdir() if path.name[0] != "."} - {MANIFEST}
+        return files <= manifest.keys() and all(
+            file_digest(folder / name) == digest for name, digest in manifest.items()
+        )
+    except (OSError, ValueError, AttributeError, TypeError):
         return False
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _bytes(folder: Path) -> int:

@@ -30,13 +30,12 @@ def train(
 ) -> None:
     """Train one configuration and keep its weights."""
     from tdmr_ray import single_trial
-    from tdmr_ray.api import default_store
-    from tdmr_ray.output_dir import open_storage, prepare_output_dir
+    from tdmr_ray.output_dir import open_storage, open_store, opened_output_dir
     from tdmr_ray.runner.interrupt import interruptible
+    from tdmr_ray.runner.start_checks import check_machine
     from tdmr_ray.space import Resources
     from tdmr_ray.space.reading import parse_overrides
     from tdmr_ray.storage import StoragePath
-    from tdmr_ray.store import Store
 
     overrides, console = parse_overrides(pins or []), Console()
     if (space is None) == (record is None):
@@ -46,26 +45,30 @@ def train(
         config = single_trial.replace_values(found, overrides)
     else:
         config = single_trial.first_configuration(space or Path(), overrides)
+    if workers:
+        check_machine(joins=address is not None)
     objective = f"val/{config.objective}"
     shared = open_storage(storage) if storage else None
-    prepare_output_dir(out, resume=resume)
 
     def show_epoch(metrics: dict[str, float]) -> None:
         shown = f": {objective} {metrics[objective]:.4f}" if objective in metrics else ""  # a refit has no val
         say(console, f"epoch {metrics['epoch']:.0f}{shown}")
 
-    with interruptible(advice=lambda: _how_to_go_on(out, workers)):
+    def train_in_out() -> dict[str, float]:
         if workers == 0:
-            metrics = single_trial.replay(config, out, found, show_epoch)
-        else:
-            resources = Resources(cpu=cpu, gpu=gpu, workers=workers, min_workers=min_workers)
-            teachers = Store((store or default_store()).expanduser().resolve(), shared / "teachers" if shared else None)
-            results = shared / out.name if shared else StoragePath(out.resolve())
-            metrics = single_trial.train_with_ray(
-                config, resources, teachers, results, show_epoch, address=address, verbose=verbose
-            )
-            if shared:
-                results.fetch(out)
+            return single_trial.replay(config, out, found, show_epoch)
+        resources = Resources(cpu=cpu, gpu=gpu, workers=workers, min_workers=min_workers)
+        teachers = open_store(store, shared=shared)
+        results = shared / out.name if shared else StoragePath(out.resolve())
+        metrics = single_trial.train_with_ray(
+            config, resources, teachers, results, show_epoch, address=address, verbose=verbose
+        )
+        if shared:
+            results.fetch(out)
+        return metrics
+
+    with opened_output_dir(out, resume=resume), interruptible(advice=lambda: _how_to_go_on(out, workers)):
+        metrics = train_in_out()
     for name, value in metrics.items():
         say(console, f"{name:22s} {value:.6g}")
     say(console, f"weights and metrics: {out}")

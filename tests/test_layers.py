@@ -9,13 +9,13 @@ import tdmr_ray
 
 PACKAGE = Path(tdmr_ray.__file__).parent
 ORDER = [
-    {"errors", "code_digest", "durations", "pareto", "storage", "machine", "terminal"},
+    {"errors", "checksums", "code_digest", "durations", "pareto", "storage", "machine", "terminal"},
     {"method", "data", "run_layout"},
     {"models"},
     {"training"},
     {"inspection"},
     {"records"},
-    {"store", "prices"},
+    {"ledger", "store", "prices"},
     {"space"},
     {"tuning"},
     {"runner"},
@@ -23,7 +23,7 @@ ORDER = [
     {"output_dir"},
     {"api", "single_trial"},
     {"cli"},
-    {"search", "train", "leaderboard", "export", "predict", "data_summary"},
+    {"search", "train", "leaderboard", "export", "predict", "data_summary", "repair"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 ALLOWED_OUTSIDE = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tdmr_ray.records import Ledger
+from tdmr_ray.ledger import Ledger
 
 FOLDER = Path(__file__).parent / "own_components"
 SPACE = {

@@ -1,6 +1,5 @@
 """A search from Python: every pair of a space, its confirmation, and the report."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,15 +9,18 @@ from typing import Any
 
 from rich.console import Console
 
+from tdmr_ray.api.changed_data import check_data
 from tdmr_ray.api.class_balance import warn_of_imbalance
 from tdmr_ray.api.inspecting import inspect_search
 from tdmr_ray.api.results import SearchResult, result_of
 from tdmr_ray.api.shipping import ship_models
+from tdmr_ray.checksums import write_checked
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.decoded import save_task, saved_task_config, saved_task_key
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
-from tdmr_ray.output_dir import fetch_earlier, is_used, locked_output_dir, open_storage, prepare_output_dir
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.output_dir import is_used, open_storage, open_store, opened_output_dir
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.folder import compare, read_search
 from tdmr_ray.report.write import write_reports
@@ -26,11 +28,11 @@ from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.decoding_progress import open_images
 from tdmr_ray.runner.interrupt import GRACE_S, Interrupt, interruptible
 from tdmr_ray.runner.launch import LaunchOptions, launch_search, open_tasks
+from tdmr_ray.runner.start_checks import check_machine
 from tdmr_ray.runner.task_cache import TaskCache
 from tdmr_ray.runner.weights import check_weights
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import read_space, space_from_dict
-from tdmr_ray.storage import StoragePath
 from tdmr_ray.store import Store
 from tdmr_ray.training.reliability import read_reliability
 from tdmr_ray.training.workers import Metrics
@@ -77,6 +79,7 @@ def run_search(
     out: str | Path | None = None,
     task: Task | None = None,
     resume: bool = False,
+    new_data: bool = False,
     overrides: Mapping[str, Any] | None = None,
     warm_start: Sequence[str | Path] = (),
     address: str | None = None,
@@ -96,6 +99,7 @@ def run_search(
         out: Output directory; `runs/NAME-TIME` by default.
         task: Images that replace the space's `data` section, such as `Task.from_arrays(...)`.
         resume: Whether to continue in `out`; finished trials are not run again.
+        new_data: Whether `resume` accepts images that have changed: the earlier trials then do not count.
         overrides: Dotted keys and values that replace what a space file says.
         warm_start: Output directories of other searches, whose best configurations are tried first.
         address: Address of a running Ray; None starts one on this machine.
@@ -113,23 +117,27 @@ def run_search(
         SearchStopped: If the search cannot continue for an outside reason.
         KeyboardInterrupt: If a signal does not wait for trials: before they start, a second Ctrl-C, after `grace_s`.
     """
-    open_store = partial(_open_store, Path(store) if store else default_store(), store_gb)
-    data = _saved_task(task, open_store(None)) if task else None
+    if new_data and not resume:
+        raise InputError("--new-data", "goes with --resume; without it, every search begins anew")
+    check_machine(joins=address is not None)
+    own_store = partial(open_store, store, max_bytes=int(store_gb * 1e9))
+    data = _saved_task(task, own_store()) if task else None
     plan = _checked_space(space, overrides or {}, data)
     others = [record for earlier in warm_start for record in _records_of(Path(earlier))]
     check_weights(plan)
     shared = open_storage(storage) if storage else None
     root = Path(out) if out else DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
     results = shared / root.name if shared else None
-    if results:
-        fetch_earlier(results, root, resume=resume)
-    prepare_output_dir(root, resume=resume)
-    teachers = open_store(shared)
+    teachers = own_store(shared=shared)
     options = LaunchOptions(address, verbose, others, _listeners(on_progress), console)
     advice = partial(_how_to_go_on, root, storage)
-    with locked_output_dir(root), interruptible(grace_s, on_message, advice) as interrupt:
+    with (
+        opened_output_dir(root, resume=resume, results=results),
+        interruptible(grace_s, on_message, advice) as interrupt,
+    ):
         layout = RunLayout(root.resolve(), results)
-        interrupted = _launch(plan, layout, teachers, interrupt, on_message, options)
+        Ledger(layout.records).read()
+        interrupted = _launch(plan, layout, teachers, interrupt, on_message, options, new_data=new_data)
     return result_of(read_search(layout.root), layout.root, interrupted=interrupted)
 
 
@@ -140,15 +148,18 @@ def _launch(
     interrupt: Interrupt,
     on_message: Callable[[str], object],
     options: LaunchOptions,
+    *,
+    new_data: bool,
 ) -> bool:
     """Open the images and run the search; return whether it was interrupted."""
     tasks = open_tasks(store)
     task = open_images(plan, tasks, options.console)
+    check_data(layout, task, new_data=new_data, on_message=on_message)
     imbalance = warn_of_imbalance(task, plan.objective.metric)
     summary = task.summary
     if summary:
         summary = summary.model_copy(update={"warnings": (*summary.warnings, *imbalance)})
-        layout.data_summary.write_text(summary.model_dump_json(), encoding="utf-8")
+        write_checked(layout.data_summary, summary.model_dump(mode="json"))
     for line in summary.lines() if summary else (*task.notes, *(f"warning: {text}" for text in imbalance)):
         on_message(line)
     report = partial(_write_results, layout, task, plan, tasks, store, on_message)
@@ -158,11 +169,6 @@ def _launch(
 
 def _listeners(on_progress: Callable[[TrialProgress], object] | None) -> tuple[Listener, ...]:
     return (_ProgressListener(on_progress),) if on_progress else ()
-
-
-def default_store() -> Path:
-    """Return the folder of teachers in the user's cache; they outlive a search."""
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tdmr_ray" / "teachers"
 
 
 def _how_to_go_on(root: Path, storage: str | None) -> str:
@@ -188,7 +194,7 @@ def _write_results(
     search.reliability[:] = read_reliability(layout.best)
     write_reports(comparisons, layout.root)
     try:
-        inspect_search(board, search.records, layout, plan.data, tasks, store)
+        inspect_search(board, comparisons[0].records, layout, plan.data, tasks, store)
     except (InputError, OSError, RuntimeError, ValueError) as error:  # the results are written and stay
         on_message(f"warning: the images were not inspected: {type(error).__name__}: {error}")
         return
@@ -201,10 +207,6 @@ def _records_of(folder: Path) -> Sequence[TrialRecord]:
     if not records:
         raise InputError("--warm-start", f"there is no records.jsonl of a search in {folder}; give its --out")
     return records
-
-
-def _open_store(folder: Path, store_gb: float, shared: StoragePath | None) -> Store:
-    return Store(folder.expanduser().resolve(), shared / "teachers" if shared else None, int(store_gb * 1e9))
 
 
 def _checked_space(

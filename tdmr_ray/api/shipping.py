@@ -1,15 +1,17 @@
 """The models that a search ships: the recommended one in `best/`, and each pair's own in `best/PAIR/`."""
 
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from tdmr_ray.checksums import write_checked
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.task import Task
 from tdmr_ray.deploy.calibration import Calibration, calibrate, measure_reliability
 from tdmr_ray.deploy.check_images import check_images_of
 from tdmr_ray.deploy.small_model import model_of
-from tdmr_ray.models import WEIGHTS_FILE
+from tdmr_ray.models import WEIGHTS_FILE, DamagedWeights, load_weights
 from tdmr_ray.records import Pair, TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard
 from tdmr_ray.run_layout import CALIBRATION, RunLayout
@@ -18,6 +20,8 @@ from tdmr_ray.training.model_folder import describe_model
 from tdmr_ray.training.reliability import ModelReliability
 from tdmr_ray.training.thresholds import UNCALIBRATED
 from tdmr_ray.tuning.ranking import rank
+
+log = logging.getLogger(__name__)
 
 
 def ship_models(board: Leaderboard, records: Sequence[TrialRecord], layout: RunLayout, task: Task) -> None:
@@ -41,12 +45,18 @@ def _ship(recipe: str, records: Sequence[TrialRecord], layout: RunLayout, task: 
     if record is None or not (weights := weights_of(record, layout)).exists():
         return
     judged = max((each for each in _own(recipe, records) if each.phase == "confirm"), key=rank, default=None)
-    found = _calibration(judged, layout, task)
+    try:
+        load_weights(weights)
+        found = _calibration(judged, layout, task)
+    except DamagedWeights as error:
+        again = f"`tdmr train --record {layout.records}:{record.id}` makes them again"
+        log.warning("%s; %s does not ship: %s", error, record.id, again)
+        return
     write_model(record, weights, task, folder, calibration=found)
     (folder / CALIBRATION).unlink(missing_ok=True)
     if found is not None:
         reliability = _reliability(record, weights, task, found)
-        (folder / CALIBRATION).write_text(reliability.model_dump_json(), encoding="utf-8")
+        write_checked(folder / CALIBRATION, reliability.model_dump(mode="json"))
 
 
 def shipped_record(recipe: str, records: Sequence[TrialRecord]) -> TrialRecord | None:
@@ -64,7 +74,11 @@ def shipped_record(recipe: str, records: Sequence[TrialRecord]) -> TrialRecord |
 
 
 def _own(recipe: str, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    return [each for each in records if each.recipe == recipe and each.state == "complete" and each.artifacts]
+    return [each for each in records if each.recipe == recipe and _counts(each) and each.artifacts]
+
+
+def _counts(record: TrialRecord) -> bool:
+    return record.state == "complete" and not record.outside
 
 
 def weights_of(record: TrialRecord, layout: RunLayout) -> Path:

@@ -1,7 +1,9 @@
 """Images that travel with a model, so that a folder that was moved can still be exported and verified."""
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -9,11 +11,14 @@ from numpy.typing import NDArray
 
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.deploy.batches import Pixels
+from tdmr_ray.errors import InputError
 
 CHECK_IMAGES = "check_images.npz"
 MAX_CHECKED, MAX_CALIBRATION = 500, 200
 MAX_PIXELS = 10_000_000
 """Pixels of all images in the file, which is then at most about 30 MB."""
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error)
+"""What numpy raises for a file that is no archive of arrays, or another one; the archive has checksums of its own."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,20 @@ def check_images_of(task: Task, *, joined: str = "none") -> CheckImages:
 
 
 def load_check_images(folder: Path) -> CheckImages | None:
-    """Open the check images in a model's folder; None if it has none."""
+    """Open the check images in a model's folder; None if it has none.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
     path = folder / CHECK_IMAGES
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as found:
-        return CheckImages(str(found["split"]), found["pixels"], found["labels"], found["calibration"])
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+            return CheckImages(str(found["split"]), found["pixels"], found["labels"], found["calibration"])
+    except UNREADABLE as error:
+        cure = "copy it again, or remove it to verify on the images of the search"
+        raise InputError(str(path), f"is damaged ({type(error).__name__}); {cure}") from error
 
 
 def _some(images: Images, count: int) -> Images:

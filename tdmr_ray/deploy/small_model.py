@@ -1,6 +1,5 @@
 """A small model that is ready to use: opened from a folder under `best/`, or distilled in Python."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors.torch import load_file
 from torch import Tensor
 
 from tdmr_ray.data.arrays import read_pixels
@@ -17,10 +15,9 @@ from tdmr_ray.data.reading import BadImage, InputFormat
 from tdmr_ray.data.task import Task
 from tdmr_ray.deploy.predicting import BATCH_SIZE, Prediction, Rules, predict_files, predict_pixels
 from tdmr_ray.errors import InputError
-from tdmr_ray.models import WEIGHTS_FILE, Target, load_target, save_target
-from tdmr_ray.run_layout import MODEL_CONFIG
+from tdmr_ray.models import WEIGHTS_FILE, DamagedWeights, Target, load_target, load_weights, save_target
 from tdmr_ray.training.config import TrialConfig
-from tdmr_ray.training.model_folder import describe_model
+from tdmr_ray.training.model_folder import CURE, describe_model, read_description
 from tdmr_ray.training.thresholds import UNCALIBRATED, Thresholds
 
 
@@ -123,29 +120,23 @@ def load_model(folder: str | Path) -> SmallModel:
     """Open a folder under `best/`, or one that `SmallModel.save` wrote.
 
     Raises:
-        InputError: If it holds no model, or one of an older version.
+        InputError: If it holds no model, a damaged one, or one of an older version.
     """
     path = Path(folder)
+    found = read_description(path)
     try:
-        description = json.loads((path / MODEL_CONFIG).read_text(encoding="utf-8"))
-        weights = load_file(path / WEIGHTS_FILE)
-    except OSError as error:
-        raise InputError(str(path), "holds no model; give a folder under best/ of a search's results") from error
-    if "input_format" not in description:
-        raise InputError(str(path), "holds a model of an older version of tdmr_ray; search again")
-    names, image_px = tuple(description["class_names"]), description["image_px"]
-    config = TrialConfig.model_validate(description["config"])
-    target = _filled(weights, config, len(names), image_px)
-    form = InputFormat(**description["input_format"])
+        target = _filled(load_weights(path / WEIGHTS_FILE), found.config, len(found.class_names), found.image_px)
+    except DamagedWeights as error:
+        raise InputError(str(path), f"{error}; {CURE}") from error
     return SmallModel(
         target,
-        names,
-        image_px,
-        form,
-        config,
-        description["metrics"],
-        description.get("temperature", 1.0),
-        Thresholds.from_json(description["thresholds"]) if "thresholds" in description else UNCALIBRATED,
+        found.class_names,
+        found.image_px,
+        found.input_format,
+        found.config,
+        found.metrics,
+        found.temperature,
+        found.thresholds,
     )
 
 
@@ -156,9 +147,12 @@ def model_of(weights: Path, config: TrialConfig, task: Task) -> SmallModel:
         weights: The file.
         config: The trial.
         task: Its images.
+
+    Raises:
+        DamagedWeights: If the file holds no weights of this trial.
     """
     image_px = task.target_px(config.target.input_px)
-    target = _filled(load_file(weights), config, task.num_classes, image_px)
+    target = _filled(load_weights(weights), config, task.num_classes, image_px)
     return SmallModel(target, task.class_names, image_px, task.input_format, config)
 
 
@@ -166,5 +160,8 @@ def _filled(weights: Mapping[str, Tensor], config: TrialConfig, num_classes: int
     target = load_target(
         config.target.name, num_classes=num_classes, image_px=image_px, weights=config.target.weights, empty=True
     )
-    target.load_state_dict(weights)
+    try:
+        target.load_state_dict(weights)
+    except RuntimeError as error:
+        raise DamagedWeights(f"the weights are not those of a {config.target.name}") from error
     return target.eval()

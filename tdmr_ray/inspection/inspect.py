@@ -1,6 +1,5 @@
 """Inspection of a task: features and predictions in, tables and pictures out."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tdmr_ray.checksums import write_checked
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.inspection.contents import Inspection
 from tdmr_ray.inspection.held_out import Predictions, averaged, mean_predictions, out_of_fold
@@ -100,7 +100,7 @@ def inspect_task(task: Task, sources: Sources, files: InspectionFiles) -> None:
         shown["heat_maps"] = heat_maps_of(own.target, own.images, own.probabilities, task.class_names)
     if len(task.unlabeled):
         _rank(task, sources, files.next_to_label)
-    files.inspection.write_text(json.dumps(shown, ensure_ascii=False), encoding="utf-8")
+    write_checked(files.inspection, shown)
 
 
 def _out_of_fold(pool: Pool, sources: Sources, num_classes: int) -> tuple[Tensor | None, Tensor]:

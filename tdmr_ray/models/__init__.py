@@ -3,10 +3,19 @@
 from tdmr_ray.models.foundation import Foundation, load_foundation
 from tdmr_ray.models.names import check_foundation, check_target
 from tdmr_ray.models.spec import InputSpec
-from tdmr_ray.models.target import WEIGHTS_FILE, Target, TargetOutput, load_target, save_target
+from tdmr_ray.models.target import (
+    WEIGHTS_FILE,
+    DamagedWeights,
+    Target,
+    TargetOutput,
+    load_target,
+    load_weights,
+    save_target,
+)
 
 __all__ = [
     "WEIGHTS_FILE",
+    "DamagedWeights",
     "Foundation",
     "InputSpec",
     "Target",
@@ -15,5 +24,6 @@ __all__ = [
     "check_target",
     "load_foundation",
     "load_target",
+    "load_weights",
     "save_target",
 ]

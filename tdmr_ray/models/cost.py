@@ -1,13 +1,18 @@
 """Size and inference cost of a target."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from tdmr_ray.checksums import checked_object
 from tdmr_ray.models.target import load_target
+
+Costs = dict[str, dict[str, float]]
+"""Costs (`params`, `macs`, `latency_ms`, ...) by label of the target."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +59,12 @@ def _seconds(target: torch.nn.Module, image: torch.Tensor) -> float:
     started = perf_counter()
     target(image)
     return perf_counter() - started
+
+
+def read_costs(path: Path) -> Costs:
+    """Read the costs that `write_checked` wrote; {} if there is no file.
+
+    Raises:
+        DamagedJson: If it holds something else.
+    """
+    return checked_object(path.read_bytes(), required=True) if path.exists() else {}

@@ -1,10 +1,13 @@
 """Targets: the small networks that ship."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -16,7 +19,13 @@ from tdmr_ray.models.spec import InputSpec
 from tdmr_ray.models.weights import UNUSABLE, create_network, has_copy, reason_of
 
 WEIGHTS_FILE = "target.safetensors"
+SHA256 = "sha256"
+"""Entry of a file's metadata with the digest of its tensors."""
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+
+
+class DamagedWeights(ValueError):
+    """A file does not hold the weights that were written, or none of a target."""
 
 
 class TargetOutput(NamedTuple):
@@ -87,6 +96,33 @@ def load_target(name: str, *, num_classes: int, image_px: int, weights: str = ""
 
 
 def save_target(target: Target, folder: Path) -> None:
-    """Write a target's weights to `WEIGHTS_FILE` in an existing folder."""
+    """Write a target's weights, with a digest of them, to `WEIGHTS_FILE` in an existing folder."""
     weights = {name: value.cpu().contiguous() for name, value in target.state_dict().items()}
-    save_file(weights, folder / WEIGHTS_FILE)
+    save_file(weights, folder / WEIGHTS_FILE, metadata={SHA256: _digest(weights)})
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Return the weights that `save_target` wrote; a file without a digest is accepted.
+
+    Raises:
+        DamagedWeights: If it holds others, or is no such file.
+        OSError: If it cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            expected = (file.metadata() or {}).get(SHA256)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except SafetensorError as error:
+        raise DamagedWeights(f"{path} is damaged: {error}") from error
+    if expected not in (None, _digest(weights)):
+        raise DamagedWeights(f"{path} is damaged: its checksum does not match")
+    return weights
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors with their names, types and shapes."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,21 +1,27 @@
 """Read searches from their output directories, and group those that used the same images."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, cast
 
+from tdmr_ray.checksums import DamagedJson, checked_object
 from tdmr_ray.data.summary import DataSummary
+from tdmr_ray.errors import InputError
 from tdmr_ray.inspection.contents import Inspection
-from tdmr_ray.records import Ledger, TrialRecord
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.models.cost import Costs, read_costs
+from tdmr_ray.records import TrialRecord
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.training.reliability import ModelReliability, read_reliability
 from tdmr_ray.training.visualizations import Visualizations
 
-Costs = dict[str, dict[str, float]]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ class Search:
     @property
     def data(self) -> str:
         """Fingerprint of the images and their split, as the search had them."""
-        found = Counter(record.data for record in self.records if record.phase == "search" and record.data)
+        searched = [record for record in self.records if record.phase == "search" and not record.outside]
+        found = Counter(record.data for record in searched if record.data)
         return found.most_common(1)[0][0] if found else ""
 
 
@@ -64,8 +71,8 @@ class Comparison:
 
     @cached_property
     def records(self) -> list[TrialRecord]:
-        """Records of all searches."""
-        return [record for search in self.searches for record in search.records]
+        """Records of all searches that count: none that had other images or is outside its search's space."""
+        return [record for search in self.searches for record in search.records if not record.outside]
 
     @cached_property
     def visualizations(self) -> dict[str, Visualizations]:
@@ -80,22 +87,26 @@ class Comparison:
 
 
 def read_search(folder: Path) -> Search:
-    """Read a search from its output directory; files that do not exist count as empty."""
+    """Read a search from its output directory; files that do not exist count as empty.
+
+    Raises:
+        InputError: If its records or the costs of its targets are damaged. Other damaged files are left out.
+    """
     layout = RunLayout(folder)
     records = Ledger(layout.records).read()
     shown = {record.id: layout.visualizations(record.artifacts) for record in records if record.artifacts}
     return Search(
         title=_name_in(layout.space) or folder.name,
         records=records,
-        costs=json.loads(_text(layout.targets) or "{}"),
+        costs=_costs(layout.targets),
         visualizations={
-            name: json.loads(path.read_text(encoding="utf-8")) for name, path in shown.items() if path.exists()
+            name: cast("Visualizations", found) for name, path in shown.items() if (found := _object(path)) is not None
         },
         space=_text(layout.space),
-        environment=_text(layout.environment),
-        data_summary=_summary(_text(layout.data_summary)),
+        environment=json.dumps(_object(layout.environment) or {}, indent=1),
+        data_summary=read_summary(layout),
         reliability=read_reliability(layout.best),
-        inspection=json.loads(_text(layout.inspection) or "null"),
+        inspection=cast("Inspection | None", _object(layout.inspection)),
     )
 
 
@@ -107,12 +118,38 @@ def compare(searches: Sequence[Search]) -> list[Comparison]:
     return [Comparison(group) for group in groups.values()]
 
 
-def _summary(text: str) -> DataSummary | None:
-    return DataSummary.model_validate_json(text) if text else None
+def read_summary(layout: RunLayout) -> DataSummary | None:
+    """Return the facts about a search's images; None if there are none, or the file is damaged."""
+    found = _object(layout.data_summary)
+    return None if found is None else DataSummary.model_validate(found)
+
+
+def _costs(path: Path) -> Costs:
+    try:
+        return read_costs(path)
+    except DamagedJson as error:
+        cure = "remove it to leave the costs out, or let search --resume measure them again"
+        raise InputError(str(path), f"is damaged: {error}; {cure}") from error
+
+
+def _object(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object; None if there is no file, or a damaged one."""
+    if not path.exists():
+        return None
+    try:
+        return checked_object(path.read_bytes(), required=True)
+    except DamagedJson as error:
+        log.warning("%s is damaged: %s; it is left out", path, error)
+        return None
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    """Return a text; '' if there is no file, or one that is not text."""
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    except UnicodeDecodeError:
+        log.warning("%s is damaged: it is not text; it is left out", path)
+        return ""
 
 
 def _name_in(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from statistics import median
 
 from tdmr_ray.data.task import Task
@@ -31,10 +32,12 @@ class Confirmation:
     Args:
         space: The space.
         tasks: Its images.
+        search_data: Fingerprint of the search's images; part of the trials' ids.
     """
 
-    def __init__(self, space: Space, tasks: TaskCache) -> None:
+    def __init__(self, space: Space, tasks: TaskCache, search_data: str = "") -> None:
         self.space, self.confirm, self.tasks = space, space.confirm, tasks
+        self._spec = partial(build_spec, search_data=search_data)
         self.controls = [build_control(settings) for settings in space.confirm.controls]
         self._plans: dict[Phase, Callable[[Sequence[TrialRecord]], Iterator[TrialSpec]]] = {
             "tune": self._tune,
@@ -62,7 +65,7 @@ class Confirmation:
         for finalist in choose_finalists(self.space, records):
             for control in self.controls:
                 for config in self._rates(finalist, control, records):
-                    yield build_spec(config, phase="tune", role=control.config.kind)
+                    yield self._spec(config, phase="tune", role=control.config.kind)
 
     def _confirm(self, records: Sequence[TrialRecord]) -> Iterator[TrialSpec]:
         for finalist in choose_finalists(self.space, records):
@@ -71,12 +74,12 @@ class Confirmation:
                 config = self._redrawn(searched, seed)
                 task = self._task(config)
                 longer = with_steps(config, task, self.confirm.steps)
-                yield build_spec(longer, phase="confirm", values=finalist.values)
+                yield self._spec(longer, phase="confirm", values=finalist.values)
                 for control in self.controls:
                     rival = control.configure(longer, task, self.confirm.steps)
                     rate = self._best_rate(finalist, control, records)
                     rival = rival if rate is None else rival.replace(distill__lr=rate)
-                    yield build_spec(rival, phase="confirm", role=control.config.kind)
+                    yield self._spec(rival, phase="confirm", role=control.config.kind)
 
     def _refit(self, records: Sequence[TrialRecord]) -> Iterator[TrialSpec]:
         if not self.confirm.refit:
@@ -100,7 +103,7 @@ class Confirmation:
         config = config.model_copy(update={"data": config.data.model_copy(update=data)})
         config = with_steps(config, self._task(config), self.confirm.steps)
         config = config.replace(distill__patience=1.0, distill__stop_at=share)
-        return build_spec(config, phase=phase, role=record.role, values=record.values)
+        return self._spec(config, phase=phase, role=record.role, values=record.values)
 
     def _redrawn(self, config: TrialConfig, seed: int) -> TrialConfig:
         return config.replace(seed=seed, data__draw=seed + 1, distill__patience=self.confirm.patience)
@@ -118,7 +121,7 @@ class Confirmation:
 
     def _best_rate(self, finalist: TrialRecord, control: Control, records: Sequence[TrialRecord]) -> float | None:
         """Return the learning rate that val chose for a rival; None leaves its default."""
-        ids = {build_spec(config, phase="tune").id for config in self._rates(finalist, control, records)}
+        ids = {self._spec(config, phase="tune").id for config in self._rates(finalist, control, records)}
         found = [record for record in complete(records, phase="tune", role=control.config.kind) if record.id in ids]
         if not found:
             return None

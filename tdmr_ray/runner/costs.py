@@ -1,33 +1,38 @@
 """Costs of the targets, measured before anything is trained; targets that break a constraint are left out."""
 
-import json
+import logging
 from pathlib import Path
 
+from tdmr_ray.checksums import DamagedJson, write_checked
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError
-from tdmr_ray.models.cost import measure_target
+from tdmr_ray.models.cost import Costs, measure_target, read_costs
 from tdmr_ray.space import Space
 
-Costs = dict[str, dict[str, float]]
+log = logging.getLogger(__name__)
 
 
 def target_costs(space: Space, task: Task, path: Path) -> Costs:
     """Measure `params`, `macs` and `latency_ms` of each target with each size of image; return them by label.
 
-    Targets that the file lists are not measured again.
+    Targets that the file lists are not measured again; a damaged file is ignored.
 
     Args:
         space: The space with the targets.
         task: Number of classes and size of the images.
         path: `targets.json`; written.
     """
-    known: Costs = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        known = read_costs(path)
+    except DamagedJson as error:
+        log.warning("%s is damaged: %s; the targets are measured again", path, error)
+        known = {}
     for part in space.all_target_versions:
         if part.label not in known:
             image_px = task.target_px(part.input_px)
             cost = measure_target(part.name, num_classes=task.num_classes, image_px=image_px)
             known[part.label] = cost.as_dict()
-    path.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    write_checked(path, known)
     return known
 
 

@@ -1,6 +1,5 @@
 """A search from a checked space to its records: images, costs, weights, Ray, trials. Prints nothing and never exits."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,12 +8,14 @@ import torch
 import yaml
 from rich.console import Console
 
+from tdmr_ray.checksums import write_checked
 from tdmr_ray.data.task import Task
 from tdmr_ray.durations import pretty_seconds
+from tdmr_ray.models.cost import Costs
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import check_fit, num_slots, ray_session
-from tdmr_ray.runner.costs import Costs, target_costs, within_limits
+from tdmr_ray.runner.costs import target_costs, within_limits
 from tdmr_ray.runner.environment import describe_environment
 from tdmr_ray.runner.estimate import Forecast, forecast
 from tdmr_ray.runner.gpu_sharing import with_gpu_share
@@ -116,7 +117,7 @@ def launch_search(
 def write_inputs(space: Space, layout: RunLayout) -> None:
     """Write the space, with everything that was pinned or changed, and the environment beside the results."""
     layout.space.write_text(space_text(space), encoding="utf-8")
-    layout.environment.write_text(json.dumps(describe_environment(), indent=1), encoding="utf-8")
+    write_checked(layout.environment, describe_environment())
 
 
 def space_text(space: Space) -> str:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from tdmr_ray.records import Ledger, TrialRecord
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.records import TrialRecord
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.trial_record import blank_record
 from tdmr_ray.tuning.listener import Listener
@@ -12,6 +13,8 @@ from tdmr_ray.tuning.trial_spec import TrialSpec
 class LedgerWriter(Listener):
     """Listener that writes a line when a trial starts, at each rung that it passes, and when it ends.
 
+    It belongs to the owner of the output directory's lock, and cuts off what a killed process left unfinished.
+
     Args:
         layout: Files of the search; the checkpoint of a trial is removed when it has ended.
         rungs: Returns the epochs after which the record of a running trial is written.
@@ -19,6 +22,7 @@ class LedgerWriter(Listener):
 
     def __init__(self, layout: RunLayout, rungs: Callable[[], tuple[int, ...]] = tuple) -> None:
         self.ledger, self.layout, self.rungs = Ledger(layout.records), layout, rungs
+        self.ledger.cut_unfinished_line()
         self.known = {record.id for record in self.ledger.read()}
 
     def started(self, spec: TrialSpec) -> None:

@@ -9,10 +9,11 @@ from functools import partial
 
 from rich.console import Console
 
-from tdmr_ray.records import TDMR, Ledger, Pair, Phase, TrialRecord, note_weak_teachers
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.models.cost import Costs
+from tdmr_ray.records import TDMR, Pair, Phase, TrialRecord, note_weak_teachers
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.confirmation import PHASES, Confirmation
-from tdmr_ray.runner.costs import Costs
 from tdmr_ray.runner.current_phase import CurrentPhase
 from tdmr_ray.runner.guard import Guard, GuardedListener
 from tdmr_ray.runner.interrupt import Interrupt
@@ -88,7 +89,8 @@ class Search:
         )
         self.phase = CurrentPhase()
         self.writer = LedgerWriter(layout, lambda: self.phase.epochs)
-        self.confirmation = Confirmation(space, tasks)
+        self.search_data = tasks.get(space.data).fingerprint
+        self.confirmation = Confirmation(space, tasks, self.search_data)
 
     @property
     def should_stop(self) -> bool:
@@ -127,8 +129,8 @@ class Search:
 
     def _search(self) -> Iterator[TrialSource]:
         records = self.ledger.read()
-        self.meter.count(record for record in records if record.phase == "search")
-        studies = PairStudies(self.space, records, self.others)
+        self.meter.count(each for each in records if each.phase == "search" and each.has_data(self.search_data))
+        studies = PairStudies(self.space, records, self.others, search_data=self.search_data)
         self._report_outside(studies.outside)
         self._mark_outside(records, studies.outside)
         self.display(self.progress.begin, TITLES["search"], list(studies.studies), studies.num_left)
@@ -138,11 +140,10 @@ class Search:
             yield self._cache_aware(studies, afterwards=partial(self._left, "confirm"))
         if self.meter.should_stop and not studies.exhausted:
             self._message(f"{self.meter.reason}; with a larger one, --resume goes on where the search ended")
-        self.layout.study.unlink(missing_ok=True)
-        export_studies(studies.studies, f"sqlite:///{self.layout.study}")
+        export_studies(studies.studies, self.layout.study)
 
     def _mark_outside(self, records: list[TrialRecord], searched: list[TrialRecord]) -> None:
-        """Note in the ledger which trials the space does not hold any more, or holds again.
+        """Note in the ledger which trials had other images, or are not in the space any more, or are again.
 
         Args:
             records: All records.
@@ -153,6 +154,7 @@ class Search:
         recipes = {record.recipe for record in searched} - inside
         for record in records:
             outside = record.id in ids or (record.role == TDMR and record.recipe in recipes)
+            outside = outside or not record.has_data(self.search_data)
             if outside != record.outside:
                 self.ledger.append(record.model_copy(update={"outside": outside}))
 
@@ -194,12 +196,11 @@ class Search:
 
     def _report_outside(self, outside: list[TrialRecord]) -> None:
         """List the trials that do not count any more."""
-        if not outside:
-            return
-        names = ", ".join(record.id for record in outside)
-        self._message(
-            f"{len(outside)} earlier trials are outside the space and do not count; the best open it: {names}"
-        )
+        for same, rule in ((True, "are outside the space"), (False, "had other images")):
+            found = [record for record in outside if record.has_data(self.search_data) == same]
+            if found:
+                names = ", ".join(record.id for record in found)
+                self._message(f"{len(found)} earlier trials {rule} and do not count; the best open it: {names}")
 
     def _message(self, text: str) -> None:
         self.display(self.progress.stop)

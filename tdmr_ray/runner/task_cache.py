@@ -8,6 +8,7 @@ from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.decoded import decode_task, open_task, task_key
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.task import Task
+from tdmr_ray.errors import InputError
 from tdmr_ray.runner.shared_store import SharedStore
 
 MAPPED_TASKS = 64
@@ -41,6 +42,7 @@ class TaskCache:
         self._keys: dict[DataConfig, str] = {}
         self._tasks: dict[str, Task] = {}
         self._configs: dict[str, DataConfig] = {}
+        self._fingerprints: dict[DataConfig, str] = {}
 
     def key(self, data: DataConfig) -> str:
         """Return the key of the decoded images in the store, as given to `get` or computed from the user's files."""
@@ -55,12 +57,15 @@ class TaskCache:
             on_progress: Called with the number of newly decoded images.
 
         Raises:
-            InputError: If the images cannot be read.
+            InputError: If the images cannot be read, or are others than the first time.
         """
         if key:
             self._keys[data] = key
         key = self.key(data)
         task = self._tasks.pop(key, None) or self._load(data, key, on_progress)
+        if task.fingerprint != self._fingerprints.setdefault(data, task.fingerprint):
+            rule = "the images, labels or splits have changed since the search began"
+            raise InputError("data", f"{rule}; restore them, then continue with --resume")
         self._tasks[key], self._configs[key] = task, data
         while len(self._tasks) > self.most:
             oldest = next(iter(self._tasks))

@@ -1,6 +1,5 @@
 """One trial in the process that runs it: an epoch a step, a checkpoint after each, and exceptions as its end."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +7,7 @@ from time import perf_counter
 
 import torch
 
+from tdmr_ray.checksums import write_checked
 from tdmr_ray.data.task import Task
 from tdmr_ray.errors import InputError, NonFiniteLoss
 from tdmr_ray.models import save_target
@@ -120,7 +120,7 @@ class Trial:
     def _restore(self, run: Run) -> bool:
         """Continue from a checkpoint; False if there is none that can be used."""
         try:
-            state = load_checkpoint(self.files.checkpoint(self.spec.id), key=self.spec.id)
+            state = load_checkpoint(self.files.checkpoint(self.spec.id), key=self.spec.id, data=run.task.fingerprint)
         except DamagedCheckpoint as damage:
             self.notes.append(Note(kind="checkpoint", text=f"the trial started again: {damage}"))
             state = None
@@ -141,7 +141,7 @@ class Trial:
             "reused": self.context.provider.reused,
         }
         try:
-            save_checkpoint(state, self.files.checkpoint(self.spec.id), key=self.spec.id)
+            save_checkpoint(state, self.files.checkpoint(self.spec.id), key=self.spec.id, data=run.task.fingerprint)
         except OSError as error:
             note = Note(kind="checkpoint", text=f"no checkpoint could be written: {error.strerror or error}")
             self.notes += [note] if note not in self.notes else []
@@ -163,7 +163,7 @@ class Trial:
             save_target(outcome.target, Path(scratch))
             if outcome.artifact is not None:
                 shown = collect_visualizations(run.config, run.task, outcome.artifact, outcome.target)
-                (Path(scratch) / VISUALIZATIONS).write_text(json.dumps(shown, ensure_ascii=False), encoding="utf-8")
+                write_checked(Path(scratch) / VISUALIZATIONS, shown)
             for path in Path(scratch).iterdir():
                 (directory / path.name).send(path)
         return Path(directory.path).name

@@ -36,6 +36,7 @@ def blank_record(spec: TrialSpec) -> TrialRecord:
         config=spec.config.model_dump(mode="json"),
         values=dict(spec.values),
         recipe=spec.recipe,
+        search_data=spec.search_data,
         state="running",
         seed=spec.config.seed,
         seconds=0.0,

@@ -1,5 +1,6 @@
 """Checkpoints of interrupted trials: one file for each, replaced atomically after every epoch."""
 
+import hashlib
 import pickle
 from collections.abc import Mapping
 from io import BytesIO
@@ -10,42 +11,53 @@ import torch
 
 from tdmr_ray.storage import StoragePath
 
+MAGIC = b"tdmr_ray checkpoint "
+DIGEST_BYTES = 32
+
 
 class DamagedCheckpoint(Exception):
     """A checkpoint is unreadable or belongs to another trial; the trial has to start over."""
 
 
-def save_checkpoint(state: Mapping[str, Any], path: StoragePath, *, key: str) -> None:
+def save_checkpoint(state: Mapping[str, Any], path: StoragePath, *, key: str, data: str = "") -> None:
     """Write a state of tensors, numbers, strings, lists and dictionaries; the previous one stays until it is complete.
 
     Args:
         state: State that `load_checkpoint` returns.
         path: Location of the file.
         key: Identifier of the trial.
+        data: Fingerprint of its images.
 
     Raises:
         OSError: If the file is not writable.
     """
     content = BytesIO()
-    torch.save({"key": key, "state": dict(state)}, content)
-    path.write_bytes(content.getbuffer())
+    torch.save({"key": key, "data": data, "state": dict(state)}, content)
+    payload = content.getbuffer()
+    path.write_bytes(b"".join((MAGIC, hashlib.sha256(payload).digest(), payload)))
 
 
-def load_checkpoint(path: StoragePath, *, key: str) -> dict[str, Any] | None:
+def load_checkpoint(path: StoragePath, *, key: str, data: str = "") -> dict[str, Any] | None:
     """Return the last saved state, with tensors on the CPU; None if there is none.
 
     Raises:
-        DamagedCheckpoint: If it is unreadable, or was saved with another `key`.
+        DamagedCheckpoint: If it is unreadable, or was saved with another `key` or `data`.
         OSError: If the storage is unreachable.
     """
     file, name = path.read_bytes(), Path(path.path).name
     if file is None:
         return None
+    start = len(MAGIC) + DIGEST_BYTES
+    payload = memoryview(file)[start:]
+    if file[:start] != MAGIC + hashlib.sha256(payload).digest():
+        raise DamagedCheckpoint(f"{name} is unreadable (its checksum does not match)")
     try:
-        content = torch.load(BytesIO(file), weights_only=True, map_location="cpu")
-        found, state = content["key"], dict(content["state"])
+        content = torch.load(BytesIO(payload), weights_only=True, map_location="cpu")
+        found, images, state = content["key"], content["data"], dict(content["state"])
     except (RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise DamagedCheckpoint(f"{name} is unreadable ({type(error).__name__})") from error
     if found != key:
         raise DamagedCheckpoint(f"{name} belongs to another configuration")
+    if images != data:
+        raise DamagedCheckpoint(f"{name} belongs to other images, labels or splits")
     return state

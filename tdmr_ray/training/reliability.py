@@ -1,14 +1,18 @@
 """Reliability of probabilities: confidence against accuracy, and the expected calibration error."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
+from tdmr_ray.checksums import DamagedJson, checked_object
 from tdmr_ray.run_layout import CALIBRATION
 
 NUM_BINS = 15
+
+log = logging.getLogger(__name__)
 
 
 class Bin(BaseModel):
@@ -91,6 +95,15 @@ def reliability_of(probabilities: Tensor, labels: Tensor) -> Reliability:
 
 
 def read_reliability(best: Path) -> list[ModelReliability]:
-    """Return what is known of the models in `best/`: of the recommended one first, then of each pair's own."""
-    paths = [best / CALIBRATION, *sorted(best.glob(f"*/{CALIBRATION}"))]
-    return [ModelReliability.model_validate_json(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    """Return what is known of the models in `best/`: of the recommended one first, then of each pair's own.
+
+    Damaged files are left out, with a warning.
+    """
+    found = []
+    for path in (best / CALIBRATION, *sorted(best.glob(f"*/{CALIBRATION}"))):
+        try:
+            if path.exists():
+                found.append(ModelReliability.model_validate(checked_object(path.read_bytes())))
+        except (DamagedJson, ValidationError):
+            log.warning("%s is damaged; it is left out", path)
+    return found

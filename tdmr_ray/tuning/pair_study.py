@@ -30,6 +30,7 @@ class PairStudy:
         space: The search space.
         pair: The pair.
         index: Number of the pair in the space; part of the seed.
+        search_data: Fingerprint of the search's images; part of the trials' ids.
 
     Attributes:
         study: Optuna's study, which maximises the score; see `training.metrics.score`.
@@ -38,8 +39,8 @@ class PairStudy:
         used_up: Whether the last attempt to draw found only configurations that were drawn before.
     """
 
-    def __init__(self, space: Space, pair: Pair, index: int) -> None:
-        self.space, self.pair, self.index = space, pair, index
+    def __init__(self, space: Space, pair: Pair, index: int, search_data: str = "") -> None:
+        self.space, self.pair, self.index, self.search_data = space, pair, index, search_data
         self.study = optuna.create_study(study_name=pair.name, direction="maximize")
         self.handed_out = 0
         self.scores: list[float] = []
@@ -70,7 +71,7 @@ class PairStudy:
         if isinstance(self.study.sampler, BaseGASampler):
             self.study.sampler.get_trial_generation(self.study, self.study.get_trials(deepcopy=False)[trial.number])
         config = self.space.suggest(trial, self.pair.foundation, self.pair.target)
-        spec = build_spec(config, phase="search", values=dict(trial.params))
+        spec = build_spec(config, phase="search", values=dict(trial.params), search_data=self.search_data)
         if spec.id in self._seen:
             trial.set_user_attr(REPEATED, True)
             self.study.tell(trial, state=TrialState.FAIL)

@@ -11,9 +11,14 @@ from tdmr_ray.tuning.trial_spec import TrialSpec, build_spec
 
 
 def divide_records(
-    space: Space, records: Iterable[TrialRecord]
+    space: Space, records: Iterable[TrialRecord], search_data: str = ""
 ) -> tuple[list[tuple[TrialSpec, TrialRecord]], list[TrialRecord]]:
     """Divide the search trials among some records into those that a space holds and those outside it.
+
+    Args:
+        space: The space.
+        records: The records.
+        search_data: Fingerprint of the search's images; trials with others are outside. '' accepts all.
 
     Returns:
         Specs with their records, each configuration once (the last record counts); and the records outside.
@@ -23,7 +28,7 @@ def divide_records(
     for record in records:
         if record.phase != "search":
             continue
-        spec = spec_of(space, record)
+        spec = spec_of(space, record, search_data)
         if spec is None:
             outside.append(record)
         else:
@@ -31,11 +36,13 @@ def divide_records(
     return list(inside.values()), outside
 
 
-def spec_of(space: Space, record: TrialRecord) -> TrialSpec | None:
-    """Return the spec that gives a record's configuration in a space; None if the space does not hold it."""
-    config = config_of(record)
+def spec_of(space: Space, record: TrialRecord, search_data: str = "") -> TrialSpec | None:
+    """Return the spec that gives a record's configuration in a space; None if it is outside; see `divide_records`."""
+    config = config_of(record) if record.has_data(search_data) else None
     values = None if config is None else space.values_of(config)
-    return None if config is None or values is None else build_spec(config, phase="search", values=values)
+    if config is None or values is None:
+        return None
+    return build_spec(config, phase="search", values=values, search_data=search_data)
 
 
 def config_of(record: TrialRecord) -> TrialConfig | None:

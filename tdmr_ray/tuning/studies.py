@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 
 import optuna
 
@@ -24,21 +25,29 @@ class PairStudies:
         space: The search space.
         records: Trials of an earlier part of the same search; those that the space holds are replayed.
         others: Trials of other searches; only the configurations of the best count.
+        search_data: Fingerprint of the search's images; see `divide_records`.
 
     Attributes:
         pairs: The pairs' studies by name of the pair.
-        outside: Records whose configuration the space does not hold.
+        outside: Records whose configuration the space does not hold, or which had other images.
     """
 
-    def __init__(self, space: Space, records: Iterable[TrialRecord] = (), others: Iterable[TrialRecord] = ()) -> None:
+    def __init__(
+        self,
+        space: Space,
+        records: Iterable[TrialRecord] = (),
+        others: Iterable[TrialRecord] = (),
+        *,
+        search_data: str = "",
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = space
         pairs = [Pair(foundation=foundation, target=target) for foundation, target in space.all_pairs]
-        self.pairs = {pair.name: PairStudy(space, pair, index) for index, pair in enumerate(pairs)}
+        self.pairs = {pair.name: PairStudy(space, pair, index, search_data) for index, pair in enumerate(pairs)}
         self._finished: list[TrialRecord] = []
         self._interrupted: deque[TrialSpec] = deque()
         self._openers: dict[str, list[dict[str, Value]]] = {}
-        inside, self.outside = divide_records(space, records)
+        inside, self.outside = divide_records(space, records, search_data)
         self._others = [*self.outside, *others]
         for spec, record in inside:
             self._replay(spec, record)
@@ -104,8 +113,10 @@ class PairStudies:
             self.tell(spec, record)
 
 
-def export_studies(studies: dict[str, optuna.Study], url: str) -> None:
-    """Copy the trials that have run into a database for optuna-dashboard."""
+def export_studies(studies: dict[str, optuna.Study], path: Path) -> None:
+    """Copy the trials that have run into a database for optuna-dashboard, which replaces the file."""
+    path.unlink(missing_ok=True)
+    url = f"sqlite:///{path}"
     for name, study in studies.items():
         copy = optuna.create_study(study_name=name, storage=url, directions=study.directions)
         finished = [trial for trial in study.trials if trial.state.is_finished()]

@@ -13,13 +13,14 @@ class TrialSpec:
     """One trial to be run.
 
     Attributes:
-        id: Phase and hash of the configuration.
+        id: Phase and hash of configuration and images.
         phase: Part of the protocol.
         role: `tdmr` or the name of a control.
         pair: Foundation and target.
         config: Complete configuration.
         values: Searched parameters as Optuna drew them.
         recipe: Hash of what is trained; see `recipe_of`.
+        search_data: Fingerprint of the search's images; '' without a search.
         teacher_key: Key of the teacher artifact; '' if the trial needs none or the key is not computed yet.
         only_teacher: Whether to make the teacher and nothing else; such a trial has no record.
     """
@@ -31,16 +32,23 @@ class TrialSpec:
     config: TrialConfig
     values: dict[str, Value] = field(default_factory=dict)
     recipe: str = ""
+    search_data: str = ""
     teacher_key: str = ""
     only_teacher: bool = False
 
 
 def build_spec(
-    config: TrialConfig, *, phase: Phase, role: str = TDMR, values: dict[str, Value] | None = None
+    config: TrialConfig,
+    *,
+    phase: Phase,
+    role: str = TDMR,
+    values: dict[str, Value] | None = None,
+    search_data: str = "",
 ) -> TrialSpec:
-    """Build a spec; its id and pair follow from the phase and the configuration."""
+    """Build a spec; its id and pair follow from the phase, the configuration and the search's images."""
+    key = hash_json([config.key(), search_data]) if search_data else config.key()
     pair = Pair(foundation=config.foundation.label, target=config.target.name)
-    return TrialSpec(f"{phase}-{config.key()}", phase, role, pair, config, values or {}, recipe_of(config))
+    return TrialSpec(f"{phase}-{key}", phase, role, pair, config, values or {}, recipe_of(config), search_data)
 
 
 def recipe_of(config: TrialConfig) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tdmr_ray.records import Ledger
+from tdmr_ray.ledger import Ledger
 
 APART = ("unshare", "--net", "--pid", "--fork", "--mount", "--mount-proc", "--kill-child")
 NEEDED = ("unshare", "ip", "sshd", "rsync")

@@ -13,7 +13,8 @@ from helpers.searching import command, write_space
 from helpers.waiting import PATIENCE_S
 from ray.cluster_utils import Cluster
 
-from tdmr_ray.records import Ledger, TrialRecord
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.records import TrialRecord
 
 pytestmark = [pytest.mark.slow, pytest.mark.stress]
 NUM_NODES = 4

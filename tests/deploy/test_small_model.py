@@ -8,6 +8,7 @@ import pytest
 from helpers.odd_images import DECODE_PX, INPUT_PX, distil, fit_head, load
 
 import tdmr_ray
+from tdmr_ray.checksums import CHECKSUM
 from tdmr_ray.data.reading import InputFormat, Resize
 from tdmr_ray.deploy.predicting import NONE_OF_THESE
 from tdmr_ray.errors import InputError
@@ -73,7 +74,7 @@ def test_all_unreadable_files_are_in_one_message(small: tdmr_ray.SmallModel, odd
 
 def test_model_of_an_older_version_is_refused(folder: Path, tmp_path: Path) -> None:
     description = json.loads((folder / MODEL_CONFIG).read_text())
-    del description["input_format"]
+    del description["input_format"], description[CHECKSUM]
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / MODEL_CONFIG).write_text(json.dumps(description))

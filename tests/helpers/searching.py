@@ -9,7 +9,7 @@ import yaml
 from helpers.metrics import without_times
 from helpers.waiting import PATIENCE_S
 
-from tdmr_ray.records import Ledger
+from tdmr_ray.ledger import Ledger
 
 SPACE: dict[str, Any] = {
     "name": "small",

@@ -9,9 +9,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from tdmr_ray.checksums import write_checked
 from tdmr_ray.errors import InputError
 from tdmr_ray.leaderboard import leaderboard
-from tdmr_ray.records import Ledger, Pair, Phase, State, TrialRecord
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.records import Pair, Phase, State, TrialRecord
 from tdmr_ray.report.fetch import fetched
 from tdmr_ray.report.folder import Search, compare, read_search
 from tdmr_ray.report.formatting import amount, difference, gain_cell, spread
@@ -357,7 +359,7 @@ def test_remote_results_are_fetched_without_weights(bucket: str, tmp_path: Path)
     remote = tmp_path / "far"
     (remote / "finalists" / "c0").mkdir(parents=True)
     (remote / "finalists" / "c0" / "target.safetensors").write_bytes(bytes(100))
-    (remote / "finalists" / "c0" / "visualizations.json").write_text('{"class_names": []}')
+    write_checked(remote / "finalists" / "c0" / "visualizations.json", {"class_names": []})
     (remote / "space.yaml").write_text("name: far away\n")
     kept = [each.model_copy(update={"artifacts": each.id if each.id == "c0" else ""}) for each in complete_search()]
     for each in kept:

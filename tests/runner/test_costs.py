@@ -1,15 +1,16 @@
 """Costs of targets: measured once, and used to leave out targets before anything is trained."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 from helpers.searching import run, write_space
 
+from tdmr_ray.checksums import write_checked
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.errors import InputError
-from tdmr_ray.records import Ledger
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.models.cost import read_costs
 from tdmr_ray.runner.costs import target_costs, within_limits
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import check_tree
@@ -74,12 +75,12 @@ def test_an_error_gives_every_reason_when_no_target_is_left() -> None:
 
 def test_costs_are_measured_once(tmp_path: Path) -> None:
     path = tmp_path / "targets.json"
-    path.write_text(json.dumps({"lcnet_050": COSTS["lcnet_050"]}))
+    write_checked(path, {"lcnet_050": COSTS["lcnet_050"]})
     costs = target_costs(build(), load_task(build().data), path)
     assert costs["lcnet_050"] == COSTS["lcnet_050"]
     assert costs["lcnet_035"].keys() == COSTS["lcnet_035"].keys()
     assert 1e5 < costs["lcnet_035"]["params"] < 1e6
-    assert json.loads(path.read_text()) == costs
+    assert read_costs(path) == costs
 
 
 @pytest.mark.slow

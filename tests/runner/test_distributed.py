@@ -11,7 +11,7 @@ import psutil
 import pytest
 from helpers.searching import command, run, write_space
 
-from tdmr_ray.records import Ledger
+from tdmr_ray.ledger import Ledger
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import ray_session
 from tdmr_ray.runner.distributed import make_teacher_with_workers

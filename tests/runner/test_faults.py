@@ -11,7 +11,8 @@ from helpers.searching import command, run, write_space
 from helpers.studies import build_space, record_of
 from helpers.waiting import PATIENCE_S
 
-from tdmr_ray.records import Ledger, complete
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.records import complete
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.ledger_writer import LedgerWriter
 from tdmr_ray.runner.process_loss import reason_of_death

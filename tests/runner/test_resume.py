@@ -15,7 +15,7 @@ from helpers.resuming import CHANGES, ended, kill, progress, reproducible_rows, 
 from helpers.searching import command, run, write_space
 from helpers.waiting import PATIENCE_S, wait_until
 
-from tdmr_ray.records import Ledger
+from tdmr_ray.ledger import Ledger
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.deploy.small_model import load_model
-from tdmr_ray.records import Ledger, Phase, TrialRecord, complete
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.records import Phase, TrialRecord, complete
 from tdmr_ray.report.folder import read_search
 from tdmr_ray.runner.confirmation import PHASES
 from tdmr_ray.runner.tensorboard import trial_folder

@@ -8,7 +8,7 @@ import pytest
 from helpers.searching import write_space
 
 from tdmr_ray.api import TrialProgress, run_search
-from tdmr_ray.records import Ledger
+from tdmr_ray.ledger import Ledger
 from tdmr_ray.runner import search
 from tdmr_ray.tuning.budget import Meter
 

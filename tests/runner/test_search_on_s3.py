@@ -42,16 +42,17 @@ def test_unreachable_storage_at_the_end_is_one_message_that_names_the_output_dir
         (tmp_path / "here" / "records.jsonl").write_text("1")
 
 
-def test_fetch_earlier_brings_newer_records_and_keeps_newer_local_ones(tmp_path: Path) -> None:
+def test_fetch_earlier_brings_newer_records_and_keeps_newer_or_repaired_local_ones(tmp_path: Path) -> None:
     storage_dir, root = StoragePath(tmp_path / "there"), tmp_path / "here"
-    (storage_dir / "records.jsonl").write_bytes(b"12\n")
+    (storage_dir / "records.jsonl").write_bytes(b'{"id": 1}\nbroken\n')
     (storage_dir / "checkpoints" / "t1.pt").write_bytes(b"large")
     fetch_earlier(storage_dir, root, resume=True)
-    assert (root / "records.jsonl").read_text() == "12\n"
+    assert (root / "records.jsonl").read_text() == '{"id": 1}\nbroken\n'
     assert not (root / "checkpoints").exists()
-    (root / "records.jsonl").write_text("12\n34\n")
-    fetch_earlier(storage_dir, root, resume=True)
-    assert (root / "records.jsonl").read_text() == "12\n34\n"
+    for local in ('{"id": 1}\n', '{"id": 1}\n{"id": 2}\n'):
+        (root / "records.jsonl").write_text(local)
+        fetch_earlier(storage_dir, root, resume=True)
+        assert (root / "records.jsonl").read_text() == local
 
 
 @pytest.mark.slow

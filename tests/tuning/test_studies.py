@@ -1,6 +1,7 @@
 """The Optuna search over all pairs: states, shares, no repeats, and rebuilding from the ledger."""
 
 from collections import Counter
+from pathlib import Path
 
 import optuna
 import pytest
@@ -220,12 +221,12 @@ def test_tpe_draws_closer_to_the_optimum_as_it_learns() -> None:
     assert sum(drawn[-10:]) / 10 < 0.5 * sum(drawn[:10]) / 10
 
 
-def test_exported_studies_load_from_the_database(tmp_path: object) -> None:
+def test_exported_studies_load_from_the_database(tmp_path: Path) -> None:
     studies = PairStudies(build_space())
     run_trials(studies, MIXED)
     assert studies.pairs["glyph_cnn-lcnet_035"].draw(studies.studies["glyph_cnn-lcnet_035"].trials[0].params) is None
     url = f"sqlite:///{tmp_path}/study.sqlite3"
-    export_studies(studies.studies, url)
+    export_studies(studies.studies, tmp_path / "study.sqlite3")
     assert set(optuna.get_all_study_names(url)) == set(studies.studies)
     loaded = optuna.load_study(study_name="glyph_cnn-lcnet_035", storage=url)
     own = studies.studies["glyph_cnn-lcnet_035"].trials
