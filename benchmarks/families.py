@@ -5,11 +5,12 @@ Run:    nice python benchmarks/families.py          (needs the extra `devices`; 
 Cost:   several minutes for each network on one core; each format runs in a process of its own.
 Result: results/families.jsonl, .json and .md.
 
-Each network has random weights and trains for 20 steps on digits of 64 px, so that its statistics are those of a trained
-network. Files are kept whatever their accuracy, and compared with the network on 32 images of val.
+Each network has random weights and trains for 20 steps on digits of 64 px, so that its statistics are not those of an
+untrained network. Files are kept whatever their accuracy, and compared with the network on 32 images of val.
 
-Limits: accuracy after 20 steps says nothing of a family, so only the agreement with the network is listed. The int8 of a
-network that was trained for longer may lose more or less. Core ML is converted and not run. One network of each family.
+Limits: accuracy after 20 steps says nothing of a family, so only the agreement with the network is listed. The int8 of
+a network that was trained for longer may lose more or less. Core ML is converted and not run. One network of each
+family.
 """
 
 import json
@@ -34,7 +35,6 @@ NETWORKS = {
     "MobileNetV3": "mobilenetv3_large_100",
     "MobileNetV4": "mobilenetv4_conv_small",
     "EfficientNet-Lite": "efficientnet_lite0",
-    "MobileNetV2": "mobilenetv2_100",
     "RepViT": "repvit_m0_9",
     "MobileOne": "mobileone_s0",
     "GhostNetV2": "ghostnetv2_100",
@@ -44,12 +44,8 @@ NETWORKS = {
     "EdgeNeXt": "edgenext_xx_small",
     "LeViT": "levit_128s",
     "DeiT": "deit_tiny_patch16_224",
-    "RegNet": "regnety_002",
-    "TinyNet": "tinynet_c",
-    "MnasNet": "mnasnet_100",
-    "HardCoRe-NAS": "hardcorenas_a",
 }
-FORMAT_NAMES = ("onnx", "litert", "executorch", "coreml", "openvino")
+FORMAT_NAMES = ("onnx", "litert", "executorch", "openvino", "coreml")
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,8 @@ class Job:
         return sha256(f"{self.network} {self.form} {STEPS} {IMAGE_PX} {NUM_IMAGES}".encode()).hexdigest()[:16]
 
 
-JOBS = [Job(family, network, form) for family, network in NETWORKS.items() for form in FORMAT_NAMES]
+JOBS = [Job(family, network, form) for form in FORMAT_NAMES for family, network in NETWORKS.items()]
+"""One format after the other, so that an interrupted run has whole columns."""
 
 
 def run_job(job: Job) -> Row:
@@ -198,7 +195,8 @@ def main(
     """Convert what is missing, and report."""
     if one:
         network, _, form = one.partition(":")
-        return convert(network, form)
+        convert(network, form)
+        return
     runs = FOLDER / f"{NAME}.jsonl"
     rows = finished(JOBS, runs) if report else run_missing(JOBS, run_job, runs, workers)
     show_and_keep(NAME, table(rows), figures_of(rows))

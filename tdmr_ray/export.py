@@ -165,8 +165,16 @@ def _line(found: "Artifact | Failure") -> str:
         return f"{size}, converted, cannot be run here"
     return (
         f"{size}, {found.split}/top1 {100 * found.top1:.1f} % (network {100 * found.torch_top1:.1f}), "
-        f"same class for {100 * (found.agreement or 0):.1f} %, {found.latency_ms:.1f} ms for {found.batch} on one core"
+        f"same class for {100 * (found.agreement or 0):.1f} %, {_times(found)}"
     )
+
+
+def _times(found: "Artifact") -> str:
+    times = ", ".join(
+        f"{each.median_ms:.1f} ms" + (f" on {each.threads} thread{'s' * (each.threads > 1)}" if each.threads else "")
+        for each in found.latencies
+    )
+    return f"{times} for {found.batch}" + ("" if found.peak_mb is None else f", {found.peak_mb:.0f} MB of memory")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,17 @@ from tdmr_ray.deploy.batches import Pixels
 CHECK_IMAGES = "check_images.npz"
 MAX_CHECKED, MAX_CALIBRATION = 500, 200
 MAX_PIXELS = 10_000_000
-"""Pixels of all images in the file, which is then at most about 30 MB."""
+"""Pixels of all images in the file without those of test, which are at most as many again: 60 MB in all."""
+
+
+@dataclass(frozen=True)
+class TestImages:
+    """Images of test and their classes, [N]."""
+
+    __test__ = False  # no tests for pytest
+
+    pixels: Pixels
+    labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -25,12 +35,14 @@ class CheckImages:
         pixels: Images on which a file is verified.
         labels: Their classes, [N].
         calibration: Training images, with labels or without, from which int8 takes its ranges.
+        test: Images of test, where `split` is val; figures on them are reported, and no decision depends on them.
     """
 
     split: str
     pixels: Pixels
     labels: NDArray[np.int64]
     calibration: Pixels
+    test: TestImages | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,6 +55,7 @@ class CheckImages:
             pixels=self.pixels,
             labels=self.labels,
             calibration=self.calibration,
+            **({"test_pixels": self.test.pixels, "test_labels": self.test.labels} if self.test else {}),
         )
 
 
@@ -58,8 +71,15 @@ def check_images_of(task: Task, *, joined: str = "none") -> CheckImages:
     split, images = next((name, each) for name, each in left if len(each))
     most = max(1, MAX_PIXELS // task.train.images[0, 0].numel())
     num_calibration = min(MAX_CALIBRATION, max(1, most // 4))
-    checked = _some(images, min(MAX_CHECKED, max(1, most - num_calibration)))
-    return CheckImages(split, _pixels(checked), checked.labels.numpy(), _pixels(_some(task.train, num_calibration)))
+    num_checked = min(MAX_CHECKED, max(1, most - num_calibration))
+    checked = _some(images, num_checked)
+    return CheckImages(
+        split,
+        _pixels(checked),
+        checked.labels.numpy(),
+        _pixels(_some(task.train, num_calibration)),
+        _test_images(task, num_checked) if split == "val" else None,
+    )
 
 
 def load_check_images(folder: Path) -> CheckImages | None:
@@ -68,7 +88,15 @@ def load_check_images(folder: Path) -> CheckImages | None:
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as found:
-        return CheckImages(str(found["split"]), found["pixels"], found["labels"], found["calibration"])
+        test = TestImages(found["test_pixels"], found["test_labels"]) if "test_pixels" in found else None
+        return CheckImages(str(found["split"]), found["pixels"], found["labels"], found["calibration"], test)
+
+
+def _test_images(task: Task, count: int) -> TestImages | None:
+    if not len(task.test):
+        return None
+    some = _some(task.test, count)
+    return TestImages(_pixels(some), some.labels.numpy())
 
 
 def _some(images: Images, count: int) -> Images:

@@ -2,11 +2,10 @@
 
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from tdmr_ray.deploy.check_images import CheckImages, check_images_of, load_chec
 from tdmr_ray.deploy.exported import OPENERS
 from tdmr_ray.deploy.formats import FORMATS, Conversion, Format, Precision
 from tdmr_ray.deploy.graph import DeployedGraph
+from tdmr_ray.deploy.measuring import measure
 from tdmr_ray.deploy.onnx_model import metadata_of
 from tdmr_ray.deploy.predict_archive import write_predict_archive
 from tdmr_ray.deploy.quantizing import CannotConvert, Export, Quantization, Quantizer
@@ -27,12 +27,12 @@ from tdmr_ray.deploy.quiet import quiet
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.errors import InputError
 from tdmr_ray.training.evaluate import Evaluation
+from tdmr_ray.training.model_folder import weights_digest
 
 LARGEST_DIFFERENCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 1.0, "int8": 1.0}
 """Largest difference of a probability from the network's; of fp16 and int8 only the accuracy counts."""
 MAX_LOSS = 0.02
 """Accuracy that a file may lose against the network; one image more is always allowed."""
-WARM_UP, TIMED = 5, 40
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def export_model(
         folder: Folder for the files, `artifacts.json` and `predict.pyz`; made if it does not exist.
         wanted: Format and precision of each file.
         batch: Images that a file takes at once.
-        source: The model's own folder, in which its check images are.
+        source: The model's own folder, in which its weights and its check images are.
         task: Images for a model without check images, and for a training; None loads those that it was made from.
         max_loss: Accuracy that a file may lose.
         quantization: How int8 files are made: `post` training; `aware`, after a training that rounds; or `auto`, which
@@ -84,7 +84,10 @@ def export_model(
     asked = list(wanted)
     for name in dict.fromkeys(name for name, _ in asked):
         FORMATS[name].check_installed()
-    images = (load_check_images(source) if source else None) or check_images_of(task or _own_task(model))
+    images = load_check_images(source) if source else None
+    if images is None:
+        images = check_images_of(task or _own_task(model), joined=model.config.data.join)
+    weights = weights_digest(source) if source else None
     graph = DeployedGraph(model).eval()
     metadata = metadata_of(model.class_names, model.input_format, model.temperature, model.thresholds)
     conversion = Conversion(graph, batch, images.calibration, metadata)
@@ -95,10 +98,10 @@ def export_model(
     for name, precision in asked:
         form = FORMATS[name]
         if precision == "int8":
-            export = partial(_export_candidate, form, images, expected)
+            export = partial(_export_candidate, form, images, expected, weights)
             found = _export_int8(form, quantizer, quantization, export, folder, max_loss)
         else:
-            found = _export(form, conversion, precision, folder, images, expected, max_loss)
+            found = _export(form, conversion, precision, folder, images, expected, max_loss, weights)
         results.append(found)
         on_result(found)
     if any(isinstance(each, Artifact) and Path(each.file).suffix in OPENERS for each in results):
@@ -114,6 +117,7 @@ def _export(
     images: CheckImages,
     expected: NDArray[np.float32],
     max_loss: float,
+    weights: str | None,
 ) -> Artifact | Failure:
     name = f"target{'' if precision == 'fp32' else f'-{precision}'}{form.suffix}"
     with TemporaryDirectory() as scratch:
@@ -121,12 +125,14 @@ def _export(
         try:
             with quiet():
                 form.write(conversion, precision, path)
-                measured = _measure(form, conversion, precision, path, images, expected)
+                judged, run = _judge(form, conversion, precision, path, images, expected)
+                reason = _objection(judged, max_loss)
+                measured = judged if run is None or reason else _with_costs(judged, run, path, images)
         except Exception as error:  # noqa: BLE001  # converters raise anything
             return Failure(form.name, precision, f"cannot be converted: {_first_line(error)}")
-        reason = _objection(measured, max_loss)
         if reason:
             return Failure(form.name, precision, f"{reason}; it is not written")
+        measured = replace(measured, weights=weights)
         for each in Path(scratch).iterdir():
             _replace(each, folder / each.name)
     add_artifact(folder, measured)
@@ -134,9 +140,14 @@ def _export(
 
 
 def _export_candidate(
-    form: Format, images: CheckImages, expected: NDArray[np.float32], conversion: Conversion, folder: Path
+    form: Format,
+    images: CheckImages,
+    expected: NDArray[np.float32],
+    weights: str | None,
+    conversion: Conversion,
+    folder: Path,
 ) -> Artifact:
-    found = _export(form, conversion, "int8", folder, images, expected, max_loss=1.0)
+    found = _export(form, conversion, "int8", folder, images, expected, 1.0, weights)
     if isinstance(found, Failure):
         raise CannotConvert(found.reason)
     return found
@@ -160,38 +171,43 @@ def _export_int8(
     return best.artifact
 
 
-def _measure(
+def _judge(
     form: Format,
     conversion: Conversion,
     precision: Precision,
     path: Path,
     images: CheckImages,
     expected: NDArray[np.float32],
-) -> Artifact:
+) -> tuple[Artifact, Runner | None]:
+    """Run a file on the check images; return what is known of it, and its runner."""
     size = sum(each.stat().st_size for each in path.parent.rglob("*") if each.is_file())
     known = Artifact(form.name, precision, conversion.batch, path.name, size, verified=False)
-    started = perf_counter()
     run = form.open(path, threads=1)
     if run is None:
-        return known
-    start_ms = 1000 * (perf_counter() - started)
+        return known, None
     found = in_batches(run, images.pixels, conversion.batch)
-    times = _latencies(run, images.pixels[:1].repeat(conversion.batch, axis=0))
-    return Artifact(
-        **{
-            **vars(known),
-            "verified": True,
-            "split": images.split,
-            "num_images": len(images),
-            "metrics": _metrics(found, images.labels),
-            "torch_top1": _metrics(expected, images.labels)["top1"],
-            "agreement": float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
-            "largest_difference": float(np.abs(found - expected).max()),
-            "latency_ms": float(np.median(times)),
-            "latency_p95_ms": float(np.quantile(times, 0.95)),
-            "start_ms": start_ms,
-        }
+    judged = replace(
+        known,
+        verified=True,
+        split=images.split,
+        num_images=len(images),
+        metrics=_metrics(found, images.labels),
+        torch_top1=_metrics(expected, images.labels)["top1"],
+        agreement=float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+        largest_difference=float(np.abs(found - expected).max()),
     )
+    return judged, run
+
+
+def _with_costs(kept: Artifact, run: Runner, path: Path, images: CheckImages) -> Artifact:
+    """Add what no decision depends on: accuracy on test, latencies and memory."""
+    cost = measure(kept.format, path, batch=kept.batch, px=images.pixels.shape[1])
+    kept = replace(kept, start_ms=cost.start_ms, peak_mb=cost.peak_mb, latencies=cost.latencies)
+    test = images.test
+    if test is None:
+        return kept
+    top1 = _metrics(in_batches(run, test.pixels, kept.batch), test.labels)["top1"]
+    return replace(kept, num_test_images=len(test.labels), test_top1=top1)
 
 
 def _objection(artifact: Artifact, max_loss: float) -> str:
@@ -216,15 +232,6 @@ def _of_network(graph: DeployedGraph, pixels: Pixels) -> NDArray[np.float32]:
 def _metrics(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
     logits = torch.from_numpy(probabilities).clamp(min=torch.finfo(torch.float32).tiny).log()
     return Evaluation(logits, torch.from_numpy(labels)).metrics
-
-
-def _latencies(run: Runner, pixels: Pixels) -> list[float]:
-    times = []
-    for _ in range(WARM_UP + TIMED):
-        started = perf_counter()
-        run(pixels)
-        times.append(1000 * (perf_counter() - started))
-    return times[WARM_UP:]
 
 
 def _own_task(model: SmallModel) -> Task:

@@ -1,11 +1,13 @@
 """The folder of a shipped model: weights, class names, preprocessing and the configuration that made it."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from tdmr_ray.data.reading import InputFormat
+from tdmr_ray.models import WEIGHTS_FILE
 from tdmr_ray.run_layout import MODEL_CONFIG
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.thresholds import UNCALIBRATED, Thresholds
@@ -49,6 +51,12 @@ def describe_model(
         "config": config.model_dump(mode="json"),
     }
     (folder / MODEL_CONFIG).write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def weights_digest(folder: Path) -> str | None:
+    """Return the SHA-256 of a model's weights; None if the folder holds none."""
+    path = folder / WEIGHTS_FILE
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def preprocessing(form: InputFormat, image_px: int) -> str:
