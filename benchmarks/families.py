@@ -27,8 +27,8 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.resumable import Row, finished, run_missing
 from benchmarks.results_file import FOLDER, show_and_keep
+from benchmarks.resumable import Row, finished, run_missing
 
 NAME, STEPS, IMAGE_PX, NUM_IMAGES, TIMEOUT_S = "families", 20, 64, 32, 1200
 NETWORKS = {
@@ -98,11 +98,17 @@ def convert(network: str, form: str) -> None:
     from tdmr_ray.deploy.exporting import Failure, export_model
     from tdmr_ray.deploy.formats import FORMATS
     from tdmr_ray.deploy.small_model import load_model
+    from tdmr_ray.errors import InputError
 
     torch.set_num_threads(1)
     source = Path(gettempdir()) / "tdmr_families" / network
     if not source.exists():
-        model, task = train(network)
+        try:
+            model, task = train(network)
+        except InputError as error:
+            for precision in FORMATS[form].precisions:
+                print(json.dumps({"precision": precision, "reason": " ".join(str(error).split())}), flush=True)
+            return
         found = check_images_of(task)
         some = slice(0, NUM_IMAGES)
         with TemporaryDirectory(dir=gettempdir()) as scratch:

@@ -57,6 +57,7 @@ def export(
     from tdmr_ray.deploy.formats import FORMATS, PRECISIONS
     from tdmr_ray.deploy.quantizing import QUANTIZATIONS
     from tdmr_ray.deploy.small_model import load_model
+    from tdmr_ray.report.card import refresh_card
 
     names = _chosen("--format", formats, list(FORMATS))
     if formats == ALL:
@@ -93,6 +94,7 @@ def export(
     )
     if carried is not None:
         _write_demo(folder, out or folder, results, carried)
+    refresh_card(out or folder)
     if any(isinstance(each, Failure) for each in results):
         raise typer.Exit(FAILED)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tdmr_ray.data.summary import DataSummary
 from tdmr_ray.inspection.contents import Inspection
 from tdmr_ray.records import Ledger, TrialRecord
+from tdmr_ray.report.exported import ExportedFile, read_exported
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.training.reliability import ModelReliability, read_reliability
@@ -32,6 +33,7 @@ class Search:
         data_summary: Facts about the images; None for built-in sets.
         reliability: Reliability of the shipped models, the recommended one first.
         inspection: Label issues, confusions and heat maps; None if nothing is confirmed.
+        exported: Exported files of its models.
     """
 
     title: str
@@ -43,6 +45,7 @@ class Search:
     data_summary: DataSummary | None = None
     reliability: list[ModelReliability] = field(default_factory=list)
     inspection: Inspection | None = None
+    exported: Sequence[ExportedFile] = ()
 
     @property
     def data(self) -> str:
@@ -72,6 +75,11 @@ class Comparison:
         """Visualizations of all searches, by the id of their record."""
         return {name: shown for search in self.searches for name, shown in search.visualizations.items()}
 
+    @property
+    def exported(self) -> list[ExportedFile]:
+        """Exported files of the models of all searches."""
+        return [file for search in self.searches for file in search.exported]
+
     @cached_property
     def board(self) -> Leaderboard:
         """Leaderboard of all searches."""
@@ -96,6 +104,7 @@ def read_search(folder: Path) -> Search:
         data_summary=_summary(_text(layout.data_summary)),
         reliability=read_reliability(layout.best),
         inspection=json.loads(_text(layout.inspection) or "null"),
+        exported=read_exported(layout),
     )
 
 
