@@ -14,6 +14,8 @@ from tdmr_ray.report.markdown import escape, markdown_table
 from tdmr_ray.run_layout import RunLayout
 
 CARD = "README.md"
+LOCAL_FOLDER = re.compile(r"local-dir:\S*/")
+"""Start of the name of a foundation in a folder, which is nobody's business."""
 START, END = "<!-- exported files -->", "<!-- end of exported files -->"
 HUB_LICENSES = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0", "apple-ascl", "apple-amlr", "gemma")
 """Licences that the hub knows by the name that timm gives them."""
@@ -23,7 +25,8 @@ def write_card(facts: CardFacts, folder: Path) -> None:
     """Write the card into a model's folder, with the files that are exported there."""
     body = _environment().get_template("card.md").render(**facts.texts(), exported_section=_exported_section(folder))
     front = yaml.safe_dump(front_matter(facts), sort_keys=False, allow_unicode=True, width=10_000)
-    (folder / CARD).write_text(f"---\n{front}---\n\n{re.sub(chr(10) + '{3,}', chr(10) * 2, body)}\n", encoding="utf-8")
+    text = f"---\n{front}---\n\n" + re.sub("\n{3,}", "\n\n", body) + "\n"
+    (folder / CARD).write_text(LOCAL_FOLDER.sub("local-dir:", text), encoding="utf-8")
 
 
 def refresh_card(folder: Path) -> None:

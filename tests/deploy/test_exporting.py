@@ -124,7 +124,7 @@ def test_a_list_of_an_older_version_is_read_and_one_of_another_is_refused(tmp_pa
 
 def test_a_file_that_crashes_its_runtime_is_a_failure_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "target.onnx").write_text("no model")
-    with pytest.raises(RuntimeError, match="in a fresh process ended with 1: .*onnx"):
+    with pytest.raises(RuntimeError, match=r"in a fresh process ended with 1: .*onnx"):
         measure("onnx", tmp_path / "target.onnx", batch=1, px=8)
 
 
