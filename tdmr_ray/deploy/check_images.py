@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,14 +50,10 @@ class CheckImages:
 
     def save(self, folder: Path) -> None:
         """Write the file into a model's folder."""
-        np.savez_compressed(
-            folder / CHECK_IMAGES,
-            split=np.array(self.split),
-            pixels=self.pixels,
-            labels=self.labels,
-            calibration=self.calibration,
-            **({"test_pixels": self.test.pixels, "test_labels": self.test.labels} if self.test else {}),
-        )
+        arrays: dict[str, Any] = {"split": np.array(self.split), "pixels": self.pixels, "labels": self.labels}
+        if self.test is not None:
+            arrays |= {"test_pixels": self.test.pixels, "test_labels": self.test.labels}
+        np.savez_compressed(folder / CHECK_IMAGES, calibration=self.calibration, **arrays)
 
 
 def check_images_of(task: Task, *, joined: str = "none") -> CheckImages:
