@@ -19,7 +19,8 @@ NOTES = (
     "A file is kept by its accuracy on val; test is read afterwards and decides nothing. A model that trained on val "
     "has no figure there, and its files are kept by test. "
     "Same class is the share of images that the file and the network classify alike. "
-    "Latency is median / 95th percentile for one call, on the machine that exported the file. "
+    "Latency is median / 95th percentile for one call, on the machine that exported the file; "
+    "own threads are as many as the runtime takes. "
     "Memory is what opening and running the file adds to a process that has imported its runtime, with one thread."
 )
 
@@ -59,7 +60,8 @@ def exported_of(folder: Path, layout: RunLayout) -> list[ExportedFile]:
 
 def exported_table(files: Sequence[ExportedFile]) -> pd.DataFrame:
     """Format the files, one line each."""
-    counts = sorted({each.threads for file in files for each in file.artifact.latencies})
+    used = {each.threads for file in files for each in file.artifact.latencies}
+    counts = sorted(used, key=lambda count: (count == 0, count))
     return pd.DataFrame([_cells(each, counts) for each in files])
 
 
@@ -83,7 +85,7 @@ def _cells(file: ExportedFile, counts: Iterable[int]) -> dict[str, str]:
 
 
 def _threads(count: int) -> str:
-    return f"ms, {count} thread{'s' * (count > 1)}" if count else "ms, the runtime's own threads"
+    return f"ms, {count} thread{'s' * (count > 1)}" if count else "ms, own threads"
 
 
 def _times(latency: Latency | None) -> str:

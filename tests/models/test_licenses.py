@@ -20,7 +20,9 @@ def test_a_foundation_has_the_licence_that_timm_states(name: str, weights: str, 
     assert foundation_license(name, weights) == expected
 
 
-@pytest.mark.parametrize(("weights", "expected"), [("", None), ("weights.pth", None), ("pretrained", "fastvit-license")])
+@pytest.mark.parametrize(
+    ("weights", "expected"), [("", None), ("weights.pth", None), ("pretrained", "fastvit-license")]
+)
 def test_a_target_has_a_licence_if_it_begins_with_timms_weights(weights: str, expected: str | None) -> None:
     assert target_license("fastvit_t8", weights) == expected
 
