@@ -73,6 +73,7 @@ def _cells(file: ExportedFile, counts: Iterable[int]) -> dict[str, str]:
         "file": found.file,
         "format": found.format,
         "precision": found.precision,
+        "state": _state(file),
         "MB": f"{found.size_bytes / 1e6:.2f}",
         "val %": percent(found.top1 if found.split == "val" else None),
         "test %": percent(found.top1 if found.split == "test" else found.test_top1),
@@ -80,7 +81,6 @@ def _cells(file: ExportedFile, counts: Iterable[int]) -> dict[str, str]:
         **{_threads(count): _times(times.get(count)) for count in counts},
         "opened in ms": milliseconds(found.start_ms),
         "memory MB": MISSING if found.peak_mb is None else f"{found.peak_mb:.1f}",
-        "state": _state(file),
     }
 
 

@@ -126,7 +126,7 @@ def test_an_export_is_listed_in_the_card_afterwards(tmp_path: Path) -> None:
     refresh_card(tmp_path)
     _, body = parts_of(tmp_path)
     assert body.count("## Exported files") == 1
-    assert "| a\\|b.onnx | onnx | fp32 | 0.00 | - | - | - | 0.50 / 0.75 | - | - | verified |" in body
+    assert "| a\\|b.onnx | onnx | fp32 | verified | 0.00 | - | - | - | 0.50 / 0.75 | - | - |" in body
     assert body.index(NOTES) < body.index("## Limits")
     refresh_card(tmp_path / "nowhere")
 
