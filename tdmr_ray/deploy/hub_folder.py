@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from tdmr_ray import __version__
 from tdmr_ray.deploy.artifact import ARTIFACTS, read_artifacts
@@ -86,7 +86,7 @@ def hub_config(model: SmallModel) -> dict[str, Any]:
 
 def _write(model: SmallModel, source: Path, folder: Path) -> None:
     weights = {name: value.cpu().contiguous() for name, value in model.target.network.state_dict().items()}
-    save_file(weights, folder / HUB_WEIGHTS, metadata={"format": "pt"})
+    (folder / HUB_WEIGHTS).write_bytes(save(weights, metadata={"format": "pt"}))
     text = json.dumps(hub_config(model), indent=1, ensure_ascii=False)
     (folder / HUB_CONFIG).write_text(text, encoding="utf-8")
     for name in [CARD, ARTIFACTS, *_exported_names(source)]:

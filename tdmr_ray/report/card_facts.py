@@ -1,7 +1,7 @@
 """What a model card says: the facts of a shipped model from its search's records and its folder."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,16 +116,20 @@ class CardFacts:
         return self.comparison.board.objective
 
     def _classes(self, names: Sequence[str]) -> list[tuple[str, list[str]]]:
-        found: Mapping[str, Mapping[str, int]] = next(
-            (each.data_summary.classes for each in self.comparison.searches if each.data_summary), {}
-        )
+        """Return the numbers of images of each class: of the data set, or else of the shipped trial's own labels."""
         splits = ("train", "val", "test")
-        return [(name, [str(found[name][each]) if name in found else "-" for each in splits]) for name in names]
+        summary = next((each.data_summary for each in self.comparison.searches if each.data_summary), None)
+        if summary is not None:
+            known = summary.classes
+            return [(name, [str(known[name][each]) if name in known else "-" for each in splits]) for name in names]
+        counts = self.record.label_counts
+        own = [counts[each] if len(counts.get(each, ())) == len(names) else ["-"] * len(names) for each in splits]
+        return [(name, [str(each[index]) for each in own]) for index, name in enumerate(names)]
 
     def _data_lines(self) -> list[str]:
         summary = next((each.data_summary for each in self.comparison.searches if each.data_summary), None)
         if summary is None:
-            return ["The numbers of images were not kept."]
+            return ["These are the labels of the trial whose weights ship."] if self.record.label_counts else []
         lines = [f"{summary.unlabeled} more images without labels joined the training"] if summary.unlabeled else []
         lines += [f"left out: {count} {reason}" for reason, count in summary.ignored.items()]
         if summary.near_duplicates:

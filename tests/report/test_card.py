@@ -151,3 +151,12 @@ def test_a_record_without_figures_on_test_has_a_card(tmp_path: Path) -> None:
     write_card(replace(facts, record=record), tmp_path)
     assert "trained again with the labels of val as well" in parts_of(tmp_path)[1]
     assert json.loads((tmp_path / "config.json").read_text())["temperature"] == 1.25
+
+
+def test_a_built_in_set_has_the_numbers_of_the_trial(tmp_path: Path) -> None:
+    facts = facts_of(tmp_path)
+    search = replace(facts.comparison.searches[0], data_summary=None)
+    counts = {"train": list(range(1, 7)), "test": [9] * 6}
+    record = facts.record.model_copy(update={"label_counts": counts})
+    write_card(replace(facts, record=record, comparison=Comparison([search])), tmp_path)
+    assert "| dog | 2 | - | 9 |" in parts_of(tmp_path)[1]
