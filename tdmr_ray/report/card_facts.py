@@ -15,16 +15,18 @@ from tdmr_ray.report.per_class import class_table, explain, per_class_of
 from tdmr_ray.report.row import Model
 from tdmr_ray.report.statistics import Estimate
 from tdmr_ray.report.wording import cautions, describe
-from tdmr_ray.run_layout import MODEL_CONFIG
+from tdmr_ray.run_layout import CALIBRATION, MODEL_CONFIG
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.metrics import METRICS
 from tdmr_ray.training.model_folder import weights_digest
+from tdmr_ray.training.reliability import ModelReliability
 
 HUBS = ("torch/", "hfds/")
 LIMITS = (
     "It was tested on images from the same source as the training images. Other cameras, places, seasons and lighting "
     "were not tested.",
-    "It always answers one of its classes. How it treats images of none of them was not tested here.",
+    "It answers one of its classes unless a least probability is set. How it treats images of none of them was not "
+    "tested here.",
     "Its accuracy for groups of people or other subgroups was not tested, and neither was its resistance to "
     "manipulated images.",
     "Latency and memory are those of the machine that measured them, not of a phone.",
@@ -193,7 +195,14 @@ class CardFacts:
         return f"{ours} Against {name}, its best rival on val: {difference(gain, objective)}.{made}"
 
     def _calibration(self, temperature: float) -> list[str]:
+        path = self.folder / CALIBRATION
+        known = ModelReliability.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if known is None and temperature == 1:
+            return ["Its probabilities are not calibrated."]
         lines = [f"The softmax has temperature {temperature:.4g}, fitted to val (Guo et al. 2017)."]
+        if known is not None and known.test is not None:
+            error = f"{100 * known.test.error:.1f} points on {known.test.num_images} images of test"
+            lines.append(f"The expected calibration error with it is {error}.")
         found = self.model.figures.metrics.get(f"{self._split}/log_loss")
         if found is not None:
             lines.append(f"The log loss on test before this temperature is {_interval(found, 'log_loss')}.")

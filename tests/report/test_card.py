@@ -20,8 +20,10 @@ from tdmr_ray.report.card_facts import CardFacts
 from tdmr_ray.report.exported import NOTES
 from tdmr_ray.report.folder import Comparison
 from tdmr_ray.report.markdown import escape
+from tdmr_ray.run_layout import CALIBRATION
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.model_folder import describe_model
+from tdmr_ray.training.reliability import Bin, ModelReliability, Reliability
 
 COUNTS = {"train": 5, "val": 2, "test": 3}
 
@@ -160,3 +162,12 @@ def test_a_built_in_set_has_the_numbers_of_the_trial(tmp_path: Path) -> None:
     record = facts.record.model_copy(update={"label_counts": counts})
     write_card(replace(facts, record=record, comparison=Comparison([search])), tmp_path)
     assert "| dog | 2 | - | 9 |" in parts_of(tmp_path)[1]
+
+
+def test_the_card_states_the_calibration_error_where_it_was_measured(tmp_path: Path) -> None:
+    facts = facts_of(tmp_path)
+    found = Reliability(bins=(Bin(count=40, confidence=0.9, accuracy=0.875),))
+    kept = ModelReliability(title="t", temperature=1.25, val_before=found, val=found, test=found)
+    (tmp_path / CALIBRATION).write_text(kept.model_dump_json())
+    write_card(facts, tmp_path)
+    assert "calibration error with it is 2.5 points on 40 images of test" in parts_of(tmp_path)[1]
