@@ -1,10 +1,12 @@
 """Export of a small model to files for devices; each is run and measured before it is kept."""
 
+import logging
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from subprocess import TimeoutExpired
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.task import Task
 from tdmr_ray.deploy.artifact import ARTIFACTS, Artifact, add_artifact
-from tdmr_ray.deploy.batches import Pixels, Runner, in_batches
+from tdmr_ray.deploy.batches import Pixels, in_batches
 from tdmr_ray.deploy.check_images import CheckImages, check_images_of, load_check_images
 from tdmr_ray.deploy.exported import OPENERS
 from tdmr_ray.deploy.formats import FORMATS, Conversion, Format, Precision
@@ -28,6 +30,8 @@ from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.errors import InputError
 from tdmr_ray.training.evaluate import Evaluation
 from tdmr_ray.training.model_folder import weights_digest
+
+log = logging.getLogger(__name__)
 
 LARGEST_DIFFERENCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 1.0, "int8": 1.0}
 """Largest difference of a probability from the network's; of fp16 and int8 only the accuracy counts."""
@@ -98,10 +102,13 @@ def export_model(
     for name, precision in asked:
         form = FORMATS[name]
         if precision == "int8":
-            export = partial(_export_candidate, form, images, expected, weights)
+            export = partial(_export_candidate, form, images, expected)
             found = _export_int8(form, quantizer, quantization, export, folder, max_loss)
         else:
-            found = _export(form, conversion, precision, folder, images, expected, max_loss, weights)
+            found = _export(form, conversion, precision, folder, images, expected, max_loss)
+        if isinstance(found, Artifact):
+            found = replace(_with_costs(found, folder, images), weights=weights)
+            add_artifact(folder, found)
         results.append(found)
         on_result(found)
     if any(isinstance(each, Artifact) and Path(each.file).suffix in OPENERS for each in results):
@@ -117,7 +124,6 @@ def _export(
     images: CheckImages,
     expected: NDArray[np.float32],
     max_loss: float,
-    weights: str | None,
 ) -> Artifact | Failure:
     name = f"target{'' if precision == 'fp32' else f'-{precision}'}{form.suffix}"
     with TemporaryDirectory() as scratch:
@@ -125,14 +131,12 @@ def _export(
         try:
             with quiet():
                 form.write(conversion, precision, path)
-                judged, run = _judge(form, conversion, precision, path, images, expected)
-                reason = _objection(judged, max_loss)
-                measured = judged if run is None or reason else _with_costs(judged, run, path, images)
+                measured = _judge(form, conversion, precision, path, images, expected)
         except Exception as error:  # noqa: BLE001  # converters raise anything
             return Failure(form.name, precision, f"cannot be converted: {_first_line(error)}")
+        reason = _objection(measured, max_loss)
         if reason:
             return Failure(form.name, precision, f"{reason}; it is not written")
-        measured = replace(measured, weights=weights)
         for each in Path(scratch).iterdir():
             _replace(each, folder / each.name)
     add_artifact(folder, measured)
@@ -143,11 +147,10 @@ def _export_candidate(
     form: Format,
     images: CheckImages,
     expected: NDArray[np.float32],
-    weights: str | None,
     conversion: Conversion,
     folder: Path,
 ) -> Artifact:
-    found = _export(form, conversion, "int8", folder, images, expected, 1.0, weights)
+    found = _export(form, conversion, "int8", folder, images, expected, max_loss=1.0)
     if isinstance(found, Failure):
         raise CannotConvert(found.reason)
     return found
@@ -178,15 +181,15 @@ def _judge(
     path: Path,
     images: CheckImages,
     expected: NDArray[np.float32],
-) -> tuple[Artifact, Runner | None]:
-    """Run a file on the check images; return what is known of it, and its runner."""
+) -> Artifact:
+    """Run a file on the check images."""
     size = sum(each.stat().st_size for each in path.parent.rglob("*") if each.is_file())
     known = Artifact(form.name, precision, conversion.batch, path.name, size, verified=False)
     run = form.open(path, threads=1)
     if run is None:
-        return known, None
+        return known
     found = in_batches(run, images.pixels, conversion.batch)
-    judged = replace(
+    return replace(
         known,
         verified=True,
         split=images.split,
@@ -196,18 +199,27 @@ def _judge(
         agreement=float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
         largest_difference=float(np.abs(found - expected).max()),
     )
-    return judged, run
 
 
-def _with_costs(kept: Artifact, run: Runner, path: Path, images: CheckImages) -> Artifact:
-    """Add what no decision depends on: accuracy on test, latencies and memory."""
-    cost = measure(kept.format, path, batch=kept.batch, px=images.pixels.shape[1])
-    kept = replace(kept, start_ms=cost.start_ms, peak_mb=cost.peak_mb, latencies=cost.latencies)
-    test = images.test
-    if test is None:
+def _with_costs(kept: Artifact, folder: Path, images: CheckImages) -> Artifact:
+    """Add what no decision depends on: latencies, memory and accuracy on test of a file that was kept."""
+    if not kept.verified:
         return kept
-    top1 = _metrics(in_batches(run, test.pixels, kept.batch), test.labels)["top1"]
-    return replace(kept, num_test_images=len(test.labels), test_top1=top1)
+    path = folder / kept.file
+    try:
+        cost = measure(kept.format, path, batch=kept.batch, px=images.pixels.shape[1])
+    except (RuntimeError, TimeoutExpired) as error:
+        log.warning("%s has no latency and memory: %s", path, error)
+    else:
+        kept = replace(kept, start_ms=cost.start_ms, peak_mb=cost.peak_mb, latencies=cost.latencies)
+    if images.test is None:
+        return kept
+    with quiet():
+        run = FORMATS[kept.format].open(path, threads=1)
+        assert run is not None, "it ran before it was kept"
+        found = in_batches(run, images.test.pixels, kept.batch)
+    labels = images.test.labels
+    return replace(kept, num_test_images=len(labels), test_top1=_metrics(found, labels)["top1"])
 
 
 def _objection(artifact: Artifact, max_loss: float) -> str:
