@@ -17,6 +17,7 @@ import numpy as np
 from tdmr_ray.deploy.artifact import Latency
 from tdmr_ray.deploy.batches import Pixels, Runner
 from tdmr_ray.deploy.formats import FORMATS
+from tdmr_ray.machine import available_cores
 
 WARM_UP, TIMED = 5, 40
 THREADS = (1, 2, 4)
@@ -84,7 +85,7 @@ def measure_here(form: str, path: Path, pixels: Pixels) -> Cost:
     first = _latency(run, pixels, 1 if format_.sets_threads else 0)
     peak_mb, latencies = _peak_mb() - before, [first]
     for threads in THREADS[1:]:
-        if format_.sets_threads and threads <= (os.cpu_count() or 1):
+        if format_.sets_threads and threads <= available_cores():
             other = format_.open(path, threads=threads)
             assert other is not None, "it ran with one thread"
             latencies.append(_latency(other, pixels, threads))

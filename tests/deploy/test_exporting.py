@@ -1,7 +1,6 @@
 """An exported file gives the network's probabilities for image files, without torch; another one is not kept."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,6 +28,7 @@ from tdmr_ray.deploy.predicting import find_images, predict_files
 from tdmr_ray.deploy.quiet import quiet
 from tdmr_ray.errors import InputError
 from tdmr_ray.export import export
+from tdmr_ray.machine import available_cores
 from tdmr_ray.method.resize import resize
 from tdmr_ray.models.fast_layers import SmallMapConv2d
 from tdmr_ray.training.config import TrialConfig
@@ -77,7 +77,7 @@ def test_each_format_keeps_the_networks_answers(
     if found.verified:
         assert found.agreement is not None and found.agreement >= 1 - allowed
         assert found.peak_mb is not None and found.peak_mb > 0
-        counts = [count for count in (1, 2, 4) if count <= (os.cpu_count() or 1)]
+        counts = [count for count in (1, 2, 4) if count <= available_cores()]
         assert [each.threads for each in found.latencies] == ([0] if name == "executorch" else counts)
         assert all(0 < each.median_ms <= each.p95_ms for each in found.latencies)
         assert found.start_ms is not None and found.weights == weights_digest(tmp_path)
