@@ -75,7 +75,7 @@ def line(model: str, found: Artifact | Failure) -> str:
     size = f"| {model} | {found.format} | {found.precision} | {found.size_bytes / 1e6:.2f} |"
     if found.top1 is None or found.agreement is None:
         return f"{size} not run here | | | | |"
-    times = [found.latency_ms, found.latency_p95_ms, found.start_ms]
+    times = [*(() if found.latency is None else (found.latency.median_ms, found.latency.p95_ms)), found.start_ms]
     return (
         f"{size} {100 * found.top1:.1f} | {100 * found.agreement:.1f} | "
         + " | ".join(f"{value:.2f}" for value in times if value is not None)
@@ -89,7 +89,8 @@ def figures_of(model: str, found: Artifact) -> dict[str, float]:
         "size_mb": found.size_bytes / 1e6,
         "val": found.top1,
         "agreement": found.agreement,
-        "latency_ms": found.latency_ms,
+        "latency_ms": found.latency.median_ms if found.latency else None,
+        "peak_mb": found.peak_mb,
     }
     start = f"{model.partition(',')[0].split()[0]}.{found.format}.{found.precision}"
     return {f"{start}.{key}": value for key, value in values.items() if value is not None}

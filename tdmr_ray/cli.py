@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "data": "tdmr_ray.data_summary",
     "predict": "tdmr_ray.predict",
     "export": "tdmr_ray.export",
+    "push": "tdmr_ray.push",
 }
 """Module of each sub-command; it holds a function with the command's name and is imported when it is needed."""
 

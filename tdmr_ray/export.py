@@ -57,6 +57,7 @@ def export(
     from tdmr_ray.deploy.formats import FORMATS, PRECISIONS
     from tdmr_ray.deploy.quantizing import QUANTIZATIONS
     from tdmr_ray.deploy.small_model import load_model
+    from tdmr_ray.report.card import refresh_card
 
     names = _chosen("--format", formats, list(FORMATS))
     if formats == ALL:
@@ -93,6 +94,7 @@ def export(
     )
     if carried is not None:
         _write_demo(folder, out or folder, results, carried)
+    refresh_card(out or folder)
     if any(isinstance(each, Failure) for each in results):
         raise typer.Exit(FAILED)
 
@@ -165,8 +167,16 @@ def _line(found: "Artifact | Failure") -> str:
         return f"{size}, converted, cannot be run here"
     return (
         f"{size}, {found.split}/top1 {100 * found.top1:.1f} % (network {100 * found.torch_top1:.1f}), "
-        f"same class for {100 * (found.agreement or 0):.1f} %, {found.latency_ms:.1f} ms for {found.batch} on one core"
+        f"same class for {100 * (found.agreement or 0):.1f} %, {_times(found)}"
     )
+
+
+def _times(found: "Artifact") -> str:
+    times = ", ".join(
+        f"{each.median_ms:.1f} ms" + (f" on {each.threads} thread{'s' * (each.threads > 1)}" if each.threads else "")
+        for each in found.latencies
+    )
+    return f"{times} for {found.batch}" + ("" if found.peak_mb is None else f", {found.peak_mb:.0f} MB of memory")
 
 
 if __name__ == "__main__":

@@ -19,18 +19,19 @@ ORDER = [
     {"space"},
     {"tuning"},
     {"runner"},
-    {"report", "deploy"},
+    {"deploy"},
+    {"report"},
     {"output_dir"},
     {"api", "single_trial"},
     {"cli"},
-    {"search", "train", "leaderboard", "export", "predict", "data_summary", "repair"},
+    {"search", "train", "leaderboard", "export", "push", "predict", "data_summary", "repair"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 ALLOWED_OUTSIDE = {
     "errors": set(),
     "code_digest": set(),
     "method": {"torch", "pydantic", "pydantic_core"},
-    "report": {"pandas", "jinja2", "markupsafe", "numpy", "scipy", "sklearn", "plotly", "pydantic", "rich"},
+    "report": {"pandas", "jinja2", "markupsafe", "numpy", "scipy", "sklearn", "plotly", "pydantic", "rich", "yaml"},
     "storage": {"pyarrow"},
     "store": set(),
     "records": {"pydantic"},

@@ -190,7 +190,7 @@ def _write_results(
     search = read_search(layout.root)
     comparisons = compare([search])
     board = comparisons[0].board
-    ship_models(board, search.records, layout, task)
+    ship_models(comparisons[0], layout, task)
     search.reliability[:] = read_reliability(layout.best)
     write_reports(comparisons, layout.root)
     try:

@@ -12,8 +12,11 @@ from tdmr_ray.deploy.calibration import Calibration, calibrate, measure_reliabil
 from tdmr_ray.deploy.check_images import check_images_of
 from tdmr_ray.deploy.small_model import model_of
 from tdmr_ray.models import WEIGHTS_FILE, DamagedWeights, load_weights
-from tdmr_ray.records import Pair, TrialRecord
-from tdmr_ray.report.leaderboard import Leaderboard
+from tdmr_ray.records import TDMR, Pair, TrialRecord
+from tdmr_ray.report.card import write_card
+from tdmr_ray.report.card_facts import CardFacts
+from tdmr_ray.report.folder import Comparison
+from tdmr_ray.report.row import Model
 from tdmr_ray.run_layout import CALIBRATION, RunLayout
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.model_folder import describe_model
@@ -24,23 +27,24 @@ from tdmr_ray.tuning.ranking import rank
 log = logging.getLogger(__name__)
 
 
-def ship_models(board: Leaderboard, records: Sequence[TrialRecord], layout: RunLayout, task: Task) -> None:
-    """Copy the recommended model to `best/` and the best of each pair by TDMR to `best/PAIR/`.
+def ship_models(comparison: Comparison, layout: RunLayout, task: Task) -> None:
+    """Copy the recommended model to `best/` and the best of each pair by TDMR to `best/PAIR/`, each with a model card.
 
     Args:
-        board: The leaderboard.
-        records: All records of the search.
+        comparison: The search.
         layout: Its files.
         task: Its images.
     """
+    board = comparison.board
     for row in reversed([row for row in board.rows if row.confirmed]):
         pair = Pair(foundation=row.foundation, target=row.target)
-        _ship(row.recipe, records, layout, task, layout.best / pair.name)
+        _ship(Model(TDMR, row), comparison, layout, task, layout.best / pair.name)
     if board.recommended is not None:
-        _ship(board.recommended.figures.recipe, records, layout, task, layout.best)
+        _ship(board.recommended, comparison, layout, task, layout.best)
 
 
-def _ship(recipe: str, records: Sequence[TrialRecord], layout: RunLayout, task: Task, folder: Path) -> None:
+def _ship(model: Model, comparison: Comparison, layout: RunLayout, task: Task, folder: Path) -> None:
+    recipe, records = model.figures.recipe, comparison.records
     record = shipped_record(recipe, records)
     if record is None or not (weights := weights_of(record, layout)).exists():
         return
@@ -57,6 +61,7 @@ def _ship(recipe: str, records: Sequence[TrialRecord], layout: RunLayout, task: 
     if found is not None:
         reliability = _reliability(record, weights, task, found)
         write_checked(folder / CALIBRATION, reliability.model_dump(mode="json"))
+    write_card(CardFacts(model, record, comparison, folder), folder)
 
 
 def shipped_record(recipe: str, records: Sequence[TrialRecord]) -> TrialRecord | None:

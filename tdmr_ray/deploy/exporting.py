@@ -1,12 +1,13 @@
 """Export of a small model to files for devices; each is run and measured before it is kept."""
 
+import logging
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from subprocess import TimeoutExpired
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
 import numpy as np
 import torch
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.task import Task
 from tdmr_ray.deploy.artifact import ARTIFACTS, Artifact, add_artifact
-from tdmr_ray.deploy.batches import Pixels, Runner, in_batches
+from tdmr_ray.deploy.batches import Pixels, in_batches
 from tdmr_ray.deploy.check_images import CheckImages, check_images_of, load_check_images
 from tdmr_ray.deploy.exported import OPENERS
 from tdmr_ray.deploy.formats import FORMATS, Conversion, Format, Precision
 from tdmr_ray.deploy.graph import DeployedGraph
+from tdmr_ray.deploy.measuring import measure
 from tdmr_ray.deploy.onnx_model import metadata_of
 from tdmr_ray.deploy.predict_archive import write_predict_archive
 from tdmr_ray.deploy.quantizing import CannotConvert, Export, Quantization, Quantizer
@@ -27,12 +29,14 @@ from tdmr_ray.deploy.quiet import quiet
 from tdmr_ray.deploy.small_model import SmallModel
 from tdmr_ray.errors import InputError
 from tdmr_ray.training.evaluate import Evaluation
+from tdmr_ray.training.model_folder import weights_digest
+
+log = logging.getLogger(__name__)
 
 LARGEST_DIFFERENCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 1.0, "int8": 1.0}
 """Largest difference of a probability from the network's; of fp16 and int8 only the accuracy counts."""
 MAX_LOSS = 0.02
 """Accuracy that a file may lose against the network; one image more is always allowed."""
-WARM_UP, TIMED = 5, 40
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def export_model(
         folder: Folder for the files, `artifacts.json` and `predict.pyz`; made if it does not exist.
         wanted: Format and precision of each file.
         batch: Images that a file takes at once.
-        source: The model's own folder, in which its check images are.
+        source: The model's own folder, in which its weights and its check images are.
         task: Images for a model without check images, and for a training; None loads those that it was made from.
         max_loss: Accuracy that a file may lose.
         quantization: How int8 files are made: `post` training; `aware`, after a training that rounds; or `auto`, which
@@ -84,7 +88,10 @@ def export_model(
     asked = list(wanted)
     for name in dict.fromkeys(name for name, _ in asked):
         FORMATS[name].check_installed()
-    images = (load_check_images(source) if source else None) or check_images_of(task or _own_task(model))
+    images = load_check_images(source) if source else None
+    if images is None:
+        images = check_images_of(task or _own_task(model), joined=model.config.data.join)
+    weights = weights_digest(source) if source else None
     graph = DeployedGraph(model).eval()
     metadata = metadata_of(model.class_names, model.input_format, model.temperature, model.thresholds)
     conversion = Conversion(graph, batch, images.calibration, metadata)
@@ -99,6 +106,9 @@ def export_model(
             found = _export_int8(form, quantizer, quantization, export, folder, max_loss)
         else:
             found = _export(form, conversion, precision, folder, images, expected, max_loss)
+        if isinstance(found, Artifact):
+            found = replace(_with_costs(found, folder, images), weights=weights)
+            add_artifact(folder, found)
         results.append(found)
         on_result(found)
     if any(isinstance(each, Artifact) and Path(each.file).suffix in OPENERS for each in results):
@@ -121,7 +131,7 @@ def _export(
         try:
             with quiet():
                 form.write(conversion, precision, path)
-                measured = _measure(form, conversion, precision, path, images, expected)
+                measured = _judge(form, conversion, precision, path, images, expected)
         except Exception as error:  # noqa: BLE001  # converters raise anything
             return Failure(form.name, precision, f"cannot be converted: {_first_line(error)}")
         reason = _objection(measured, max_loss)
@@ -134,7 +144,11 @@ def _export(
 
 
 def _export_candidate(
-    form: Format, images: CheckImages, expected: NDArray[np.float32], conversion: Conversion, folder: Path
+    form: Format,
+    images: CheckImages,
+    expected: NDArray[np.float32],
+    conversion: Conversion,
+    folder: Path,
 ) -> Artifact:
     found = _export(form, conversion, "int8", folder, images, expected, max_loss=1.0)
     if isinstance(found, Failure):
@@ -160,7 +174,7 @@ def _export_int8(
     return best.artifact
 
 
-def _measure(
+def _judge(
     form: Format,
     conversion: Conversion,
     precision: Precision,
@@ -168,30 +182,44 @@ def _measure(
     images: CheckImages,
     expected: NDArray[np.float32],
 ) -> Artifact:
+    """Run a file on the check images."""
     size = sum(each.stat().st_size for each in path.parent.rglob("*") if each.is_file())
     known = Artifact(form.name, precision, conversion.batch, path.name, size, verified=False)
-    started = perf_counter()
     run = form.open(path, threads=1)
     if run is None:
         return known
-    start_ms = 1000 * (perf_counter() - started)
     found = in_batches(run, images.pixels, conversion.batch)
-    times = _latencies(run, images.pixels[:1].repeat(conversion.batch, axis=0))
-    return Artifact(
-        **{
-            **vars(known),
-            "verified": True,
-            "split": images.split,
-            "num_images": len(images),
-            "metrics": _metrics(found, images.labels),
-            "torch_top1": _metrics(expected, images.labels)["top1"],
-            "agreement": float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
-            "largest_difference": float(np.abs(found - expected).max()),
-            "latency_ms": float(np.median(times)),
-            "latency_p95_ms": float(np.quantile(times, 0.95)),
-            "start_ms": start_ms,
-        }
+    return replace(
+        known,
+        verified=True,
+        split=images.split,
+        num_images=len(images),
+        metrics=_metrics(found, images.labels),
+        torch_top1=_metrics(expected, images.labels)["top1"],
+        agreement=float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+        largest_difference=float(np.abs(found - expected).max()),
     )
+
+
+def _with_costs(kept: Artifact, folder: Path, images: CheckImages) -> Artifact:
+    """Add what no decision depends on: latencies, memory and accuracy on test of a file that was kept."""
+    if not kept.verified:
+        return kept
+    path = folder / kept.file
+    try:
+        cost = measure(kept.format, path, batch=kept.batch, px=images.pixels.shape[1])
+    except (RuntimeError, TimeoutExpired) as error:
+        log.warning("%s has no latency and memory: %s", path, error)
+    else:
+        kept = replace(kept, start_ms=cost.start_ms, peak_mb=cost.peak_mb, latencies=cost.latencies)
+    if images.test is None:
+        return kept
+    with quiet():
+        run = FORMATS[kept.format].open(path, threads=1)
+        assert run is not None, "it ran before it was kept"
+        found = in_batches(run, images.test.pixels, kept.batch)
+    labels = images.test.labels
+    return replace(kept, num_test_images=len(labels), test_top1=_metrics(found, labels)["top1"])
 
 
 def _objection(artifact: Artifact, max_loss: float) -> str:
@@ -216,15 +244,6 @@ def _of_network(graph: DeployedGraph, pixels: Pixels) -> NDArray[np.float32]:
 def _metrics(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
     logits = torch.from_numpy(probabilities).clamp(min=torch.finfo(torch.float32).tiny).log()
     return Evaluation(logits, torch.from_numpy(labels)).metrics
-
-
-def _latencies(run: Runner, pixels: Pixels) -> list[float]:
-    times = []
-    for _ in range(WARM_UP + TIMED):
-        started = perf_counter()
-        run(pixels)
-        times.append(1000 * (perf_counter() - started))
-    return times[WARM_UP:]
 
 
 def _own_task(model: SmallModel) -> Task:

@@ -44,6 +44,18 @@ class DeployedGraph(nn.Module):
         return torch.zeros(batch, self.read_px, self.read_px, 3, dtype=torch.uint8)
 
 
+class Planes(nn.Module):
+    """The same graph for RGB pixels 0 .. 255 [B, 3, px, px]."""
+
+    def __init__(self, graph: DeployedGraph) -> None:
+        super().__init__()
+        self.deployed = graph
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map pixels to probabilities [B, C]."""
+        return self.deployed.from_planes(images)
+
+
 def scaling_matrix(from_px: int, to_px: int) -> Tensor:
     """Return the matrix [to_px, from_px] that scales one side of an image as `method.resize` does."""
     identity = torch.eye(from_px)[None, None]

@@ -41,6 +41,9 @@ class Target(nn.Module):
     Args:
         network: A timm network with C outputs.
         spec: Size and statistics of its input; the target scales and normalises images itself.
+
+    Raises:
+        InputError: If the network ends in something else than one linear layer.
     """
 
     network: Any
@@ -49,7 +52,7 @@ class Target(nn.Module):
         super().__init__()
         self.network = network
         self.spec = spec
-        self.feature_dim = int(self.network.get_classifier().in_features)
+        self.feature_dim = _feature_dim(self.network)
 
     def forward(self, images: Tensor, detach_head: bool = False) -> TargetOutput:
         """Return features and logits.
@@ -63,6 +66,15 @@ class Target(nn.Module):
         features: Tensor = network.forward_head(maps, pre_logits=True)
         logits: Tensor = network.get_classifier()(features.detach() if detach_head else features)
         return TargetOutput(features, logits)
+
+
+def _feature_dim(network: Any) -> int:
+    width = getattr(network.get_classifier(), "in_features", None)
+    if width is None:
+        name = network.pretrained_cfg.get("architecture", type(network).__name__)
+        rule = f"must end in one linear layer, got '{name}', which does not; choose another, such as lcnet_100"
+        raise InputError("target", rule)
+    return int(width)
 
 
 def load_target(name: str, *, num_classes: int, image_px: int, weights: str = "", empty: bool = False) -> Target:

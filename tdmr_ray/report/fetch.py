@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tdmr_ray.deploy.artifact import ARTIFACTS
 from tdmr_ray.run_layout import CALIBRATION, ENVIRONMENT, RECORDS, SPACE, TARGETS, VISUALIZATIONS
 from tdmr_ray.storage import StoragePath, is_remote
 
-READ = {CALIBRATION, RECORDS, TARGETS, SPACE, ENVIRONMENT, VISUALIZATIONS}
+READ = {CALIBRATION, RECORDS, TARGETS, SPACE, ENVIRONMENT, VISUALIZATIONS, ARTIFACTS}
 """Names of the files that a report reads."""
 
 

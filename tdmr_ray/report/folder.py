@@ -16,6 +16,7 @@ from tdmr_ray.inspection.contents import Inspection
 from tdmr_ray.ledger import Ledger
 from tdmr_ray.models.cost import Costs, read_costs
 from tdmr_ray.records import TrialRecord
+from tdmr_ray.report.exported import ExportedFile, read_exported
 from tdmr_ray.report.leaderboard import Leaderboard, build_leaderboard
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.training.reliability import ModelReliability, read_reliability
@@ -38,6 +39,7 @@ class Search:
         data_summary: Facts about the images; None for built-in sets.
         reliability: Reliability of the shipped models, the recommended one first.
         inspection: Label issues, confusions and heat maps; None if nothing is confirmed.
+        exported: Exported files of its models.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Search:
     data_summary: DataSummary | None = None
     reliability: list[ModelReliability] = field(default_factory=list)
     inspection: Inspection | None = None
+    exported: Sequence[ExportedFile] = ()
 
     @property
     def data(self) -> str:
@@ -79,6 +82,11 @@ class Comparison:
         """Visualizations of all searches, by the id of their record."""
         return {name: shown for search in self.searches for name, shown in search.visualizations.items()}
 
+    @property
+    def exported(self) -> list[ExportedFile]:
+        """Exported files of the models of all searches."""
+        return [file for search in self.searches for file in search.exported]
+
     @cached_property
     def board(self) -> Leaderboard:
         """Leaderboard of all searches."""
@@ -107,6 +115,7 @@ def read_search(folder: Path) -> Search:
         data_summary=read_summary(layout),
         reliability=read_reliability(layout.best),
         inspection=cast("Inspection | None", _object(layout.inspection)),
+        exported=read_exported(layout),
     )
 
 

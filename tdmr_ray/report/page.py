@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 from pydantic import ValidationError
 
 from tdmr_ray.records import TrialRecord, complete
-from tdmr_ray.report import figures
+from tdmr_ray.report import exported, figures
 from tdmr_ray.report.folder import Comparison
 from tdmr_ray.report.formatting import percent
 from tdmr_ray.report.importance import importances_of
@@ -29,6 +29,7 @@ from tdmr_ray.training.visualizations import Disagreement, Visualizations
 from tdmr_ray.tuning.ranking import rank
 
 NAME_COLUMNS = ("method", "foundation", "target", "Pareto")
+EXPORTED_NAMES = ("model", "file", "format", "precision", "state")
 NUM_CONFUSIONS = 4
 
 
@@ -59,6 +60,7 @@ def render_page(comparisons: Sequence[Comparison]) -> str:
         title=" | ".join(each.title for each in comparisons),
         sections=[_section(each) for each in comparisons],
         names=NAME_COLUMNS,
+        exported_names=EXPORTED_NAMES,
         notes=NOTES,
         plotly=_packed_plotly(),
         percent=percent,
@@ -86,6 +88,8 @@ def _section(comparison: Comparison) -> dict[str, Any]:
         "rows": board.rows,
         "per_class": class_table(by_class) if by_class else None,
         "per_class_note": explain(by_class) if by_class else "",
+        "exported": exported.exported_table(comparison.exported) if comparison.exported else None,
+        "exported_note": exported.NOTES,
         "plots": list(_plots(comparison, winners)),
         "galleries": [
             _gallery(record, comparison.visualizations[record.id])

@@ -46,14 +46,17 @@ class PerClass:
 
 
 def per_class(comparison: Comparison) -> PerClass | None:
-    """Sum the recommended model's confusion matrices over seeds; None if nothing is recommended or none was kept.
+    """Return the figures of the recommended model; None if nothing is recommended or no confusion matrix was kept."""
+    model = comparison.board.recommended
+    return None if model is None else per_class_of(model.figures.recipe, comparison)
+
+
+def per_class_of(recipe: str, comparison: Comparison) -> PerClass | None:
+    """Sum the confusion matrices of a recipe over seeds; None if none was kept.
 
     The trials are those of the refit, if there is one, and otherwise those of the confirmation.
     """
-    model = comparison.board.recommended
-    if model is None:
-        return None
-    own = [each for each in comparison.records if each.recipe == model.figures.recipe and each.state == "complete"]
+    own = [each for each in comparison.records if each.recipe == recipe and each.state == "complete"]
     for phase in ("refit", "confirm"):
         matrices = [found for each in own if each.phase == phase and (found := _confusion(each)) is not None]
         if matrices:

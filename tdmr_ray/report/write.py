@@ -18,7 +18,9 @@ def write_reports(comparisons: Sequence[Comparison], folder: Path) -> Mapping[st
     """Write `leaderboard.md`, `.csv`, `.json` and `.html`; return the paths by file ending."""
     paths = {ending: RunLayout(folder).leaderboard(ending) for ending in ("md", "csv", "json", "html")}
     texts = [
-        render_markdown(each.board, title=f"Leaderboard: {each.title}", per_class=per_class(each))
+        render_markdown(
+            each.board, title=f"Leaderboard: {each.title}", per_class=per_class(each), exported=each.exported
+        )
         for each in comparisons
     ]
     paths["md"].write_text("\n".join(texts), encoding="utf-8")

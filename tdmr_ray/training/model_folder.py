@@ -116,6 +116,12 @@ def read_description(folder: Path) -> ModelDescription:
     return description
 
 
+def weights_digest(folder: Path) -> str | None:
+    """Return the SHA-256 of a model's weights; None if the folder holds none."""
+    path = folder / WEIGHTS_FILE
+    return file_digest(path) if path.is_file() else None
+
+
 def preprocessing(form: InputFormat, image_px: int) -> str:
     """Describe in words how an image file becomes the model's input."""
     steps = [f"upright RGB, {form.resize} to {form.size_px} px with {form.interpolation} interpolation, divide by 255"]

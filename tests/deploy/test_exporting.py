@@ -16,20 +16,23 @@ from helpers.odd_images import load
 import tdmr_ray
 from tdmr_ray.cli import run_command
 from tdmr_ray.data.reading import InputFormat
-from tdmr_ray.deploy.artifact import Artifact, read_artifacts
+from tdmr_ray.deploy.artifact import ARTIFACTS, Artifact, Latency, read_artifacts
 from tdmr_ray.deploy.batches import in_batches
 from tdmr_ray.deploy.check_images import CHECK_IMAGES, check_images_of, load_check_images
 from tdmr_ray.deploy.exporting import Failure, export_model
 from tdmr_ray.deploy.formats import FORMATS, Conversion, Precision
 from tdmr_ray.deploy.graph import DeployedGraph, scaling_matrix
+from tdmr_ray.deploy.measuring import measure
 from tdmr_ray.deploy.onnx_model import metadata_of, open_onnx
 from tdmr_ray.deploy.predicting import find_images, predict_files
 from tdmr_ray.deploy.quiet import quiet
 from tdmr_ray.errors import InputError
 from tdmr_ray.export import export
+from tdmr_ray.machine import available_cores
 from tdmr_ray.method.resize import resize
 from tdmr_ray.models.fast_layers import SmallMapConv2d
 from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.model_folder import weights_digest
 from tdmr_ray.training.thresholds import Thresholds
 
 COMBINATIONS = [(name, precision) for name, form in FORMATS.items() for precision in form.precisions]
@@ -73,7 +76,13 @@ def test_each_format_keeps_the_networks_answers(
     assert found.verified is (name != "coreml")
     if found.verified:
         assert found.agreement is not None and found.agreement >= 1 - allowed
-        assert found.latency_ms is not None and found.start_ms is not None
+        assert found.peak_mb is not None and found.peak_mb > 0
+        counts = [count for count in (1, 2, 4) if count <= available_cores()]
+        assert [each.threads for each in found.latencies] == ([0] if name == "executorch" else counts)
+        assert all(0 < each.median_ms <= each.p95_ms for each in found.latencies)
+        assert found.start_ms is not None and found.weights == weights_digest(tmp_path)
+        assert (found.split, found.num_test_images) == ("val", len(load(odd_images).test))
+        assert found.test_top1 is not None
         with quiet():
             run = FORMATS[name].open(tmp_path / found.file, threads=1)
             assert run is not None
@@ -96,6 +105,27 @@ def test_exported_file_and_network_agree_on_files(small: tdmr_ray.SmallModel, ex
         assert isinstance(other, tdmr_ray.Prediction)
         np.testing.assert_allclose(other.probabilities, own.probabilities, atol=1e-3)
         assert other.class_name == own.class_name
+
+
+OLD = {"format": "onnx", "precision": "fp32", "batch": 1, "file": "a.onnx", "size_bytes": 8, "verified": True}
+
+
+def test_a_list_of_an_older_version_is_read_and_one_of_another_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / ARTIFACTS
+    path.write_text(json.dumps([{**OLD, "latency_ms": 2.0, "latency_p95_ms": 3.0}, OLD]))
+    first, second = read_artifacts(tmp_path)
+    assert (first.latencies, first.peak_mb) == ((Latency(1, 2.0, 3.0),), None)
+    assert second.latencies == ()
+    for text in (json.dumps([{**OLD, "speed": 1}]), json.dumps([{"format": "onnx"}]), "[", "3"):
+        path.write_text(text)
+        with pytest.raises(InputError, match="delete it, then run tdmr export again"):
+            read_artifacts(tmp_path)
+
+
+def test_a_file_that_crashes_its_runtime_is_a_failure_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "target.onnx").write_text("no model")
+    with pytest.raises(RuntimeError, match=r"in a fresh process ended with 1: .*onnx"):
+        measure("onnx", tmp_path / "target.onnx", batch=1, px=8)
 
 
 class Wrong:
@@ -162,6 +192,8 @@ def test_check_images_are_those_that_a_model_was_not_trained_on(
     assert (again.split, len(again)) == (split, len(images))
     assert np.array_equal(again.pixels, images.pixels)
     assert again.pixels.shape[1:] == again.calibration.shape[1:] == (48, 48, 3)
+    assert (again.test is not None) is (split == "val")
+    assert again.test is None or again.test.pixels.shape[1:] == (48, 48, 3)
 
 
 @pytest.mark.slow

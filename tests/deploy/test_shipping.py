@@ -57,7 +57,7 @@ def test_a_refit_takes_temperature_and_thresholds_of_the_trial_before_it(join: s
     records = [finished(layout, f"confirm-{seed}", "confirm", seed, draw=seed) for seed in (0, 1)]
     records.append(finished(layout, "refit", "refit", 0, join=join))
     search = Search("made", records)
-    ship_models(Comparison([search]).board, records, layout, task)
+    ship_models(Comparison([search]), layout, task)
     shipped = tdmr_ray.load_model(layout.best / PAIR.name)
 
     before = TrialConfig.model_validate(records[1].config)  # seed 1 is better on val

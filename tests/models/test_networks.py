@@ -186,3 +186,9 @@ def test_cost_of_a_target() -> None:
     assert cost.params == sum(parameter.numel() for parameter in network.parameters())
     assert cost.macs > 100_000
     assert cost.latency_ms > 0
+
+
+@pytest.mark.parametrize("name", ["levit_128s", "efficientformerv2_s0"])
+def test_a_target_without_one_linear_classifier_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"must end in one linear layer, got '{name}', which does not"):
+        load_target(name, num_classes=3, image_px=64)

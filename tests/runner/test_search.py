@@ -32,6 +32,7 @@ from tdmr_ray.runner.tensorboard import trial_folder
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.fit import fit
 from tdmr_ray.training.metrics import METRICS
+from tdmr_ray.training.model_folder import weights_digest
 from tdmr_ray.training.reliability import read_reliability
 from tdmr_ray.training.workers import Metrics
 
@@ -324,6 +325,10 @@ def test_the_recommended_model_is_shipped_whichever_method_made_it(out: Path, re
     assert (shipped.recipe, shipped.role) == (board["recommended"]["recipe"], board["recommended"]["method"])
     assert shipped.phase == "refit"
     assert (out / "best/target.safetensors").exists()
+    for card in (out / "best/README.md", *out.glob("best/*/README.md")):
+        front = yaml.safe_load(card.read_text(encoding="utf-8").split("---\n")[1])
+        assert front["model-index"][0]["results"][0]["metrics"][0]["type"] == "accuracy"
+        assert str(weights_digest(card.parent)) in card.read_text(encoding="utf-8")
     assert {path.name for path in (out / "best").iterdir() if path.is_dir()} == {
         "glyph_cnn-lcnet_035",
         "glyph_cnn-mobilenetv3_small_050",

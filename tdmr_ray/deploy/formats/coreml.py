@@ -4,11 +4,7 @@ import json
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
-
 from tdmr_ray.deploy.formats.format import Conversion, Format, Precision
-from tdmr_ray.deploy.graph import DeployedGraph
 
 
 class CoreMlFormat(Format):
@@ -23,10 +19,13 @@ class CoreMlFormat(Format):
     def write(self, conversion: Conversion, precision: Precision, path: Path) -> None:
         """Write the package; its input is an image and not an array."""
         import coremltools
+        import torch
+
+        from tdmr_ray.deploy.graph import Planes
 
         planes = torch.zeros(conversion.batch, 3, conversion.graph.read_px, conversion.graph.read_px)
         with torch.no_grad():
-            exported = torch.export.export(_Planes(conversion.graph).eval(), (planes,)).run_decompositions({})
+            exported = torch.export.export(Planes(conversion.graph).eval(), (planes,)).run_decompositions({})
             model = coremltools.convert(
                 exported,
                 inputs=[coremltools.ImageType("images", tuple(planes.shape), color_layout="RGB")],
@@ -42,12 +41,3 @@ class CoreMlFormat(Format):
 
     def open(self, path: Path, threads: int) -> None:
         """Return None: Core ML runs on Apple's systems alone."""
-
-
-class _Planes(nn.Module):
-    def __init__(self, graph: DeployedGraph) -> None:
-        super().__init__()
-        self.deployed = graph
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.deployed.from_planes(images)

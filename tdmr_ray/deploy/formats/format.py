@@ -4,11 +4,13 @@ import importlib.util
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tdmr_ray.deploy.batches import Pixels, Runner
-from tdmr_ray.deploy.graph import DeployedGraph
 from tdmr_ray.errors import InputError
+
+if TYPE_CHECKING:
+    from tdmr_ray.deploy.graph import DeployedGraph
 
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
@@ -25,7 +27,7 @@ class Conversion:
         metadata: Texts that travel in the file where the format has a place for them.
     """
 
-    graph: DeployedGraph
+    graph: "DeployedGraph"
     batch: int
     calibration: Pixels
     metadata: dict[str, str]
@@ -40,6 +42,8 @@ class Format(ABC):
         extra: Extra of this package that installs what is needed.
         modules: Python modules that must be importable.
         precisions: Precisions that can be written.
+        runtime: Module that runs its files; '' where they cannot be run here.
+        sets_threads: Whether `open` can set the number of threads.
     """
 
     name: ClassVar[str]
@@ -47,6 +51,8 @@ class Format(ABC):
     extra: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
     precisions: ClassVar[tuple[Precision, ...]]
+    runtime: ClassVar[str] = ""
+    sets_threads: ClassVar[bool] = True
 
     @abstractmethod
     def write(self, conversion: Conversion, precision: Precision, path: Path) -> None:

@@ -22,6 +22,7 @@ class LiteRtFormat(Format):
     extra: ClassVar[str] = "litert"
     modules: ClassVar[tuple[str, ...]] = ("litert_torch", "ai_edge_litert", "ai_edge_quantizer")
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "fp16", "int8")
+    runtime: ClassVar[str] = "ai_edge_litert.interpreter"
 
     def write(self, conversion: Conversion, precision: Precision, path: Path) -> None:
         """Write the file; class names and input format are in associated files at its end."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from tdmr_ray.deploy.batches import Pixels, Runner
 from tdmr_ray.deploy.formats.format import Conversion, Format, Precision
 from tdmr_ray.machine import available_cores
-from tdmr_ray.models.onnx_graph import write_onnx_graph
 
 OUTPUT = "probabilities"
 PREPROCESSING_AND_END = ("Cast", "Transpose", "Div", "Softmax")
@@ -26,11 +25,14 @@ class OnnxFormat(Format):
     extra: ClassVar[str] = "export"
     modules: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxslim", "onnxruntime")
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "fp16", "int8")
+    runtime: ClassVar[str] = "onnxruntime"
 
     def write(self, conversion: Conversion, precision: Precision, path: Path) -> None:
         """Write the file; class names and input format are in its metadata."""
         import onnx
         import onnxslim
+
+        from tdmr_ray.models.onnx_graph import write_onnx_graph
 
         with TemporaryDirectory() as scratch:
             exported = Path(scratch) / "graph.onnx"

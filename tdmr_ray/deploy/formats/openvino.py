@@ -18,6 +18,7 @@ class OpenVinoFormat(Format):
     extra: ClassVar[str] = "openvino"
     modules: ClassVar[tuple[str, ...]] = ("openvino",)
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "fp16")
+    runtime: ClassVar[str] = "openvino"
 
     def write(self, conversion: Conversion, precision: Precision, path: Path) -> None:
         """Write both files; the metadata are under `tdmr_ray` in the first."""
