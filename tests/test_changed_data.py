@@ -16,6 +16,7 @@ from PIL import Image
 
 import tdmr_ray
 from tdmr_ray.data.config import DataConfig
+from tdmr_ray.data.datasets import forget_datasets
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.errors import InputError
 from tdmr_ray.ledger import Ledger
@@ -166,7 +167,9 @@ def test_images_that_change_during_a_search_end_it(tmp_path: Path) -> None:
     tasks, data = TaskCache(), DataConfig(name=str(tmp_path / "images"), image_px=16)
     assert tasks.get(data).fingerprint == load_task(data).fingerprint
     touch(tmp_path / "images")
+    forget_datasets()  # another process has not listed them yet
     tasks.get(data)
     remove(tmp_path / "images")
+    forget_datasets()
     with pytest.raises(InputError, match="have changed since the search began; restore them"):
         tasks.get(data)

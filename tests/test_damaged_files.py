@@ -27,7 +27,9 @@ from tdmr_ray.errors import InputError
 from tdmr_ray.ledger import Ledger
 from tdmr_ray.models import WEIGHTS_FILE, load_target
 from tdmr_ray.models.cost import read_costs
-from tdmr_ray.report.folder import read_search, read_summary
+from tdmr_ray.records import TDMR
+from tdmr_ray.report.folder import Comparison, Search, read_search, read_summary
+from tdmr_ray.report.row import Model
 from tdmr_ray.run_layout import MODEL_CONFIG, RunLayout
 from tdmr_ray.runner.costs import target_costs
 from tdmr_ray.runner.launch import write_inputs
@@ -268,11 +270,13 @@ def test_damaged_weights_of_a_finalist_do_not_ship(
     finalist = record("one", **values, metrics={"val/top1": 0.5, "val/log_loss": 1.0})
     layout.finalists.mkdir(parents=True)
     model.rename(layout.finalists / "best")
+    comparison = Comparison([Search("made", [finalist])])
+    (row,) = comparison.board.rows
     for damaged in (False, True):
         if damaged:
             weights = layout.finalists / "best" / WEIGHTS_FILE
             weights.write_bytes(flip(weights.read_bytes()))
-        _ship("r", [finalist], layout, load_task(config.data), tmp_path / f"shipped_{damaged}")
+        _ship(Model(TDMR, row), comparison, layout, load_task(config.data), tmp_path / f"shipped_{damaged}")
     assert tdmr_ray.load_model(tmp_path / "shipped_False").config == config
     assert not (tmp_path / "shipped_True").exists()
     assert "one does not ship: `tdmr train --record" in caplog.text

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.text import Text
 
 import tdmr_ray
-from tdmr_ray.records import Ledger, Pair
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.records import Pair
 from tdmr_ray.runner.progress import Progress
 from tdmr_ray.terminal import LONGEST, foreign, leave_lost_output, plain, say
 from tdmr_ray.tuning.studies import PairStudies

@@ -37,8 +37,13 @@ def save_checkpoint(state: Mapping[str, Any], path: StoragePath, *, key: str, da
     path.write_bytes(b"".join((MAGIC, hashlib.sha256(payload).digest(), payload)))
 
 
-def load_checkpoint(path: StoragePath, *, key: str, data: str = "") -> dict[str, Any] | None:
+def load_checkpoint(path: StoragePath, *, key: str, data: str | None = None) -> dict[str, Any] | None:
     """Return the last saved state, with tensors on the CPU; None if there is none.
+
+    Args:
+        path: Location of the file.
+        key: Identifier of the trial.
+        data: Fingerprint of its images; None accepts any.
 
     Raises:
         DamagedCheckpoint: If it is unreadable, or was saved with another `key` or `data`.
@@ -58,6 +63,6 @@ def load_checkpoint(path: StoragePath, *, key: str, data: str = "") -> dict[str,
         raise DamagedCheckpoint(f"{name} is unreadable ({type(error).__name__})") from error
     if found != key:
         raise DamagedCheckpoint(f"{name} belongs to another configuration")
-    if images != data:
+    if data is not None and images != data:
         raise DamagedCheckpoint(f"{name} belongs to other images, labels or splits")
     return state

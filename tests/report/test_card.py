@@ -50,8 +50,8 @@ def facts_of(folder: Path, *, names: tuple[str, ...] = PLAIN, settings: Mapping[
     config = TrialConfig.model_validate(record.config).with_values(dict(settings or {}))
     record = record.model_copy(update={"config": config.model_dump(mode="json"), "versions": {"torch": "2"}})
     form = InputFormat(32)
-    describe_model(folder, config, class_names=names, image_px=32, input_format=form, metrics={}, temperature=1.25)
     (folder / "target.safetensors").write_bytes(b"weights")
+    describe_model(folder, config, class_names=names, image_px=32, input_format=form, metrics={}, temperature=1.25)
     return CardFacts(model, record, comparison, folder)
 
 

@@ -7,7 +7,7 @@ import pytest
 from helpers.made_search import made_search
 
 from tdmr_ray.deploy.artifact import ARTIFACTS, Artifact, Latency, add_artifact
-from tdmr_ray.records import Ledger
+from tdmr_ray.ledger import Ledger
 from tdmr_ray.report.exported import NOTES, exported_table, read_exported
 from tdmr_ray.report.folder import compare, read_search
 from tdmr_ray.report.write import write_reports

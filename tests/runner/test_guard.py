@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from helpers.studies import build_space, record_of
 
-from tdmr_ray.records import Ledger, TrialRecord
+from tdmr_ray.ledger import Ledger
+from tdmr_ray.records import TrialRecord
 from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.guard import Guard, GuardedListener
 from tdmr_ray.runner.ledger_writer import LedgerWriter

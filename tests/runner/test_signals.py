@@ -13,8 +13,8 @@ from helpers.resuming import ended
 from helpers.searching import command, run, write_space
 from helpers.waiting import PATIENCE_S, wait_until
 
+from tdmr_ray.ledger import Ledger
 from tdmr_ray.output_dir import is_used
-from tdmr_ray.records import Ledger
 
 pytestmark = pytest.mark.slow
 NUM_TRIALS = 6
