@@ -1,7 +1,6 @@
 """The page in a real browser, opened from disk, predicts what torch predicts and makes no request."""
 
 import base64
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from tdmr_ray.deploy.check_images import check_images_of
 from tdmr_ray.deploy.demo.runtime import load_runtime
 from tdmr_ray.errors import InputError
 from tdmr_ray.export import export
+from tdmr_ray.training.thresholds import Thresholds
 
 NUM_IMAGES, THRESHOLD = 50, 0.35
 SIZES = ((97, 31, 40), (33, 210, 17), (13, 8, 64), (40, 40, 40), (61, 40, 40), (500, 2, 32), (640, 427, 48))
@@ -64,11 +64,9 @@ def model(digits: tdmr_ray.Task, tmp_path_factory: pytest.TempPathFactory) -> Pa
         pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("model")
     names = tuple(f"</script><b>{name}" for name in digits.class_names)
-    replace(fit_head(digits), class_names=names, temperature=1.3).save(folder)
+    thresholds = Thresholds(min_probability=THRESHOLD)
+    replace(fit_head(digits), class_names=names, temperature=1.3, thresholds=thresholds).save(folder)
     check_images_of(digits).save(folder)
-    config = json.loads((folder / "config.json").read_text())
-    thresholds = {"num_images": 0, "num_right": 0, "min_probability": THRESHOLD, "label_probabilities": []}
-    (folder / "config.json").write_text(json.dumps({**config, "thresholds": thresholds}))
     export(folder, demo=True)
     return folder
 
