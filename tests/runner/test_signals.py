@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,17 @@ def search_arguments(home: Path, store: Path) -> list[object]:
 
 
 def start(log: Path, module: str, *arguments: object) -> subprocess.Popen[bytes]:
-    """Start a command in a process group of its own, like a shell, with all output in a file."""
+    """Start a command in a process group of its own, like a shell, with all output in a file.
+
+    SIGHUP is not ignored in it, as it would be if the tests run under `nohup`.
+    """
     with log.open("w") as output:
         return subprocess.Popen(
-            command(module, *arguments), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command(module, *arguments),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
         )
 
 
