@@ -59,13 +59,20 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     """Parse `KEY=VALUE` strings into a dictionary; values are YAML.
 
     Raises:
-        InputError: If a string has no '='.
+        InputError: If a string has no '=', or a value is not YAML.
     """
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
         raise InputError("--set", [f"must be KEY=VALUE, got '{pair}'" for pair in wrong])
     split = (pair.split("=", 1) for pair in pairs)
-    return {key.strip(): yaml.safe_load(value) for key, value in split}
+    return {key.strip(): _parse_value(key, value) for key, value in split}
+
+
+def _parse_value(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError("--set", f"{key.strip()}: {text!r} is not YAML; put quotes around a text") from error
 
 
 def check_tree(tree: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
@@ -80,7 +87,7 @@ def check_tree(tree: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
         reported = ("search", "fixed") if wrong else ()
         return None, problems + [text for text in readable(error, Space) if not text.startswith(reported)]
     if problems:
-        return None, problems + check_names(space)
+        return None, problems + check_names(space.model_copy(update={"search": {}, "fixed": {}}) if wrong else space)
     problems = check_names(space)
     return (None, problems) if problems else (decoded_for_all(space), check_meaning(space))
 

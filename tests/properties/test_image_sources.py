@@ -15,6 +15,7 @@ from tdmr_ray.data.config import Columns, DataConfig
 from tdmr_ray.data.listing.folders import list_folder
 from tdmr_ray.data.listing.listing import Listing
 from tdmr_ray.data.listing.tables import list_csv
+from tdmr_ray.data.small_classes import drop_small_classes
 
 HEADERS = st.sampled_from(["path", "label", "split", "group", "Path", "file", "class", "", "path;label", "\ufeffpath"])
 CELLS = st.sampled_from(
@@ -123,4 +124,4 @@ def test_any_tree(
     config = DataConfig.model_validate(
         {"name": str(root), "layout": layout, "unlabeled": loose, "drop_small_classes": drop}
     )
-    check_listing(lambda: list_folder(root, config))
+    check_listing(lambda: drop_small_classes(list_folder(root, config)) if drop else list_folder(root, config))

@@ -67,10 +67,10 @@ def read_table(path: Path, wanted: Sequence[str]) -> Table:
     text, encoding = _decode(path, _content(path))
     text, declared = _without_declaration(text)
     top = next((line for line in io.StringIO(text) if line.strip(BLANK)), "")
-    if not top:
-        raise InputError("data", f"{path} is empty; its first line must name the columns, such as path,label")
     delimiter = declared or max(DELIMITERS, key=lambda each: _fit(top, each, wanted))
     rows = list(_rows(path, text, delimiter, skipped=1 if declared else 0))
+    if not rows:
+        raise InputError("data", f"{path} is empty; its first line must name the columns, such as path,label")
     return Table(rows[0].cells, rows[1:], delimiter, encoding)
 
 
