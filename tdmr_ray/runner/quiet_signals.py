@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from tdmr_ray.runner.interrupt import SIGNALS
 
@@ -15,22 +16,24 @@ OWN_GROUP: ContextVar[bool] = ContextVar("OWN_GROUP", default=False)
 
 @contextmanager
 def kept_handlers() -> Iterator[None]:
-    """Put the handlers of signals back after a call that replaces them.
+    """Keep the handlers of signals during a call that would replace them, as `ray.init` does.
 
-    A SIGTERM that the callee's own handler has turned into an exit is handed to the handler from before.
+    A handler that is only put back afterwards leaves a moment in which a signal is lost: Ray's own one raises
+    SystemExit wherever the main thread is, also where Python ignores exceptions.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before, install = {number: signal.getsignal(number) for number in SIGNALS}, signal.signal
+
+    def install_others(number: int, handler: Any) -> Any:
+        return signal.getsignal(number) if number in SIGNALS else install(number, handler)
+
+    signal.signal = install_others  # type: ignore[assignment]
     try:
         yield
-    except SystemExit as exit_:
-        handler = before[signal.SIGTERM]
-        if exit_.code == signal.SIGTERM and callable(handler):
-            handler(signal.SIGTERM, None)
-        raise
     finally:
+        signal.signal = install
         for number, handler in before.items():
             if handler is not None:  # a handler that is not Python's
                 signal.signal(number, handler)
