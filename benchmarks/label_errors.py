@@ -76,7 +76,7 @@ def with_errors(labels: Tensor, num_train: int, clean: Tensor | None, seed: int)
     """Change 5 % of the training labels.
 
     Args:
-        labels: Of train and val, [N].
+        labels: Class of each image in train and val, [N].
         num_train: Number of training images, which come first.
         clean: Probabilities [N, C] that decide which classes are plausible; None makes all others equally likely.
         seed: Seed of the choice.

@@ -27,7 +27,7 @@ def find_label_issues(probabilities: Tensor, labels: Tensor, *, min_odds: float 
     """Find the images for which another class is far likelier than the given one.
 
     Args:
-        probabilities: Of models that were not trained on the image, [N, C].
+        probabilities: Class probabilities from models that were not trained on the image, [N, C].
         labels: Given classes, [N].
         min_odds: Least factor between the probabilities of both classes.
 

@@ -36,7 +36,7 @@ def rank_to_label(features: Tensor, labeled: Tensor, probabilities: Tensor, *, c
     Args:
         features: Foundation features of the images without labels, [N, d].
         labeled: Features of the labelled ones, [L, d].
-        probabilities: Of the images without labels, [N, C].
+        probabilities: Class probabilities of the images without labels, [N, C].
         count: Largest number of images.
 
     Source: facility location weighted by uncertainty, after Wei, Iyer and Bilmes 2015, "Submodularity in Data Subset

@@ -42,7 +42,7 @@ def confusions_of(images: Images, probabilities: Tensor, class_names: Sequence[s
 
     Args:
         images: Images of val, [N].
-        probabilities: Of a target that was not trained on them, [N, C].
+        probabilities: Class probabilities from a target that was not trained on these images, [N, C].
         class_names: C names.
     """
     confidence, predicted = probabilities.max(dim=1)

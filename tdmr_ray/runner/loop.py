@@ -109,7 +109,7 @@ def _own_errors() -> Iterator[None]:
     """Raise what has ended Tune as an error of ours: Tune wraps errors of listeners, and knows no lack of memory.
 
     Raises:
-        OSError: As the ledger raised it.
+        OSError: If the ledger cannot be written, such as on a full disk.
         SearchStopped: If Ray ended processes because the machine was short of memory, and Tune gave up.
     """
     try:

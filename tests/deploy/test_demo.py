@@ -49,8 +49,14 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_registry_is_that_of_the_environment_or_of_npmrc(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert registry() == "https://registry.npmjs.org"
+def test_registry_is_that_of_the_environment_of_npmrc_or_of_npm(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(home))
+    with pytest.raises(InputError, match="set NPM_CONFIG_REGISTRY, or with a network do: npm pack"):
+        registry()
+    npm = home / "npm"
+    npm.write_text("#!/bin/sh\necho https://of-npm.example/\n")
+    npm.chmod(0o755)
+    assert registry() == "https://of-npm.example"
     (home / ".npmrc").write_text("fund=false\nregistry = https://mirror.example/npm/\n")
     assert registry() == "https://mirror.example/npm"
     monkeypatch.setenv("npm_config_registry", "https://other.example/")

@@ -93,7 +93,7 @@ def test_nothing_else_is_overwritten(kind: str, shipped: Path, tmp_path: Path) -
 
 
 class FakeHub(BaseHTTPRequestHandler):
-    """As much of the hub as an upload of small files asks for."""
+    """A server with the parts of the hub's API that an upload of small files calls."""
 
     files: ClassVar[list[str] | None] = None
     visibility: ClassVar[str | None] = None

@@ -5,6 +5,8 @@ import hashlib
 import io
 import os
 import re
+import shutil
+import subprocess
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,6 @@ INTEGRITY = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3j
 """Hash of the tarball, as `npm view onnxruntime-web dist.integrity` gives it."""
 TARBALL = f"onnxruntime-web-{VERSION}.tgz"
 SCRIPT, WASM = "package/dist/ort.wasm.bundle.min.mjs", "package/dist/ort-wasm-simd-threaded.wasm"
-REGISTRY = "https://registry.npmjs.org"
 TIMEOUT_S = 60
 BY_HAND = f"with a network do: npm pack onnxruntime-web@{VERSION}, and give the file by --runtime"
 
@@ -48,14 +49,29 @@ def load_runtime(given: Path | None = None) -> Runtime:
 
 
 def registry() -> str:
-    """Return the npm registry of the environment, of ~/.npmrc, or the public one."""
+    """Return the npm registry of the environment, of ~/.npmrc, or the one that npm itself would use.
+
+    Raises:
+        InputError: If none of them names one.
+    """
     for name in ("NPM_CONFIG_REGISTRY", "npm_config_registry"):
         if os.environ.get(name):
             return os.environ[name].rstrip("/")
     settings = Path("~/.npmrc").expanduser()
     text = settings.read_text(encoding="utf-8", errors="replace") if settings.is_file() else ""
     found = re.search(r"^\s*registry\s*=\s*[\"']?([^\s\"']+)", text, re.MULTILINE)
-    return found[1].rstrip("/") if found else REGISTRY
+    name = found[1] if found else _registry_of_npm()
+    if not name:
+        raise InputError("--demo", f"npm's registry must be reachable, got none; set NPM_CONFIG_REGISTRY, or {BY_HAND}")
+    return name.rstrip("/")
+
+
+def _registry_of_npm() -> str:
+    npm = shutil.which("npm")
+    if npm is None:
+        return ""
+    answer = subprocess.run([npm, "config", "get", "registry"], capture_output=True, text=True, check=False)
+    return answer.stdout.strip()
 
 
 def _given(path: Path) -> bytes:
