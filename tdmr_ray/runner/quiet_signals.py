@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
 from tdmr_ray.runner.interrupt import SIGNALS
@@ -16,27 +17,37 @@ OWN_GROUP: ContextVar[bool] = ContextVar("OWN_GROUP", default=False)
 
 @contextmanager
 def kept_handlers() -> Iterator[None]:
-    """Keep the handlers of signals during a call that would replace them, as `ray.init` does.
+    """Keep the handlers of signals during a call that would replace them, as `ray.init` does; they run after it.
 
-    A handler that is only put back afterwards leaves a moment in which a signal is lost: Ray's own one raises
-    SystemExit wherever the main thread is, also where Python ignores exceptions.
+    A handler that raises cannot run meanwhile: Ray forks, and Python ignores exceptions in the hooks of forks, so that
+    the signal would be lost. A second Ctrl-C does not wait.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before, install = {number: signal.getsignal(number) for number in SIGNALS}, signal.signal
+    install = signal.signal
+    handlers = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
+    waiting: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        waiting.append(number)
+        if len(waiting) > 1 and number == signal.SIGINT:
+            handlers[signal.SIGINT](number, frame)
 
     def install_others(number: int, handler: Any) -> Any:
         return signal.getsignal(number) if number in SIGNALS else install(number, handler)
 
+    for number in handlers:
+        install(number, note)
     signal.signal = install_others  # type: ignore[assignment]
     try:
         yield
     finally:
         signal.signal = install
-        for number, handler in before.items():
-            if handler is not None:  # a handler that is not Python's
-                signal.signal(number, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if waiting:
+            handlers[signal.Signals(waiting[0])](waiting[0], None)
 
 
 @contextmanager

@@ -21,6 +21,11 @@ pytestmark = pytest.mark.slow
 NUM_TRIALS = 6
 
 
+def ray_starts(folder: Path, since: float) -> bool:
+    """Whether the costs of the targets are written, after which Ray starts."""
+    return any(path.stat().st_mtime > since for path in folder.glob("targets.json"))
+
+
 def trials_run(folder: Path, since: float) -> bool:
     """Whether a trial has completed an epoch."""
     with contextlib.suppress(FileNotFoundError):  # a trial that ends removes its checkpoint
@@ -73,11 +78,12 @@ def send(process: subprocess.Popen[bytes], names: list[str], log: Path, *, to_gr
 @pytest.mark.parametrize(
     ("moment", "signals", "to_group", "says", "how"),
     [
+        (ray_starts, ["SIGTERM"], False, "", "stopped"),
         (trials_run, ["SIGTERM", "SIGTERM"], True, "SIGTERM: ending, within 300 s", "interrupted"),
         (trials_run, ["SIGHUP"], True, "SIGHUP: ending, within 300 s", "interrupted"),
         (trials_run, ["SIGINT", "SIGINT"], False, "press Ctrl-C again to stop now", "stopped"),
     ],
-    ids=["like timeout", "lost terminal", "Ctrl-C twice"],
+    ids=["while Ray starts", "like timeout", "lost terminal", "Ctrl-C twice"],
 )
 def test_a_signal_ends_a_search_in_order(
     moment: Callable[[Path, float], bool],
