@@ -42,6 +42,9 @@ def search(
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Show what would run.")] = False,
     address: Annotated[str | None, typer.Option(help="Address of a running Ray; 'auto' finds one.")] = None,
+    without_token: Annotated[
+        bool, typer.Option(help="With --address: join a Ray without a token; whoever reaches it can run code there.")
+    ] = False,
     refit: Annotated[
         str | None,
         typer.Option(metavar="true|false|all", help="Train again with val's labels; 'all' adds test's to what ships."),
@@ -80,6 +83,7 @@ def search(
         overrides=overrides,
         warm_start=warm_start or (),
         address=address,
+        without_token=without_token,
         store=store,
         store_gb=store_gb,
         storage=storage,

@@ -85,11 +85,12 @@ def train_with_ray(
     on_epoch: OnEpoch,
     *,
     address: str | None,
+    without_token: bool,
     verbose: bool,
 ) -> Metrics:
     """Train with Ray Train on one or several workers, on this machine or on the Ray at `address`."""
     layout = TrainLayout(results, scratch=store.local.parent)
-    with ray_session(address, verbose=verbose):
+    with ray_session(address, verbose=verbose, without_token=without_token):
         if address is None:
             check_fit(resources)
         copies = share_weights_of_trial(config, store)

@@ -26,6 +26,9 @@ def train(
         str | None, typer.Option(metavar="URI", help="Location that all machines reach, such as s3://bucket/prefix.")
     ] = None,
     address: Annotated[str | None, typer.Option(help="Address of a running Ray.")] = None,
+    without_token: Annotated[
+        bool, typer.Option(help="With --address: join a Ray without a token; whoever reaches it can run code there.")
+    ] = False,
     verbose: Annotated[bool, typer.Option(help="Show Ray's log.")] = False,
 ) -> None:
     """Train one configuration and keep its weights."""
@@ -61,7 +64,14 @@ def train(
         teachers = open_store(store, shared=shared)
         results = shared / out.name if shared else StoragePath(out.resolve())
         metrics = single_trial.train_with_ray(
-            config, resources, teachers, results, show_epoch, address=address, verbose=verbose
+            config,
+            resources,
+            teachers,
+            results,
+            show_epoch,
+            address=address,
+            without_token=without_token,
+            verbose=verbose,
         )
         if shared:
             results.fetch(out)

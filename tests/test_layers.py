@@ -9,7 +9,7 @@ import tdmr_ray
 
 PACKAGE = Path(tdmr_ray.__file__).parent
 ORDER = [
-    {"errors", "checksums", "code_digest", "durations", "pareto", "storage", "machine", "terminal"},
+    {"errors", "checksums", "code_digest", "durations", "pareto", "storage", "machine", "terminal", "content_security"},
     {"method", "data", "run_layout"},
     {"models"},
     {"training"},

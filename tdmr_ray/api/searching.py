@@ -83,6 +83,7 @@ def run_search(
     overrides: Mapping[str, Any] | None = None,
     warm_start: Sequence[str | Path] = (),
     address: str | None = None,
+    without_token: bool = False,
     store: str | Path | None = None,
     store_gb: float = DEFAULT_STORE_GB,
     storage: str | None = None,
@@ -102,7 +103,8 @@ def run_search(
         new_data: Whether `resume` accepts images that have changed: the earlier trials then do not count.
         overrides: Dotted keys and values that replace what a space file says.
         warm_start: Output directories of other searches, whose best configurations are tried first.
-        address: Address of a running Ray; None starts one on this machine.
+        address: Address of a running Ray; None starts one on this machine, which nobody else can use.
+        without_token: Whether to join a Ray that has no token, so that whoever reaches it can run code there.
         store: Folder of teachers and decoded images; by default in the user's cache.
         store_gb: Size beyond which the least recently used ones are removed.
         storage: Location that all machines reach, such as `s3://bucket/prefix`.
@@ -129,7 +131,9 @@ def run_search(
     root = Path(out) if out else DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
     results = shared / root.name if shared else None
     teachers = own_store(shared=shared)
-    options = LaunchOptions(address, verbose, others, _listeners(on_progress), console)
+    options = LaunchOptions(
+        address, without_token, verbose=verbose, others=others, listeners=_listeners(on_progress), console=console
+    )
     advice = partial(_how_to_go_on, root, storage)
     with (
         opened_output_dir(root, resume=resume, results=results),

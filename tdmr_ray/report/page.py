@@ -13,6 +13,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from pydantic import ValidationError
 
+from tdmr_ray.content_security import content_security_policy
 from tdmr_ray.records import TrialRecord, complete
 from tdmr_ray.report import exported, figures
 from tdmr_ray.report.folder import Comparison
@@ -31,6 +32,8 @@ from tdmr_ray.tuning.ranking import rank
 NAME_COLUMNS = ("method", "foundation", "target", "Pareto")
 EXPORTED_NAMES = ("model", "file", "format", "precision", "state")
 NUM_CONFUSIONS = 4
+PLOTLY_COMPILES = "'unsafe-eval'"
+"""Plotly compiles the shaders of parallel coordinates."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,10 @@ def render_page(comparisons: Sequence[Comparison]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tdmr_ray.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    script = environment.get_template("page.js").render()
     return environment.get_template("page.html").render(
+        policy=content_security_policy(scripts=[script, get_plotlyjs()], compiles=PLOTLY_COMPILES, inline_styles=True),
+        script=Markup(script),
         title=" | ".join(each.title for each in comparisons),
         sections=[_section(each) for each in comparisons],
         names=NAME_COLUMNS,

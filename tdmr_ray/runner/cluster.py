@@ -4,8 +4,8 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from tdmr_ray.errors import InputError, SearchStopped
 from tdmr_ray.machine import available_cores
+from tdmr_ray.runner.private_ray import check_cluster, private_ray
 from tdmr_ray.runner.quiet_signals import children_in_own_group, kept_handlers
 from tdmr_ray.space import Resources
 
@@ -36,10 +37,16 @@ QUIET = {
 
 
 @contextmanager
-def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
+def ray_session(address: str | None, *, verbose: bool, without_token: bool = False) -> Iterator[None]:
     """Start a Ray on this machine, or connect to the one at `address`; a Ray of our own is stopped at the end.
 
+    Args:
+        address: Address of a running Ray; None starts one that nobody else can use.
+        verbose: Whether to show Ray's own log.
+        without_token: Whether to join a Ray that has no token.
+
     Raises:
+        InputError: If others can run code on the Ray at `address`.
         SearchStopped: If Ray does not start in time.
     """
     os.environ.update(QUIET)
@@ -48,27 +55,50 @@ def ray_session(address: str | None, *, verbose: bool) -> Iterator[None]:
 
     if not verbose:
         warnings.filterwarnings("ignore", module="ray")
-    own: dict[str, Any] = {
+    with ExitStack() as stack:
+        _init(_own_settings(stack.enter_context(private_ray())) if address is None else {"address": address}, verbose)
+        stack.callback(_shut_down)
+        if not verbose:
+            logging.getLogger("ray").setLevel(logging.CRITICAL)
+        if address is not None:
+            check_cluster(ray.get_runtime_context().gcs_address, without_token=without_token)
+        yield
+
+
+def _own_settings(folder: Path) -> dict[str, Any]:
+    """Return the arguments of `ray.init` for a Ray of our own.
+
+    Args:
+        folder: Folder of its sessions.
+    """
+    return {
+        "address": "local",
         "object_store_memory": OBJECT_STORE_BYTES,
         "include_dashboard": False,
         "num_cpus": available_cores(),
+        "_temp_dir": str(folder),
     }
+
+
+def _init(settings: Mapping[str, Any], verbose: bool) -> None:
+    import ray
+
     level = logging.INFO if verbose else logging.CRITICAL
     try:
         with kept_handlers(), children_in_own_group():
-            ray.init(address=address or "local", logging_level=level, log_to_driver=verbose, **({} if address else own))
+            ray.init(logging_level=level, log_to_driver=verbose, **settings)
     except Exception as error:
         if START_TIMEOUT not in str(error):
             raise
         advice = "this machine is too busy; run the command again, with --resume and its --out, when it is less so"
         raise SearchStopped(f"Ray did not start within 30 s: {advice}") from error
-    if not verbose:
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        with kept_handlers():
-            ray.shutdown()
+
+
+def _shut_down() -> None:
+    import ray
+
+    with kept_handlers():
+        ray.shutdown()
 
 
 class RayWatch:

@@ -41,6 +41,7 @@ class LaunchOptions:
 
     Attributes:
         address: Address of a running Ray; None starts one on this machine.
+        without_token: Whether to join a Ray that has no token.
         verbose: Whether to show Ray's own log.
         others: Trials of earlier searches; each pair begins with the best of them.
         listeners: Listeners that are notified of each start, epoch and end, after our own.
@@ -48,6 +49,7 @@ class LaunchOptions:
     """
 
     address: str | None = None
+    without_token: bool = False
     verbose: bool = False
     others: Sequence[TrialRecord] = ()
     listeners: tuple[Listener, ...] = ()
@@ -106,7 +108,8 @@ def launch_search(
         if copies:
             on_message(f"{len(copies)} networks' weights are in {store.shared} for every machine")
         with mirrored(layout, on_message):
-            with ray_session(options.address, verbose=options.verbose), interrupt.in_order():
+            ray = ray_session(options.address, verbose=options.verbose, without_token=options.without_token)
+            with ray, interrupt.in_order():
                 _search(space, layout, store, tasks, costs, copies, interrupt, on_message, options)
             end = SearchEnd(interrupted=interrupt.should_stop)
             write_reports()

@@ -9,6 +9,9 @@ from tdmr_ray.errors import InputError
 MAX_SOCKET_PATH = 107
 """Bytes of the longest path of a Unix socket; Linux keeps one more for the end."""
 LONGEST_PID = 4_194_304
+FOLDER_PREFIX, SESSIONS = "tdmr-", "ray"
+RANDOM_LETTERS = 8
+"""Letters that `tempfile` appends."""
 
 
 def check_machine(*, joins: bool) -> None:
@@ -27,12 +30,12 @@ def check_machine(*, joins: bool) -> None:
             "HOME", "Ray needs a home directory and there is none; set HOME to a folder of yours"
         ) from error
     if not joins:
-        check_socket_paths(ray_temp_dir())
+        check_socket_paths(temp_dir() / f"{FOLDER_PREFIX}{'x' * RANDOM_LETTERS}" / SESSIONS)
 
 
-def ray_temp_dir() -> Path:
-    """Return the folder in which a Ray of our own keeps its sessions."""
-    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"
+def temp_dir() -> Path:
+    """Return the folder in which the folder of a Ray of our own is made."""
+    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
 
 
 def check_socket_paths(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """A search over several nodes (real raylets on one machine), one of which is lost in the middle."""
 
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,8 +22,10 @@ NUM_NODES = 4
 
 
 @pytest.fixture
-def nodes() -> Iterator[Cluster]:
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """A head without CPUs and four workers."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(NUM_NODES):
         cluster.add_node(num_cpus=1)

@@ -51,6 +51,29 @@ def test_page_draws_all_plots_without_errors_or_requests(
     assert len(text.encode()) < MAX_BYTES
 
 
+INTRUDERS = """
+const script = document.createElement("script");
+script.textContent = "window.intruded = 'a script'";
+document.body.append(script);
+const image = document.createElement("img");
+image.src = "http://127.0.0.1:9/pixel";
+document.body.append(image);
+const button = document.createElement("button");
+button.setAttribute("onclick", "window.intruded = 'a handler'");
+document.body.append(button);
+button.click();
+return window.intruded || null;
+"""
+"""What a name that was not escaped would add to the page."""
+
+
+def test_page_runs_no_other_script_and_connects_to_nothing(browser: Chrome, tmp_path: Path) -> None:
+    open_page(browser, [made_search()], tmp_path)
+    assert browser.execute_script(INTRUDERS) is None
+    blocked = [entry["message"] for entry in browser.get_log("browser")]
+    assert sum("Content Security Policy" in message for message in blocked) == 3
+
+
 def column_of(browser: Chrome, name: str) -> list[str]:
     """Return the visible cells of a column of the leaderboard."""
     heads = [head.text for head in browser.find_elements(By.CSS_SELECTOR, ".board th")]

@@ -2,16 +2,16 @@
 
 import base64
 import gzip
-import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
+from tdmr_ray.content_security import content_security_policy
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.deploy.demo.runtime import VERSION, Runtime
 from tdmr_ray.deploy.predicting import NONE_OF_THESE
@@ -78,7 +78,7 @@ def _render(model: bytes, shown: Shown, runtime: Runtime) -> str:
         _environment()
         .get_template(PAGE)
         .render(
-            policy=_policy([*scripts, *modules], style),
+            policy=content_security_policy(scripts=[*scripts, *modules], styles=[style], compiles="'wasm-unsafe-eval'"),
             style=Markup(style),
             scripts=[Markup(text) for text in scripts],
             modules=[Markup(text) for text in modules],
@@ -108,26 +108,6 @@ def as_global(module: str) -> str:
     members = ",".join(f"{outside or own}:{own}" for own, _, outside in pairs)
     body = module[: found.start()].replace("import.meta.url", '"blob:onnxruntime-web"')
     return f"{body}globalThis.ort={{{members}}};\n"
-
-
-def _policy(scripts: Iterable[str], style: str) -> str:
-    """Return a Content-Security-Policy that allows these scripts, this style and local photos, and no connection."""
-    allowed = " ".join(map(_hash, scripts))
-    return "; ".join(
-        [
-            "default-src 'none'",
-            "connect-src 'none'",
-            f"script-src {allowed} 'wasm-unsafe-eval'",
-            f"style-src {_hash(style)}",
-            "img-src blob: data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _environment() -> jinja2.Environment:
