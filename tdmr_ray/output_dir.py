@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from tdmr_ray.errors import InputError, SearchStopped
 from tdmr_ray.ledger import num_intact_lines
 from tdmr_ray.run_layout import CHECKPOINT_SUFFIX, DATA_SUMMARY, ENVIRONMENT, RECORDS, SPACE, TARGETS
-from tdmr_ray.storage import StoragePath
+from tdmr_ray.storage import PREVIOUS_SUFFIX, StoragePath
 from tdmr_ray.store import Store
 
 INPUTS = {SPACE, ENVIRONMENT, TARGETS, DATA_SUMMARY}
@@ -108,7 +108,8 @@ def fetch_earlier(results: StoragePath, root: Path, *, resume: bool) -> None:
     if far and not resume:
         raise InputError("--storage", f"{results} exists already; give another --out, or --resume to continue it")
     if num_intact_lines(far) > (num_intact_lines(near.read_bytes()) if near.exists() else 0):
-        results.fetch(root, lambda name: not name.endswith(CHECKPOINT_SUFFIX))
+        checkpoints = (CHECKPOINT_SUFFIX, CHECKPOINT_SUFFIX + PREVIOUS_SUFFIX)
+        results.fetch(root, lambda name: not name.endswith(checkpoints))
 
 
 def default_store() -> Path:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pyarrow import fs
 
+PREVIOUS_SUFFIX = ".previous"
+
 
 def is_remote(location: str) -> bool:
     """Whether it is a URI rather than a path."""
@@ -72,8 +74,19 @@ class StoragePath:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def write_bytes(self, content: bytes | memoryview) -> None:
-        """Make the file, or replace it; until it is whole, what was there stays."""
+    @property
+    def previous(self) -> "StoragePath":
+        """The version before, which `write_bytes` may keep."""
+        return StoragePath(f"{self.path}{PREVIOUS_SUFFIX}")
+
+    def write_bytes(self, content: bytes | memoryview, *, keep_previous: bool = False) -> None:
+        """Make the file, or replace it; until it is whole, what was there stays.
+
+        Args:
+            content: What will be in the file.
+            keep_previous: Whether to keep what was there as `previous`; on this machine only, since other storage has
+                checksums and copies of its own.
+        """
         if not self.is_local:
             with self.system.open_output_stream(self.path) as stream:
                 stream.write(content)
@@ -83,6 +96,8 @@ class StoragePath:
         draft = path.with_suffix(".draft")
         try:
             draft.write_bytes(content)
+            if keep_previous and path.exists():
+                path.replace(self.previous.path)
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
@@ -109,10 +124,11 @@ class StoragePath:
         return len(files)
 
     def remove(self) -> None:
-        """Remove the file or folder; no complaint if there is none."""
+        """Remove the file and its previous version, or the folder; no complaint if there is none."""
         if self.is_local:
             path = Path(self.path)
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            Path(self.previous.path).unlink(missing_ok=True)
             return
         kind = self.system.get_file_info(self.path).type
         if kind == fs.FileType.Directory:

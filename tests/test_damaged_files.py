@@ -13,6 +13,7 @@ import torch
 from helpers.assignments import short_trial
 from helpers.made_records import record
 from helpers.made_search import COSTS, made_search
+from helpers.metrics import without_times
 from helpers.searching import SPACE
 
 import tdmr_ray
@@ -33,7 +34,7 @@ from tdmr_ray.report.row import Model
 from tdmr_ray.run_layout import MODEL_CONFIG, RunLayout
 from tdmr_ray.runner.costs import target_costs
 from tdmr_ray.runner.launch import write_inputs
-from tdmr_ray.runner.messages import report_in
+from tdmr_ray.runner.messages import TrialReport, report_in
 from tdmr_ray.runner.trainable import TrialActor
 from tdmr_ray.space.reading import space_from_dict
 from tdmr_ray.store import MANIFEST, Store
@@ -178,6 +179,29 @@ def test_trial_with_a_damaged_checkpoint_starts_again_and_says_so(
         assert (report.epoch, report.error) == (1, "")
         assert any("the trial started again: trial.pt" in note.text for note in report.notes) == restarted
         damage(Path(assignment.files.checkpoint("trial").path))
+
+
+def test_trial_with_a_damaged_checkpoint_goes_on_one_epoch_earlier_and_says_so(
+    damage: Callable[[Path], None], tmp_path: Path
+) -> None:
+    assignment = short_trial(tmp_path, **{"distill.epochs": 4})
+    checkpoint = Path(assignment.files.checkpoint("trial").path)
+
+    def steps(count: int) -> list[TrialReport]:
+        actor = TrialActor.__new__(TrialActor)
+        actor.setup(assignment.as_config())
+        return [report_in(actor.step()) for _ in range(count)]
+
+    before = steps(3)
+    damage(checkpoint)
+    again, third, last = steps(3)
+    assert [each.epoch for each in (again, third, last)] == [2, 3, 4]
+    assert without_times(third.metrics) == without_times(before[2].metrics)
+    assert any("the trial went on one epoch earlier: trial.pt" in note.text for note in third.notes)
+    checkpoint.unlink()
+    assert steps(1)[0].epoch == 3
+    assignment.files.checkpoint("trial").remove()
+    assert not list(checkpoint.parent.iterdir())
 
 
 @pytest.mark.parametrize("name", ["weights.bin", MANIFEST])

@@ -20,7 +20,7 @@ from tdmr_ray.runner.messages import Assignment, TrialReport
 from tdmr_ray.runner.watchdog import watchdog
 from tdmr_ray.runner.worker_context import WorkerContext
 from tdmr_ray.training.activity import watched_by
-from tdmr_ray.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
+from tdmr_ray.training.checkpoint import load_newest, save_checkpoint
 from tdmr_ray.training.device import pick_device, used_precision
 from tdmr_ray.training.fit import Outcome, Run
 from tdmr_ray.training.visualizations import collect_visualizations
@@ -119,11 +119,11 @@ class Trial:
 
     def _restore(self, run: Run) -> bool:
         """Continue from a checkpoint; False if there is none that can be used."""
-        try:
-            state = load_checkpoint(self.files.checkpoint(self.spec.id), key=self.spec.id, data=run.task.fingerprint)
-        except DamagedCheckpoint as damage:
-            self.notes.append(Note(kind="checkpoint", text=f"the trial started again: {damage}"))
-            state = None
+        checkpoint = self.files.checkpoint(self.spec.id)
+        state, damage = load_newest(checkpoint, key=self.spec.id, data=run.task.fingerprint)
+        if damage is not None:
+            how = "started again" if state is None else "went on one epoch earlier"
+            self.notes.append(Note(kind="checkpoint", text=f"the trial {how}: {damage}"))
         if state is None:
             return False
         run.restore(state["run"])

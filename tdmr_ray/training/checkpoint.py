@@ -1,4 +1,7 @@
-"""Checkpoints of interrupted trials: one file for each, replaced atomically after every epoch."""
+"""Checkpoints of interrupted trials: one file for each, replaced atomically after every epoch.
+
+On this machine's disk, the checkpoint of the epoch before stays beside it, so that a damaged file costs one epoch.
+"""
 
 import hashlib
 import pickle
@@ -34,7 +37,30 @@ def save_checkpoint(state: Mapping[str, Any], path: StoragePath, *, key: str, da
     content = BytesIO()
     torch.save({"key": key, "data": data, "state": dict(state)}, content)
     payload = content.getbuffer()
-    path.write_bytes(b"".join((MAGIC, hashlib.sha256(payload).digest(), payload)))
+    path.write_bytes(b"".join((MAGIC, hashlib.sha256(payload).digest(), payload)), keep_previous=True)
+
+
+def load_newest(path: StoragePath, *, key: str, data: str) -> tuple[dict[str, Any] | None, DamagedCheckpoint | None]:
+    """Return the last saved state that can be used, or None, and the damage to the checkpoint if there is any.
+
+    Args:
+        path: See `load_checkpoint`.
+        key: See `load_checkpoint`.
+        data: See `load_checkpoint`.
+
+    Raises:
+        OSError: If the storage is unreachable.
+    """
+    first_damage = None
+    for each in (path, path.previous) if path.is_local else (path,):
+        try:
+            state = load_checkpoint(each, key=key, data=data)
+        except DamagedCheckpoint as damage:
+            first_damage = first_damage or damage
+            continue
+        if state is not None:
+            return state, first_damage
+    return None, first_damage
 
 
 def load_checkpoint(path: StoragePath, *, key: str, data: str | None = None) -> dict[str, Any] | None:
