@@ -15,6 +15,7 @@ from tdmr_ray.models import save_target
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.run_layout import METRICS, TrainLayout
 from tdmr_ray.runner.cluster import check_fit, ray_session
+from tdmr_ray.runner.gcs_watch import advised
 from tdmr_ray.runner.train_together import train_together
 from tdmr_ray.runner.weights import share_weights_of_trial
 from tdmr_ray.space import Resources
@@ -90,7 +91,8 @@ def train_with_ray(
 ) -> Metrics:
     """Train with Ray Train on one or several workers, on this machine or on the Ray at `address`."""
     layout = TrainLayout(results, scratch=store.local.parent)
-    with ray_session(address, verbose=verbose, without_token=without_token):
+    session = ray_session(address, verbose=verbose, without_token=without_token)
+    with session, advised(address, lambda: "--resume continues after the last epoch"):
         if address is None:
             check_fit(resources)
         copies = share_weights_of_trial(config, store)

@@ -18,6 +18,7 @@ from tdmr_ray.runner.cluster import check_fit, num_slots, ray_session
 from tdmr_ray.runner.costs import target_costs, within_limits
 from tdmr_ray.runner.environment import describe_environment
 from tdmr_ray.runner.estimate import Forecast, forecast
+from tdmr_ray.runner.gcs_watch import advised
 from tdmr_ray.runner.gpu_sharing import with_gpu_share
 from tdmr_ray.runner.interrupt import Interrupt
 from tdmr_ray.runner.leases import LeaseTable
@@ -108,8 +109,8 @@ def launch_search(
         if copies:
             on_message(f"{len(copies)} networks' weights are in {store.shared} for every machine")
         with mirrored(layout, on_message):
-            ray = ray_session(options.address, verbose=options.verbose, without_token=options.without_token)
-            with ray, interrupt.in_order():
+            session = ray_session(options.address, verbose=options.verbose, without_token=options.without_token)
+            with session, advised(options.address, interrupt.advice), interrupt.in_order():
                 _search(space, layout, store, tasks, costs, copies, interrupt, on_message, options)
             end = SearchEnd(interrupted=interrupt.should_stop)
             write_reports()
