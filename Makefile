@@ -4,19 +4,24 @@ BIN := .venv/bin
 SPACE ?= search_spaces/vit_mobile.yaml
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: search test test-fast stress lint docs clean
+.PHONY: search test test-fast stress chaos lint docs clean
 
 search: .venv/installed
 	$(BIN)/python -m tdmr_ray.search --space $(SPACE) $(ARGS)
 
 test-fast: .venv/installed
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not stress' $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not stress and not chaos' $(ARGS)
 
 test: test-fast
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not stress' $(ARGS)
 
 stress: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m stress $(ARGS)
+
+chaos: export SEEDS ?= 2
+chaos: export MINUTES ?= 2
+chaos: .venv/installed
+	$(BIN)/python -m pytest -m chaos tests/chaos $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

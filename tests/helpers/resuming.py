@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 import time
 from collections import Counter
@@ -80,3 +81,14 @@ def reproducible_rows(ledger: Path) -> list[dict[str, Any]]:
     for row in rows:
         del row["teacher_reused"], row["restarts"]
     return rows
+
+
+def leaderboard(folder: Path) -> dict[str, Any]:
+    """The first table of a search's leaderboard without times and latencies."""
+    table = json.loads((folder / "leaderboard.json").read_text())["tables"][0]
+    figures = ("foundation", "target", "val", "test", "controls", "values", "num_trials")
+    return {
+        "trials": table["trials"],
+        "sentence": re.sub(r"[\d.]+ ms", "", table["sentence"]),
+        "rows": [{name: row[name] for name in figures} for row in table["rows"]],
+    }

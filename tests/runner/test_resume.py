@@ -1,17 +1,15 @@
 """A search that is killed again and again gives the records of an undisturbed one."""
 
 import contextlib
-import json
 import os
 import random
-import re
 import signal
 import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
-from helpers.resuming import CHANGES, ended, kill, progress, reproducible_rows, start, wait_for_a_moment
+from helpers.resuming import CHANGES, ended, kill, leaderboard, progress, reproducible_rows, start, wait_for_a_moment
 from helpers.searching import command, run, write_space
 from helpers.waiting import PATIENCE_S, wait_until
 
@@ -47,14 +45,7 @@ def test_a_search_killed_at_random_moments_gives_the_same_records_when_resumed(
     searched = [record for record in Ledger(ledger).read() if record.phase == "search"]
     assert len(searched) == trials
     assert reproducible_rows(ledger) == reproducible_rows(tmp_path / "whole/records.jsonl")
-    published = [json.loads((tmp_path / name / "leaderboard.json").read_text()) for name in ("whole", "killed")]
-    boards = [each["tables"][0] for each in published]
-    assert boards[0]["trials"] == boards[1]["trials"]
-    without_latency = [re.sub(r"[\d.]+ ms", "", board["sentence"]) for board in boards]
-    assert without_latency[0] == without_latency[1]
-    figures = ("foundation", "target", "val", "test", "controls", "values", "num_trials")
-    rows = [[{name: row[name] for name in figures} for row in board["rows"]] for board in boards]
-    assert rows[0] == rows[1]
+    assert leaderboard(folder) == leaderboard(tmp_path / "whole")
 
 
 @pytest.mark.stress
