@@ -10,6 +10,9 @@ Equality is a fair claim here, and an exact one, for three reasons:
 
 What a stop may change is left out: times, restarts, whether a teacher was made or found, and notes on checkpoints.
 
+Each time that another process goes on with a trial, it may run one completed epoch again. Two faults cost more by their
+nature: a damaged checkpoint costs one epoch more, and what is trained while the disk is full is lost.
+
 `make chaos SEEDS=20`; `CHAOS_SEED=17` replays a seed; `MINUTES=10` gives longer searches with more faults.
 """
 
