@@ -4,7 +4,7 @@ BIN := .venv/bin
 SPACE ?= search_spaces/vit_mobile.yaml
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: search test test-fast stress chaos lint docs clean
+.PHONY: search test test-fast stress chaos lint docs audit sbom clean
 
 search: .venv/installed
 	$(BIN)/python -m tdmr_ray.search --space $(SPACE) $(ARGS)
@@ -30,6 +30,17 @@ lint: .venv/installed
 
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir $(CURDIR)/.venv/site
+
+audit: .venv/audit/installed
+	.venv/audit/bin/pip-audit --requirement constraints.txt --disable-pip --no-deps
+
+sbom: .venv/installed .venv/audit/installed
+	.venv/audit/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-file .venv/sbom.json
+
+.venv/audit/installed: .venv/installed
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	touch $@
 
 .venv/installed: pyproject.toml constraints.txt tests/litert.txt
 	$(PYTHON) -m venv .venv
