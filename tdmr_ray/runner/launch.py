@@ -115,8 +115,8 @@ def launch_search(
             end = SearchEnd(interrupted=interrupt.should_stop)
             write_reports()
             interrupt.all_is_written()
-            search.reported(interrupted=end.interrupted)
-            return end
+        search.reported(interrupted=end.interrupted)
+        return end
 
 
 def write_inputs(space: Space, layout: RunLayout) -> None:

@@ -15,7 +15,7 @@ from uuid import uuid4
 import wandb
 
 from tdmr_ray.records import TrialRecord
-from tdmr_ray.run_layout import BEST, RunLayout
+from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.tracking.values import parameters_of, report_files, save_id, saved_id, tags_of
 from tdmr_ray.tuning.listener import Listener, SearchInfo
 from tdmr_ray.tuning.trial_spec import TrialSpec
@@ -86,8 +86,8 @@ class WandbTracker(Listener):
         report = wandb.Artifact(re.sub(r"[^\w.-]", "-", f"{self.search.name}-report"), type="report")
         for path in report_files(self.layout):
             report.add_file(str(path), policy="immutable")
-        if self.layout.best.is_dir():
-            report.add_dir(str(self.layout.best), name=BEST, policy="immutable")
+        for path in sorted(each for each in self.layout.best.rglob("*") if each.is_file()):
+            report.add_file(str(path), name=path.relative_to(self.layout.root).as_posix(), policy="immutable")
         self.run.log_artifact(report)
         for trial in self.trials.values():
             trial.run.finish(exit_code=1)
