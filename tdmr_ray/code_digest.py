@@ -2,12 +2,14 @@
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 """The folder that holds the package `tdmr_ray`."""
+OWN = __name__.split(".")[0]
 
 
 @cache
@@ -23,20 +25,38 @@ def source_digest(*modules: str) -> str:
     return digest_sources(ROOT, *modules)
 
 
-def digest_sources(root: Path, *modules: str) -> str:
+def code_of_plugins(*found: object) -> list[str]:
+    """SHA-256 of the code of those classes and functions that are not in this package, as `source_digest` counts it.
+
+    Their own package's `__init__` file counts as well.
+    """
+    modules = dict.fromkeys(str(getattr(each, "__module__", "")) for each in found)
+    return [_plugin_digest(name) for name in modules if name.split(".")[0] != OWN]
+
+
+@cache
+def _plugin_digest(module: str) -> str:
+    path = Path(sys.modules[module].__file__ or "")
+    if path.suffix != ".py":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    depth = len(module.split(".")) - (path.name != "__init__.py")
+    return digest_sources(path.parents[depth], module, with_top=True)
+
+
+def digest_sources(root: Path, *modules: str, with_top: bool = False) -> str:
     """The same as `source_digest` for packages that lie in the folder `root`; reads the files on every call."""
     digest = hashlib.sha256()
-    for name, path in sorted(imported_sources(root, *modules).items()):
+    for name, path in sorted(imported_sources(root, *modules, with_top=with_top).items()):
         content = path.read_bytes()
         digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
-def imported_sources(root: Path, *modules: str) -> dict[str, Path]:
+def imported_sources(root: Path, *modules: str, with_top: bool = False) -> dict[str, Path]:
     """Source files by module name: the given modules and everything of their package that they import.
 
     Imports inside functions count, and so do the `__init__` files of sub-packages. The `__init__` file of the package
-    itself does not count: it offers the public API, so every module would depend on the whole package through it.
+    itself counts only `with_top`: where it offers a public API, every module depends on the whole package through it.
 
     Raises:
         ModuleNotFoundError: If one of the given modules does not exist.
@@ -49,7 +69,7 @@ def imported_sources(root: Path, *modules: str) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         path = _source_of(root, name)
-        if path is None or name in found or "." not in name:
+        if path is None or name in found or not ("." in name or with_top):
             continue
         found[name] = path
         package = name.split(".")[0]

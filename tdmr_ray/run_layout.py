@@ -18,6 +18,7 @@ CHECKPOINT_SUFFIX = ".pt"
 LABEL_ISSUES, NEXT_TO_LABEL, INSPECTION = "label_issues.csv", "next_to_label.csv", "inspection.json"
 VISUALIZATIONS, METRICS, MODEL_CONFIG = "visualizations.json", "metrics.json", "config.json"
 CALIBRATION = "calibration.json"
+TRACKING = "tracking.json"
 
 
 class TrialFiles(Protocol):
@@ -112,6 +113,11 @@ class RunLayout:
     def inspection(self) -> Path:
         """Pictures of confusions, heat maps and label issues for the report."""
         return self.root / INSPECTION
+
+    @property
+    def tracking(self) -> Path:
+        """Ids of the search in MLflow and Weights & Biases."""
+        return self.root / TRACKING
 
     def leaderboard(self, suffix: str) -> Path:
         """A file of the report; `suffix` is `md`, `csv`, `json` or `html`."""

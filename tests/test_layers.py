@@ -10,6 +10,7 @@ import tdmr_ray
 PACKAGE = Path(tdmr_ray.__file__).parent
 ORDER = [
     {"errors", "checksums", "code_digest", "durations", "pareto", "storage", "machine", "terminal", "content_security"},
+    {"plugins"},
     {"method", "data", "run_layout"},
     {"models"},
     {"training"},
@@ -18,6 +19,8 @@ ORDER = [
     {"ledger", "store", "prices"},
     {"space"},
     {"tuning"},
+    {"tracking"},
+    {"testing"},
     {"runner"},
     {"deploy"},
     {"report"},
@@ -30,6 +33,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 ALLOWED_OUTSIDE = {
     "errors": set(),
     "code_digest": set(),
+    "plugins": set(),
     "method": {"torch", "pydantic", "pydantic_core"},
     "report": {"pandas", "jinja2", "markupsafe", "numpy", "scipy", "sklearn", "plotly", "pydantic", "rich", "yaml"},
     "storage": {"pyarrow"},

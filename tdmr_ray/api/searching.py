@@ -34,6 +34,7 @@ from tdmr_ray.runner.weights import check_weights
 from tdmr_ray.space import Space
 from tdmr_ray.space.reading import read_space, space_from_dict
 from tdmr_ray.store import Store
+from tdmr_ray.tracking import build_trackers
 from tdmr_ray.training.reliability import read_reliability
 from tdmr_ray.training.workers import Metrics
 from tdmr_ray.tuning.listener import Listener
@@ -131,8 +132,9 @@ def run_search(
     root = Path(out) if out else DEFAULT_OUT / f"{plan.name}-{datetime.now():%Y%m%d-%H%M%S}"
     results = shared / root.name if shared else None
     teachers = own_store(shared=shared)
+    listeners = (*_listeners(on_progress), *build_trackers(plan.tracking))
     options = LaunchOptions(
-        address, without_token, verbose=verbose, others=others, listeners=_listeners(on_progress), console=console
+        address, without_token, verbose=verbose, others=others, listeners=listeners, console=console
     )
     advice = partial(_how_to_go_on, root, storage)
     with (

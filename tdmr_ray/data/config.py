@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from tdmr_ray.data.builtin import DATASETS
-from tdmr_ray.data.paths import is_folder
+from tdmr_ray.data.paths import is_file, is_folder
 from tdmr_ray.data.reading import Interpolation, Resize
 
 Grouping = Literal["keep", "group"]
@@ -39,7 +39,7 @@ class DataConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(default="digits", min_length=1)
-    """Built-in set, folder, `csv:FILE`, `torch/NAME`, `hfds/NAME` or `wds/SHARDS`."""
+    """Built-in set, folder, `csv:FILE`, `torch/NAME`, `hfds/NAME`, `wds/SHARDS`, or `PLUGIN:REST` of a plug-in."""
     layout: Literal["auto", "classes"] = "auto"
     """Meaning of a folder's folders: `auto` takes names such as `train` and `test` as splits, `classes` never does."""
     columns: Columns = Columns()
@@ -147,4 +147,8 @@ def absolute(name: str) -> str:
     if name.startswith("hfds/") and is_folder(folder):
         return f"hfds/{folder.absolute()}"
     path = Path(name).expanduser()
-    return str(path.absolute()) if name not in DATASETS and is_folder(path) else name
+    if name not in DATASETS and is_folder(path):
+        return str(path.absolute())
+    plugin, _, rest = name.partition(":")
+    own = Path(rest).expanduser()
+    return f"{plugin}:{own.absolute()}" if rest and (is_file(own) or is_folder(own)) else name

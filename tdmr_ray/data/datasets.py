@@ -15,7 +15,7 @@ from tdmr_ray.data.builtin import DATASETS
 from tdmr_ray.data.config import ARRAYS, LOOSE, DataConfig
 from tdmr_ray.data.dataset import Dataset
 from tdmr_ray.data.groups import groups_in_names, number_groups
-from tdmr_ray.data.listing import Listing, is_listed, list_images
+from tdmr_ray.data.listing import SOURCES, Listing, is_listed, list_images
 from tdmr_ray.data.listing.more_unlabeled import add_unlabeled
 from tdmr_ray.data.reading import BadImage, InputFormat, read_image
 from tdmr_ray.data.small_classes import drop_small_classes
@@ -34,6 +34,9 @@ def check_dataset(config: DataConfig) -> list[str]:
     if name in DATASETS:
         return _check_own_images(config)
     if not is_listed(name) and not name.startswith(ARRAYS):
+        prefix, colon, _ = name.partition(":")
+        if colon and prefix in SOURCES.refused:
+            return [SOURCES.refused[prefix]]
         known = f"{near_match(name, DATASETS)}; or a folder, csv:FILE, torch/NAME, hfds/OWNER/NAME, wds/SHARDS"
         return [f"must be a known data set, got '{name}'{known}"]
     try:

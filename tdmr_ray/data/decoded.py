@@ -11,9 +11,10 @@ import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from tdmr_ray.code_digest import source_digest
+from tdmr_ray.code_digest import code_of_plugins, source_digest
 from tdmr_ray.data.config import ARRAYS, DataConfig
 from tdmr_ray.data.datasets import load_dataset
+from tdmr_ray.data.listing import source_of
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.reading import InputFormat
 from tdmr_ray.data.saved_origin import content_key, open_origin, save_origin
@@ -28,7 +29,9 @@ def task_key(config: DataConfig) -> str:
     Raises:
         InputError: If the data set cannot be listed.
     """
-    parts = (config.model_dump_json(), load_dataset(config).key, source_digest(__name__))
+    source = source_of(config.name)
+    plugins = code_of_plugins(source) if source else []
+    parts = (config.model_dump_json(), load_dataset(config).key, source_digest(__name__), *plugins)
     return f"data-{hashlib.sha256(''.join(parts).encode()).hexdigest()[:16]}"
 
 

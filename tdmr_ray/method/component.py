@@ -6,11 +6,17 @@ holds its hyperparameters with their legal ranges, and one dict literal per conc
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cache
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, TypeAdapter
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from torch import nn
+
+from tdmr_ray.plugins import FindProblem, Registry
+
+REFUSED = "refused_plugin"
+"""Type of the validation error about a plug-in that is refused."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ class ComponentConfig(BaseModel):
 class OneOf:
     """Pydantic annotation for a field that holds the configuration of one registered component.
 
-    The schema is a tagged union of the registry's `Config` classes; a mapping without the key gets the first kind.
+    The field is a tagged union of the registry's `Config` classes as they are when a value is first validated, so that
+    plug-ins are not imported before; a mapping without the key gets the first kind.
 
     Args:
         registry: Component classes by kind.
@@ -98,13 +105,56 @@ class OneOf:
     def __init__(self, registry: Mapping[str, Any], key: str = "kind") -> None:
         self.registry, self.key = registry, key
 
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Reasons why plug-ins are refused, by kind."""
+        return self.registry.refused if isinstance(self.registry, Registry) else {}
+
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Build the union from whatever is registered now."""
-        choices = {kind: handler.generate_schema(component.Config) for kind, component in self.registry.items()}
-        union = core_schema.tagged_union_schema(choices, discriminator=self.key)
-        return core_schema.no_info_before_validator_function(self._with_kind, union)
+        """Return a validator that builds the union when it is first called."""
+        union = cache(lambda: TypeAdapter(Annotated[source, _Union(self.registry, self.key)]))
+
+        def validate(value: Any) -> Any:
+            return union().validate_python(self._with_kind(value))
+
+        return core_schema.no_info_plain_validator_function(validate)
 
     def _with_kind(self, value: Any) -> Any:
-        if isinstance(value, dict) and self.key not in value:
-            return {self.key: next(iter(self.registry)), **value}
-        return value
+        """Add the first kind to a mapping without one.
+
+        Raises:
+            PydanticCustomError: If its kind is that of a plug-in that is refused.
+        """
+        if not isinstance(value, dict):
+            return value
+        kind = value.get(self.key)
+        if isinstance(kind, str) and kind not in self.registry and kind in self.refused:
+            raise PydanticCustomError(REFUSED, "{reason}", {"reason": self.refused[kind]})
+        return value if self.key in value else {self.key: next(iter(self.registry)), **value}
+
+
+@dataclass(frozen=True)
+class _Union:
+    """Pydantic annotation: the tagged union of the configurations of a registry."""
+
+    registry: Mapping[str, Any]
+    key: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        choices = {kind: handler.generate_schema(component.Config) for kind, component in self.registry.items()}
+        return core_schema.tagged_union_schema(choices, discriminator=self.key)
+
+
+def component_problem(base: type[Any], key: str = "kind") -> FindProblem:
+    """Return a check that a plug-in is a whole component: a subclass with a default configuration of its name."""
+
+    def find(name: str, component: Any) -> str:
+        if not (isinstance(component, type) and issubclass(component, base)):
+            return f"must be a subclass of {base.__name__}, got {component!r}"
+        missing = sorted(getattr(component, "__abstractmethods__", ()))
+        if missing:
+            return f"must define {', '.join(missing)}"
+        kind = getattr(vars(component)["Config"](), key)
+        return "" if kind == name else f"must have '{name}' as {key} in its Config, got '{kind}'"
+
+    return find

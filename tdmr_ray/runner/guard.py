@@ -3,11 +3,12 @@
 import contextlib
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tdmr_ray.records import TrialRecord
 from tdmr_ray.runner.failure import innermost_frame, write_traceback
 from tdmr_ray.storage import StoragePath
-from tdmr_ray.tuning.listener import Listener
+from tdmr_ray.tuning.listener import Listener, SearchInfo
 from tdmr_ray.tuning.trial_spec import TrialSpec
 
 
@@ -49,6 +50,10 @@ class GuardedListener(Listener):
     def __init__(self, listener: Listener, guard: Guard) -> None:
         self.listener, self.guard = listener, guard
 
+    def search_begun(self, search: SearchInfo) -> None:
+        """See `Listener`."""
+        self.guard(self.listener.search_begun, search)
+
     def started(self, spec: TrialSpec) -> None:
         """See `Listener`."""
         self.guard(self.listener.started, spec)
@@ -72,3 +77,7 @@ class GuardedListener(Listener):
     def ended(self, spec: TrialSpec, record: TrialRecord) -> None:
         """See `Listener`."""
         self.guard(self.listener.ended, spec, record)
+
+    def search_reported(self, *, interrupted: bool) -> None:
+        """See `Listener`."""
+        self.guard(partial(self.listener.search_reported, interrupted=interrupted))

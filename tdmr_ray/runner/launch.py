@@ -111,11 +111,12 @@ def launch_search(
         with mirrored(layout, on_message):
             session = ray_session(options.address, verbose=options.verbose, without_token=options.without_token)
             with session, advised(options.address, interrupt.advice), interrupt.in_order():
-                _search(space, layout, store, tasks, costs, copies, interrupt, on_message, options)
+                search = _search(space, layout, store, tasks, costs, copies, interrupt, on_message, options)
             end = SearchEnd(interrupted=interrupt.should_stop)
             write_reports()
             interrupt.all_is_written()
-            return end
+        search.reported(interrupted=end.interrupted)
+        return end
 
 
 def write_inputs(space: Space, layout: RunLayout) -> None:
@@ -163,7 +164,7 @@ def _search(
     interrupt: Interrupt,
     on_message: OnMessage,
     options: LaunchOptions,
-) -> None:
+) -> Search:
     """Run all trials on the Ray that is connected."""
     joined = options.address is not None
     space = with_gpu_share(space, WorkerSettings.build(store, space.resources, copies))
@@ -193,6 +194,7 @@ def _search(
         reserve_s=expected.confirmation.total,
     )
     search.run()
+    return search
 
 
 @contextmanager

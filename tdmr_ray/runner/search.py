@@ -30,7 +30,7 @@ from tdmr_ray.store import Store
 from tdmr_ray.tuning.budget import Meter
 from tdmr_ray.tuning.cache_aware_queue import CacheAwareQueue
 from tdmr_ray.tuning.chain import Chain
-from tdmr_ray.tuning.listener import Listener
+from tdmr_ray.tuning.listener import Listener, SearchInfo
 from tdmr_ray.tuning.pruning import Rungs
 from tdmr_ray.tuning.studies import PairStudies, export_studies
 from tdmr_ray.tuning.trial_source import Queue, TrialSource
@@ -84,7 +84,7 @@ class Search:
         self.board = TensorBoardLog(layout.tensorboard, store, self.objective)
         self.charts = self._guard("TensorBoard's log", "tensorboard")
         self.listeners = tuple(
-            GuardedListener(listener, self._guard(f"the listener {type(listener).__name__}", f"listener-{number}"))
+            GuardedListener(listener, self._guard(f"the listener {listener.label}", f"listener-{number}"))
             for number, listener in enumerate(listeners)
         )
         self.phase = CurrentPhase()
@@ -107,6 +107,8 @@ class Search:
 
         All phases run in the same processes, unless the budget ends the search, whose running trials end with it.
         """
+        for listener in self.listeners:
+            listener.search_begun(self._info())
         try:
             chain = Chain(self._phases())
             self._run_trials(chain)
@@ -119,6 +121,16 @@ class Search:
             self.display(self.progress.stop)
             self.charts(self.board.close)
         self.layout.fetch_from_trials()
+
+    def reported(self, *, interrupted: bool) -> None:
+        """Tell the listeners that the report is written."""
+        for listener in self.listeners:
+            listener.search_reported(interrupted=interrupted)
+
+    def _info(self) -> SearchInfo:
+        tree = self.space.model_dump(mode="json", exclude_defaults=True)
+        records = tuple(self.ledger.read())
+        return SearchInfo(self.space.name, self.layout.root, self.objective, tree, records)
 
     def _phases(self) -> Iterator[TrialSource]:
         """Yield the source of each phase's trials when the trials of the phase before have ended."""

@@ -9,7 +9,7 @@ from tdmr_ray.errors import near_match
 from tdmr_ray.space.messages import readable, rule_of
 from tdmr_ray.space.parameter import parameter_type
 from tdmr_ray.space.renamed import RENAMED
-from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.config import COMPONENTS, TrialConfig
 from tdmr_ray.training.parameters import ParameterInfo, all_parameters
 
 NOT_SEARCHED = ("method", "objective", "seed", "data.", "foundation.", "target.name", "distill.epochs")
@@ -74,7 +74,11 @@ def _check_parameter(name: str, tree: Any, legal: Mapping[str, Any]) -> list[str
 
 def _check_value(where: str, name: str, value: Any) -> list[str]:
     """Check a value against `TrialConfig`; a component's parameter must be legal for one kind that owns it."""
-    info = all_parameters()[name]
+    info, section = all_parameters()[name], name.partition(".")[0]
+    if isinstance(value, str) and section in COMPONENTS and name == f"{section}.{COMPONENTS[section].key}":
+        reason = COMPONENTS[section].refused.get(value)
+        if reason:
+            return [f"{where}: {reason}"]
     choices: list[dict[str, Any]] = [{info.selector: kind} for kind in info.by_kind] or [{}]
     problems = []
     for choice in choices:

@@ -18,6 +18,7 @@ from tdmr_ray.models.foundation import facts_of
 from tdmr_ray.models.names import PRETRAINED
 from tdmr_ray.space.parameter import ordered_by_condition
 from tdmr_ray.space.space import INPUT_PX, WEIGHTS, Space
+from tdmr_ray.space.tracking import check_tracking
 from tdmr_ray.training.config import COMPONENTS
 from tdmr_ray.training.controls import ControlFacts, build_control
 from tdmr_ray.training.metrics import METRICS
@@ -53,6 +54,7 @@ def check_names(space: Space) -> list[str]:
         for key in ("draw", "join", "folds", "fold")
         if getattr(space.data, key) != DataConfig.model_fields[key].default
     ]
+    problems += _under("tracking", check_tracking(space.tracking))
     kinds = [control.kind for control in space.confirm.controls]
     problems += [f"confirm.controls: '{kind}' must not come twice" for kind in set(kinds) if kinds.count(kind) > 1]
     return problems

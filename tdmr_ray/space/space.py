@@ -2,9 +2,9 @@
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.space.parameter import Parameter, Suggester, Value, ordered_by_condition
@@ -17,6 +17,7 @@ from tdmr_ray.space.sections import (
     Resources,
     SamplerName,
     Section,
+    one_or_more,
 )
 from tdmr_ray.training.config import TrialConfig
 from tdmr_ray.training.parameters import ParameterInfo, all_parameters
@@ -40,6 +41,8 @@ class Space(Section):
     """Optuna sampler that draws configurations."""
     seed: int = Field(default=0, ge=0)
     """Seed of samplers and trials."""
+    tracking: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = ()
+    """Listeners that log the search elsewhere: `mlflow`, `wandb`, or those of plug-ins."""
     search: dict[str, Parameter] = Field(default_factory=dict)
     """Searched parameters by dotted name."""
     fixed: dict[str, Any] = Field(default_factory=dict)

@@ -10,8 +10,10 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tdmr_ray.code_digest import source_digest
+from tdmr_ray.code_digest import code_of_plugins, source_digest
 from tdmr_ray.data.task import Task
+from tdmr_ray.method.mappings import MAPPINGS
+from tdmr_ray.method.prompts import PROMPTS
 from tdmr_ray.method.teacher import Teacher
 from tdmr_ray.training.config import TrialConfig, hash_json
 from tdmr_ray.training.device import pick_device
@@ -81,7 +83,8 @@ def teacher_key(config: TrialConfig, fingerprint: str) -> str:
     sections = config.model_dump(mode="json", include=set(TrialConfig.teacher_sections()))
     if config.outputs.kind == "live":
         sections["outputs"] = "live"
-    weights, code = foundation_digest(config.foundation), source_digest(__name__)
+    plugins = code_of_plugins(PROMPTS[config.prompt.kind], MAPPINGS[config.mapping.kind])
+    weights, code = foundation_digest(config.foundation), [source_digest(__name__), *plugins]
     return hash_json({**sections, "data": fingerprint, "weights": weights, "code": code})
 
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 import torch
 from conftest import TinyFoundation
-from helpers.shapes import TASK, foundation_shape
 
 from tdmr_ray.method.mappings import MAPPINGS
 from tdmr_ray.method.prompts import PROMPTS
 from tdmr_ray.method.resize import resize
 from tdmr_ray.method.teacher import Teacher, to_half
+from tdmr_ray.testing.component import TASK, foundation_shape
 
 
 def new_teacher(mapping: str, foundation: TinyFoundation, *, prompt: str = "border", size_px: int = 2) -> Teacher:

@@ -14,6 +14,9 @@ from tdmr_ray.method.mappings import MAPPINGS, Mapping, MappingConfig, Refit
 from tdmr_ray.method.prompts import PROMPTS, Prompt, PromptConfig
 from tdmr_ray.method.resize import resize
 from tdmr_ray.method.schedules import SCHEDULES, Moment, Schedule, ScheduleConfig
+from tdmr_ray.training.config import TrialConfig
+from tdmr_ray.training.controls import CONTROLS, Control, ControlConfig
+from tdmr_ray.training.controls.scratch import train_from_labels
 
 
 class TintPrompt(Prompt):
@@ -108,17 +111,6 @@ class HalvingSchedule(Schedule):
         return self.start if moment.progress < 0.5 else self.start / 2
 
 
-PROMPTS["tint"] = TintPrompt
-MAPPINGS["nearest_mean"] = NearestMeanMapping
-LOSSES["absolute"] = AbsoluteLoss
-ALIGNMENTS["norm"] = NormAlignment
-SCHEDULES["halving"] = HalvingSchedule
-
-from tdmr_ray.training.config import TrialConfig  # noqa: E402 - its unions hold what is registered by now
-from tdmr_ray.training.controls import CONTROLS, Control, ControlConfig  # noqa: E402
-from tdmr_ray.training.controls.scratch import train_from_labels  # noqa: E402
-
-
 class ShortScratch(Control):
     """The target from random weights with labels alone, for one epoch."""
 
@@ -132,4 +124,9 @@ class ShortScratch(Control):
         return train_from_labels(finalist, task, steps=1).replace(distill__epochs=1)
 
 
+PROMPTS["tint"] = TintPrompt
+MAPPINGS["nearest_mean"] = NearestMeanMapping
+LOSSES["absolute"] = AbsoluteLoss
+ALIGNMENTS["norm"] = NormAlignment
+SCHEDULES["halving"] = HalvingSchedule
 CONTROLS["short_scratch"] = ShortScratch

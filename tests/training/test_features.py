@@ -10,9 +10,7 @@ import torch
 from tdmr_ray.data.config import DataConfig
 from tdmr_ray.data.loading import load_task
 from tdmr_ray.data.task import Task
-from tdmr_ray.method.component import FoundationShape
 from tdmr_ray.method.mappings import MAPPINGS
-from tdmr_ray.method.prompts import PROMPTS
 from tdmr_ray.method.resize import resize
 from tdmr_ray.training import features as features_module
 from tdmr_ray.training.config import TrialConfig
@@ -218,20 +216,6 @@ def test_images_by_hand_are_numbered_apart(tiny_task: Task) -> None:
     assert numbered.val.ids is not None
     ids = torch.cat([numbered.train.ids, numbered.val.ids])
     assert len(ids.unique()) == len(ids)
-
-
-@pytest.mark.parametrize("kind", PROMPTS)
-def test_a_prompt_that_learns_nothing_only_resizes(kind: str) -> None:
-    """Features without a learned prompt are shared on this ground."""
-    shape = FoundationShape(
-        name="any", image_px=16, num_source_classes=3, takes_tokens=True, feature_dim=8, token_dim=8
-    )
-    prompt = PROMPTS[kind](PROMPTS[kind].Config(), shape)
-    if prompt.learns:
-        pytest.skip("its smallest form learns")
-    images = torch.rand(2, 3, 12, 12)
-    assert torch.equal(prompt(images), resize(images, 16))
-    assert prompt.extra_tokens() is None
 
 
 def test_features_are_looked_up_by_id() -> None:

@@ -76,6 +76,14 @@ def test_key_follows_the_code(config: TrialConfig, monkeypatch: pytest.MonkeyPat
     assert teacher_key(config, "data") != before
 
 
+def test_key_follows_the_code_of_a_plugin(config: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = teacher_key(config, "data")
+    parts: list[tuple[object, ...]] = []
+    monkeypatch.setattr(teacher_artifact, "code_of_plugins", lambda *found: parts.append(found) or ["its code"])
+    assert teacher_key(config, "data") != before
+    assert parts == [(PROMPTS[config.prompt.kind], MAPPINGS[config.mapping.kind])]
+
+
 def test_code_of_a_teacher_is_what_its_module_imports() -> None:
     """The hash itself follows imports, as `test_code_digest.py` shows."""
     found = set(imported_sources(ROOT, teacher_artifact.__name__))
@@ -83,7 +91,7 @@ def test_code_of_a_teacher_is_what_its_module_imports() -> None:
     training = {"evaluate", "reprogram", "teacher_outputs", "label_propagation", "best_on_val", "batches"}
     assert components | {f"tdmr_ray.training.{name}" for name in training} <= found
     rooms = {name.split(".")[1] for name in found}
-    assert rooms == {"code_digest", "data", "errors", "machine", "method", "models", "training"}
+    assert rooms == {"code_digest", "data", "errors", "machine", "method", "models", "plugins", "training"}
     assert not {"tdmr_ray.training.fit", "tdmr_ray.training.controls"} & found
 
 

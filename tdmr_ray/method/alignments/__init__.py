@@ -3,7 +3,13 @@
 from tdmr_ray.method.alignments.alignment import Alignment, AlignmentConfig
 from tdmr_ray.method.alignments.cka import CKAAlignment
 from tdmr_ray.method.alignments.project import ProjectionAlignment
+from tdmr_ray.method.component import component_problem
+from tdmr_ray.plugins import Registry
 
-ALIGNMENTS: dict[str, type[Alignment]] = {"cka": CKAAlignment, "project": ProjectionAlignment}
+ALIGNMENTS: Registry[type[Alignment]] = Registry(
+    "tdmr_ray.alignments",
+    {"cka": CKAAlignment, "project": ProjectionAlignment},
+    component_problem(Alignment),
+)
 
 __all__ = ["ALIGNMENTS", "Alignment", "AlignmentConfig", "CKAAlignment", "ProjectionAlignment"]

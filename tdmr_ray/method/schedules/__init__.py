@@ -1,5 +1,6 @@
 """Temperature schedules. One class a file, one entry below."""
 
+from tdmr_ray.method.component import component_problem
 from tdmr_ray.method.moment import Moment
 from tdmr_ray.method.schedules.constant import ConstantSchedule
 from tdmr_ray.method.schedules.cosine import CosineSchedule
@@ -8,15 +9,20 @@ from tdmr_ray.method.schedules.learned import LearnedSchedule
 from tdmr_ray.method.schedules.linear import LinearSchedule
 from tdmr_ray.method.schedules.schedule import Schedule, ScheduleConfig
 from tdmr_ray.method.schedules.step import StepSchedule
+from tdmr_ray.plugins import Registry
 
-SCHEDULES: dict[str, type[Schedule]] = {
-    "constant": ConstantSchedule,
-    "linear": LinearSchedule,
-    "cosine": CosineSchedule,
-    "exponential": ExponentialSchedule,
-    "step": StepSchedule,
-    "learned": LearnedSchedule,
-}
+SCHEDULES: Registry[type[Schedule]] = Registry(
+    "tdmr_ray.schedules",
+    {
+        "constant": ConstantSchedule,
+        "linear": LinearSchedule,
+        "cosine": CosineSchedule,
+        "exponential": ExponentialSchedule,
+        "step": StepSchedule,
+        "learned": LearnedSchedule,
+    },
+    component_problem(Schedule, "schedule"),
+)
 
 __all__ = [
     "SCHEDULES",

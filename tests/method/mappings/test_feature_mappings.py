@@ -5,11 +5,11 @@ from functools import partial
 
 import pytest
 import torch
-from helpers.shapes import TASK, foundation_shape
 
 from tdmr_ray.method.discriminant import fit_discriminant, held_out_temperature
 from tdmr_ray.method.mappings import DiscriminantMapping, LinearMapping, PrototypeMapping
 from tdmr_ray.method.mappings.feature_scaler import FeatureScaler
+from tdmr_ray.testing.component import TASK, foundation_shape
 
 NO_SOURCE = torch.zeros(60, 0)
 

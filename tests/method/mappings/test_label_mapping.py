@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from helpers.shapes import foundation_shape
 
 from tdmr_ray.method.component import TaskFacts
 from tdmr_ray.method.mappings import MAPPINGS, BayesianMapping, BayesianPlusMapping, RandomMapping
@@ -10,6 +9,7 @@ from tdmr_ray.method.mappings.bayesian import bayesian_mapping
 from tdmr_ray.method.mappings.frequency import frequency_mapping
 from tdmr_ray.method.mappings.label_mapping import LabelMapping, count_table, probability_table
 from tdmr_ray.method.mappings.random import random_mapping
+from tdmr_ray.testing.component import foundation_shape
 
 ARG_MAX = [0, 0, 1, 2, 2, 2]
 LABELS = torch.tensor([0, 0, 0, 1, 1, 0])

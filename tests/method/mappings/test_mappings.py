@@ -2,15 +2,21 @@
 
 import pytest
 import torch
-from helpers.registries import check_groups
-from helpers.shapes import TASK, foundation_shape
+from helpers.contracts import contract_of
 
 from tdmr_ray.method.component import FoundationFacts, TaskFacts
 from tdmr_ray.method.mappings import MAPPINGS, Mapping, PrototypeMapping
+from tdmr_ray.testing import MappingContract
+from tdmr_ray.testing.component import TASK, foundation_shape
 
 LABELS = torch.arange(30) % 3
 NEED_SOURCE_CLASSES = [kind for kind, mapping in MAPPINGS.items() if mapping.reads_source_logits]
 ONE_TO_ONE = ["random", "frequency", "iterative"]
+
+
+@contract_of(MAPPINGS)
+class TestContract(MappingContract):
+    pass
 
 
 def build(kind: str) -> Mapping:
@@ -36,31 +42,6 @@ def test_outputs_are_an_embedding_and_task_logits(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", MAPPINGS)
-def test_outputs_for_an_image_do_not_depend_on_its_batch(kind: str) -> None:
-    mapping, features, source_logits = fitted(kind), torch.randn(4, 6), torch.randn(4, 5)
-    pairs = zip(features.split(1), source_logits.split(1), strict=True)
-    alone = torch.cat([mapping(*pair)[1] for pair in pairs])
-    torch.testing.assert_close(mapping(features, source_logits)[1], alone)
-
-
-@pytest.mark.parametrize("kind", MAPPINGS)
-def test_parameter_groups_hold_every_trained_parameter_once(kind: str) -> None:
-    mapping = build(kind)
-    check_groups(mapping.parameter_groups(), mapping)
-
-
-@pytest.mark.parametrize("kind", MAPPINGS)
-def test_source_logits_count_only_where_they_are_declared(kind: str) -> None:
-    """A mapping that does not read them gets an empty tensor from a teacher."""
-    mapping, features = fitted(kind), torch.randn(4, 6)
-    if mapping.reads_source_logits:
-        assert not torch.equal(*(mapping(features, torch.randn(4, 5))[1] for _ in range(2)))
-    else:
-        mapping.refit(features, features.new_zeros(4, 0), LABELS[:4])
-        assert torch.equal(mapping(features, torch.randn(4, 5))[1], mapping(features, features.new_zeros(4, 0))[1])
-
-
-@pytest.mark.parametrize("kind", MAPPINGS)
 def test_source_weights_explain_the_logits_of_mappings_that_read_source_classes(kind: str) -> None:
     mapping, source_logits = fitted(kind), torch.randn(4, 5)
     weights = mapping.source_weights()
@@ -68,23 +49,6 @@ def test_source_weights_explain_the_logits_of_mappings_that_read_source_classes(
     if weights is not None:
         assert weights.shape == (5, 3)
         torch.testing.assert_close(mapping(torch.randn(4, 6), source_logits)[1], source_logits @ weights)
-
-
-@pytest.mark.parametrize("kind", MAPPINGS)
-def test_refit_changes_a_mapping_only_if_it_declares_refits(kind: str) -> None:
-    mapping = build(kind)
-    before = {name: value.clone() for name, value in mapping.state_dict().items()}
-    mapping.refit(torch.randn(30, 6), torch.randn(30, 5), LABELS)
-    changed = any(not torch.equal(value, before[name]) for name, value in mapping.state_dict().items())
-    assert changed is (mapping.refits is not None)
-
-
-@pytest.mark.parametrize("kind", MAPPINGS)
-def test_state_restores_a_mapping(kind: str) -> None:
-    mapping, other = fitted(kind), build(kind)
-    other.load_state_dict(mapping.state_dict())
-    inputs = torch.randn(4, 6), torch.randn(4, 5)
-    assert torch.equal(other(*inputs)[1], mapping(*inputs)[1])
 
 
 @pytest.mark.parametrize("kind", NEED_SOURCE_CLASSES)

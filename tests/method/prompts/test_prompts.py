@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.registries import check_groups
-from helpers.shapes import TASK, foundation_shape
+from helpers.contracts import contract_of
 from pydantic import ValidationError
 
 from tdmr_ray.method.prompts import PROMPTS, BorderPrompt, MaskedPrompt, OverlayPrompt, Prompt, TokenPrompt
 from tdmr_ray.method.prompts.masked import MaskNetwork
 from tdmr_ray.method.prompts.prompt import frame_mask
 from tdmr_ray.method.resize import resize
+from tdmr_ray.testing import PromptContract, check_groups
+from tdmr_ray.testing.component import TASK, foundation_shape
 
 WITH_WIDTH = [kind for kind, prompt in PROMPTS.items() if "size_px" in prompt.Config.model_fields]
 FRAMES: dict[str, type[BorderPrompt] | type[OverlayPrompt] | type[MaskedPrompt]] = {
@@ -19,6 +20,11 @@ FRAMES: dict[str, type[BorderPrompt] | type[OverlayPrompt] | type[MaskedPrompt]]
     "overlay": OverlayPrompt,
     "masked": MaskedPrompt,
 }
+
+
+@contract_of(PROMPTS, {"size_px": 1}, {"size_px": 3}, {"size_px": 7})
+class TestContract(PromptContract):
+    pass
 
 
 def build(kind: str, size_px: int = 2, image_px: int = 16) -> Prompt:
@@ -41,47 +47,12 @@ def masked(size_px: int, image_px: int = 16) -> MaskedPrompt:
 
 
 @pytest.mark.parametrize("kind", PROMPTS)
-@pytest.mark.parametrize("size_px", [0, 1, 3, 7])
-@pytest.mark.parametrize("image_px", [8, 16, 20])
-def test_output_is_an_image_of_the_foundations_size(kind: str, size_px: int, image_px: int) -> None:
-    out = build(kind, size_px)(torch.rand(2, 3, image_px, image_px))
-    assert out.shape == (2, 3, 16, 16)
-    assert 0 <= out.min() <= out.max() <= 1
-
-
-@pytest.mark.parametrize("kind", PROMPTS)
 @pytest.mark.parametrize("size_px", [0, 2])
 def test_parameter_groups_hold_every_trained_parameter_once(kind: str, size_px: int) -> None:
     prompt = build(kind, size_px)
     check_groups(prompt.parameter_groups(), prompt)
     assert prompt.learns == bool(prompt.parameter_groups())
     assert all(group.weight_decay == 0 for group in prompt.parameter_groups())
-
-
-@pytest.mark.parametrize("kind", PROMPTS)
-def test_every_parameter_gets_a_gradient_or_joins_as_a_token(kind: str) -> None:
-    prompt = build(kind)
-    total = prompt(torch.full((1, 3, 16, 16), 0.4)).square().sum()
-    tokens = prompt.extra_tokens()
-    (total if tokens is None else total + tokens.sum()).backward()
-    assert all(parameter.grad is not None for parameter in prompt.parameters())
-
-
-@pytest.mark.parametrize("kind", PROMPTS)
-def test_prompt_of_an_image_does_not_depend_on_its_batch(kind: str) -> None:
-    prompt, images = build(kind, 3), torch.rand(4, 3, 16, 16)
-    for parameter in prompt.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    alone = torch.cat([prompt(image.unsqueeze(0)) for image in images])
-    torch.testing.assert_close(prompt(images), alone)
-
-
-@pytest.mark.parametrize("kind", PROMPTS)
-def test_start_keeps_outputs_legal(kind: str) -> None:
-    prompt, images = build(kind), torch.ones(4, 3, 12, 12)
-    prompt.start_from(images)
-    out = prompt(images)
-    assert 0 <= out.min() <= out.max() <= 1
 
 
 @pytest.mark.parametrize("kind", WITH_WIDTH)

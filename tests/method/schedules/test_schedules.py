@@ -2,12 +2,18 @@
 
 import pytest
 import torch
-from helpers.registries import check_groups
+from helpers.contracts import contract_of
 from pydantic import ValidationError
 
 from tdmr_ray.method.schedules import SCHEDULES, Moment, Schedule
+from tdmr_ray.testing import ScheduleContract, check_groups
 
 FIXED = [kind for kind in SCHEDULES if kind != "learned"]
+
+
+@contract_of(SCHEDULES, {"start": 8.0})
+class TestContract(ScheduleContract):
+    pass
 
 
 def build(kind: str, start: float = 8.0, end: float = 2.0) -> Schedule:

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from helpers.registries import check_config, component_classes
+from helpers.registries import component_classes
 from pydantic import ValidationError
 
 from tdmr_ray.data.task import Images, Task
 from tdmr_ray.models.names import PRETRAINED
+from tdmr_ray.testing import check_config
 from tdmr_ray.training import controls
 from tdmr_ray.training.batches import batches_per_epoch
 from tdmr_ray.training.config import TrialConfig
