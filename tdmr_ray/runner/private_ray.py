@@ -37,7 +37,7 @@ def private_ray() -> Iterator[Path]:
         "GLOO_SOCKET_IFNAME": LOOPBACK_INTERFACE,
     }
     private = tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=temp_dir(), ignore_cleanup_errors=True)
-    with private as folder, _on_loopback(), _environment(own):
+    with private as folder, _on_loopback(), ray_environment(own):
         yield Path(folder) / SESSIONS
 
 
@@ -55,7 +55,7 @@ def _on_loopback() -> Iterator[None]:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def ray_environment(values: Mapping[str, str]) -> Iterator[None]:
     """Change environment variables, and what Ray remembers of them, for the duration."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

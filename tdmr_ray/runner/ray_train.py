@@ -4,11 +4,13 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.constants import HEALTH_CHECK_INTERVAL_S_ENV_VAR
 from ray.train.v2.api.callback import UserCallback
 
+from tdmr_ray.runner.loopback_group import LOOPBACK, LoopbackConfig
 from tdmr_ray.runner.messages import WorkerSettings
 from tdmr_ray.runner.process_loss import MAX_RESTARTS
 from tdmr_ray.storage import StoragePath
@@ -47,6 +49,7 @@ def run_with_ray_train(
     TorchTrainer(
         work,
         train_loop_config=config,
+        torch_config=LoopbackConfig() if ray.util.get_node_ip_address() == LOOPBACK else None,
         scaling_config=ScalingConfig(
             num_workers=(min_workers, workers) if min_workers and min_workers < workers else workers,  # type: ignore[arg-type]
             use_gpu=settings.gpu > 0,

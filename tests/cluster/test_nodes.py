@@ -16,22 +16,22 @@ from ray.cluster_utils import Cluster
 
 from tdmr_ray.ledger import Ledger
 from tdmr_ray.records import TrialRecord
+from tdmr_ray.runner.private_ray import ray_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.stress]
 NUM_NODES = 4
 
 
 @pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def nodes() -> Iterator[Cluster]:
     """A head without CPUs and four workers."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    for _ in range(NUM_NODES):
-        cluster.add_node(num_cpus=1)
-    cluster.wait_for_nodes()
-    yield cluster
-    cluster.shutdown()
+    with ray_environment({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}):
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        for _ in range(NUM_NODES):
+            cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        yield cluster
+        cluster.shutdown()
 
 
 def runs_a_trial(node: Any) -> bool:

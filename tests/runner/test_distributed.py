@@ -3,13 +3,15 @@
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from helpers.searching import command, run, write_space
+from helpers.listening import is_loopback, listening, tree_of
+from helpers.searching import command, write_space
 
 from tdmr_ray.ledger import Ledger
 from tdmr_ray.run_layout import RunLayout
@@ -61,7 +63,14 @@ def test_a_search_runs_trials_with_two_workers(tmp_path: Path) -> None:
         confirm={"top": 1, "seeds": [0], "controls": ["linear_probe"], "steps": 20, "refit": False},
         resources={"workers": 2},
     )
-    run("search", "--space", space, "--out", tmp_path / "out", "--store", tmp_path / "store")
+    arguments = command("search", "--space", space, "--out", tmp_path / "out", "--store", tmp_path / "store")
+    search, seen = psutil.Popen(arguments, stdout=subprocess.DEVNULL), set[tuple[str, str]]()
+    while search.poll() is None:
+        seen |= {(each.name(), address) for each in tree_of(search) for address in listening(each)}
+        time.sleep(0.2)
+    assert search.returncode == 0
+    assert any(name.startswith("ray::RayTrain") for name, _ in seen)
+    assert not [(name, address) for name, address in seen if not is_loopback(address)]
     records = Ledger(tmp_path / "out/records.jsonl").read()
     phases = ["search", "confirm", "confirm"]
     assert [(record.phase, record.state) for record in records] == [(phase, "complete") for phase in phases]

@@ -1,6 +1,5 @@
 """A Ray of our own is closed to everybody else: to other machines, and to other users of this one."""
 
-import ipaddress
 import os
 import stat
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 import ray
+from helpers.listening import is_loopback, listening, tree_of
 
 import tdmr_ray.runner.private_ray
 from tdmr_ray.errors import InputError
@@ -65,19 +65,7 @@ def sessions() -> Iterator[Path]:
 
 
 def own_processes() -> list[psutil.Process]:
-    me = psutil.Process()
-    return [me, *me.children(recursive=True)]
-
-
-def listening(process: psutil.Process) -> list[str]:
-    """The addresses that a process listens on."""
-    connections = process.net_connections(kind="inet")
-    return [connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN]
-
-
-def is_loopback(address: str) -> bool:
-    found = ipaddress.ip_address(address)
-    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
+    return tree_of(psutil.Process())
 
 
 def test_everything_listens_on_loopback_only(sessions: Path) -> None:
