@@ -16,6 +16,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -28,6 +29,7 @@ from tdmr_ray.run_layout import RunLayout
 from tdmr_ray.runner.cluster import RayWatch
 from tdmr_ray.runner.events import TrialEvents
 from tdmr_ray.runner.messages import Assignment, WorkerSettings
+from tdmr_ray.runner.own_folder import own_folder
 from tdmr_ray.runner.schedulers import PrunerScheduler, WarmActorFIFO
 from tdmr_ray.runner.stopping import CheckStopConditions, StopCondition, StopWhenFlagged
 from tdmr_ray.runner.trainable import TrialActor
@@ -82,7 +84,7 @@ def run_trials(
 
     searcher, ray_watch = TrialSearcher(source, assign, slots), RayWatch()
     events = TrialEvents(searcher, layout, resources, listeners, objective)
-    with tempfile.TemporaryDirectory(prefix="tdmr_ray-") as scratch, _own_errors():
+    with own_folder("tdmr_ray-", Path(tempfile.gettempdir())) as scratch, _own_errors():
         tune.run(
             trainable or _trainable_for(resources),
             name="trials",
@@ -91,7 +93,7 @@ def run_trials(
             num_samples=-1,
             resources_per_trial=_resources_of(resources),
             reuse_actors=resources.workers == 1,
-            storage_path=scratch,
+            storage_path=str(scratch),
             stop=StopWhenFlagged(events.ending),
             callbacks=[CheckStopConditions((*stop_conditions, ray_watch), events.ending), events],
             verbose=0,

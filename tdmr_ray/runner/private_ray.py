@@ -5,12 +5,12 @@ import secrets
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from tdmr_ray.errors import InputError
+from tdmr_ray.runner.own_folder import own_folder
 from tdmr_ray.runner.start_checks import FOLDER_PREFIX, SESSIONS, temp_dir
 
 LOOPBACK_INTERFACE = "lo0" if sys.platform == "darwin" else "lo"
@@ -36,9 +36,8 @@ def private_ray() -> Iterator[Path]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "GLOO_SOCKET_IFNAME": LOOPBACK_INTERFACE,
     }
-    private = tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=temp_dir(), ignore_cleanup_errors=True)
-    with private as folder, _on_loopback(), ray_environment(own):
-        yield Path(folder) / SESSIONS
+    with own_folder(FOLDER_PREFIX, temp_dir()) as folder, _on_loopback(), ray_environment(own):
+        yield folder / SESSIONS
 
 
 @contextmanager
