@@ -22,6 +22,7 @@ FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 COMMANDS: Mapping[str, str] = {
+    "init": "tdmr_ray.init",
     "search": "tdmr_ray.search",
     "train": "tdmr_ray.train",
     "leaderboard": "tdmr_ray.leaderboard",

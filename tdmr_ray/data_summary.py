@@ -1,7 +1,7 @@
 """`tdmr data SOURCE`: what a search would see in a folder, table or other source of images."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,18 +19,11 @@ def data(
     ] = None,
 ) -> None:
     """Summarize images: classes, splits, images without labels, what is left out, and near-duplicates."""
-    from tdmr_ray.api import load_task
+    from tdmr_ray.api.own_images import data_options, load_own_images
     from tdmr_ray.data.contact_sheet import write_contact_sheets
-    from tdmr_ray.errors import InputError
-    from tdmr_ray.space.reading import parse_overrides, put
 
-    options: dict[str, Any] = {"on_bad_image": "skip"}
-    for key, value in parse_overrides(pins or []).items():
-        put(options, key.removeprefix("data."), value)
-    task = load_task(source, **options)
-    if task.summary is None:
-        raise InputError("data", f"'{source}' is built in; give a folder, csv:FILE or another source of your own")
-    typer.echo(task.summary.model_dump_json(indent=2) if json else "\n".join(task.summary.lines()))
+    task, summary = load_own_images(source, {"on_bad_image": "skip", **data_options(pins or [])})
+    typer.echo(summary.model_dump_json(indent=2) if json else "\n".join(summary.lines()))
     if sheets is not None:
         written = write_contact_sheets(task, sheets)
         typer.echo(f"{len(written)} contact sheets in {sheets}", err=json)

@@ -26,8 +26,9 @@ ORDER = [
     {"report"},
     {"output_dir"},
     {"api", "single_trial"},
+    {"initial"},
     {"cli"},
-    {"search", "train", "leaderboard", "export", "push", "predict", "data_summary", "repair"},
+    {"search", "train", "leaderboard", "export", "push", "predict", "data_summary", "init", "repair"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 ALLOWED_OUTSIDE = {

@@ -57,6 +57,7 @@ def summarize(
         groups=0 if dataset.groups is None else count_groups(dataset.groups),
         smallest_px=min(sizes, key=np.prod, default=None),
         largest_px=max(sizes, key=np.prod, default=None),
+        median_px=int(np.median([min(size) for size in sizes])) if sizes else None,
         size_px=form.size_px,
         resize=form.resize,
         interpolation=form.interpolation,

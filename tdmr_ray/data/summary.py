@@ -22,6 +22,7 @@ class DataSummary(BaseModel):
         interpolation: Interpolation of the resize.
         warnings: What the owner should look at, one sentence each.
         notes: What was decided for the owner, one sentence each.
+        median_px: Median of the shorter sides of some images; None if there are no files.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,6 +40,7 @@ class DataSummary(BaseModel):
     interpolation: str
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    median_px: int | None = None
 
     def count(self, split: str) -> int:
         """Return the number of labelled images of a split."""
