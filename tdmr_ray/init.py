@@ -98,13 +98,13 @@ def _checked(text: str, out: Path) -> Any:
 def _heading(source: str, out: Path, machine: str) -> str:
     from tdmr_ray.initial.rendering import comment
 
-    lines = (
-        f"Asks:   What is the best small classifier for the images in {source}?",
-        f"Run:    tdmr search --space {out}",
-        "Cost:   budget.time limits it; the first line of a run estimates it.",
-        f"Made:   by `tdmr init`, for {machine}. Each line has its reason; change what you know better.",
-    )
-    return "".join(f"# {comment(line)}\n" for line in lines)
+    lines = {
+        "Asks:   ": f"What is the best small classifier for the images in {source}?",
+        "Run:    ": f"tdmr search --space {shlex.quote(str(out))}",
+        "Cost:   ": "budget.time limits it; the first line of a run estimates it.",
+        "Made:   ": f"by `tdmr init`, for {machine}. Each line has its reason; change what you know better.",
+    }
+    return "".join(f"# {start}{comment(text)}\n" for start, text in lines.items())
 
 
 def _write(out: Path, text: str) -> None:

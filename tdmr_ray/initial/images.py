@@ -15,17 +15,17 @@ ENOUGH_CORES = 8
 
 
 def image_size(facts: ImageFacts, machine: Machine) -> Choice[int]:
-    """Return the side of the target's images: that of the images, rounded down to a multiple of 32, or a limit."""
+    """Return the side of the target's images: that of the images, to the nearest multiple of 32, or a limit."""
     is_fast = bool(machine.gpu) or machine.cores >= ENOUGH_CORES
     limit = LARGE_PX if is_fast else SMALL_PX
     why_limit = f"{limit} px suit a small network on {machine.describe()}"
     if facts.median_px is None:
         return Choice(limit, f"{why_limit}; the size of the images is unknown")
-    median = f"half of the images have a shorter side below {facts.median_px} px"
+    median = f"the median of the shorter sides is {facts.median_px} px"
     if facts.median_px >= limit:
         more = "" if is_fast else f"; {LARGE_PX} shows more detail and takes about three times as long"
         return Choice(limit, f"{median}; {why_limit}{more}")
-    size = max(LEAST_PX, facts.median_px // LEAST_PX * LEAST_PX)
+    size = max(LEAST_PX, (facts.median_px + LEAST_PX // 2) // LEAST_PX * LEAST_PX)
     return Choice(size, f"{median}; larger would add no detail")
 
 

@@ -31,8 +31,9 @@ LAPTOP, SERVER, GPU = Machine(2), Machine(16), Machine(8, "H200")
         (480, LAPTOP, 96, "96 px suit a small network on 2 cores and no GPU"),
         (480, SERVER, 160, "160 px suit a small network on 16 cores"),
         (480, GPU, 160, "a GPU (H200)"),
-        (150, GPU, 128, "shorter side below 150 px; larger would add no detail"),
-        (28, LAPTOP, 32, "below 28 px"),
+        (140, GPU, 128, "the median of the shorter sides is 140 px; larger would add no detail"),
+        (60, LAPTOP, 64, "60 px"),
+        (12, LAPTOP, 32, "12 px"),
         (None, LAPTOP, 96, "the size of the images is unknown"),
     ],
 )

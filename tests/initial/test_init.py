@@ -60,7 +60,7 @@ def test_the_file_fits_images_and_machine_and_can_be_searched(
     assert shown.splitlines()[-1] == "  tdmr search --space space.yaml"
     space = read_space(Path("space.yaml"))
     assert (space.name, space.data.name) == ("my_photos", str(photos))
-    assert (space.data.image_px, space.data.on_bad_image) == (32, "skip")
+    assert (space.data.image_px, space.data.on_bad_image) == (64, "skip")
     assert space.objective.metric == "val/balanced_accuracy"
     assert (space.budget.time, space.confirm.cv_folds) == (1200, 5)
     assert space.fixed["views.preset"] == "photo"
