@@ -14,8 +14,6 @@ from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBacken
 from ray.train.v2._internal.execution.worker_group import WorkerGroup
 
 LOOPBACK = "127.0.0.1"
-listener: socket.socket | None = None
-"""The socket of the rendezvous, in the worker of rank 0 from `listen` to `join`."""
 
 
 @dataclass
@@ -37,26 +35,24 @@ class LoopbackBackend(_TorchBackend):
         assert isinstance(backend_config, TorchConfig)
         worker_group.execute(_set_torch_distributed_env_vars)
         backend = "nccl" if worker_group.get_resources_per_worker().get("GPU", 0) else "gloo"
-        port, size = worker_group.execute_single(0, listen), len(worker_group)
+        (port, descriptor), size = worker_group.execute_single(0, listen), len(worker_group)
         timeout = timedelta(seconds=backend_config.timeout_s)
         joining: list[Any] = [
-            worker_group.execute_single_async(rank, join, backend, rank, size, port, timeout) for rank in range(size)
+            worker_group.execute_single_async(rank, join, backend, rank, size, port, descriptor, timeout)
+            for rank in range(size)
         ]
         ray.get(joining)
 
 
-def listen() -> int:
-    """Open the socket of the rendezvous and return its port."""
-    global listener
-    listener = socket.create_server((LOOPBACK, 0))
-    port: int = listener.getsockname()[1]
-    return port
+def listen() -> tuple[int, int]:
+    """Open the socket of the rendezvous in the worker of rank 0; return its port and its descriptor there."""
+    server = socket.create_server((LOOPBACK, 0))
+    return server.getsockname()[1], server.detach()
 
 
-def join(backend: str, rank: int, size: int, port: int, timeout: timedelta) -> None:
-    """Join the process group."""
-    descriptor = listener.detach() if rank == 0 and listener is not None else None
+def join(backend: str, rank: int, size: int, port: int, descriptor: int, timeout: timedelta) -> None:
+    """Join the process group; rank 0 serves the rendezvous with its descriptor."""
     store = dist.TCPStore(  # type: ignore[attr-defined]
-        LOOPBACK, port, size, rank == 0, timeout, master_listen_fd=descriptor
+        LOOPBACK, port, size, rank == 0, timeout, master_listen_fd=descriptor if rank == 0 else None
     )
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
